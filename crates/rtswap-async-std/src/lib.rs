@@ -1,0 +1,1 @@
+//! async-std under the rtswap contract.

@@ -1,0 +1,1 @@
+//! What every adapter must do, as one generic body run for each.

@@ -1,0 +1,1 @@
+//! Lane processes, blocks, counters, record.

@@ -1,0 +1,1 @@
+//! The lane protocol, and the host that makes a lane of any runtime.

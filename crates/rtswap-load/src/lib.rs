@@ -1,0 +1,1 @@
+//! The load generator: one, the same for all lanes, with no async runtime in it.

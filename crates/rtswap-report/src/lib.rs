@@ -1,0 +1,1 @@
+//! Tables, exports and the spliced README.

@@ -1,0 +1,1 @@
+//! smol under the rtswap contract.

@@ -1,0 +1,1 @@
+//! From slices to ratios, intervals and verdicts: pure, no I/O.

@@ -1,0 +1,1 @@
+//! tokio-uring under the rtswap contract.

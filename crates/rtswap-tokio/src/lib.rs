@@ -1,0 +1,1 @@
+//! tokio under the rtswap contract.

@@ -1,0 +1,1 @@
+//! The shared workloads, written once against the contract.
