@@ -1,1 +1,46 @@
-//! The contract: the traits that a workload is written against, and no runtime.
+#![warn(missing_docs)]
+//! The contract: the traits that a workload is written against.
+//!
+//! A program that is generic over [`Runtime`] runs unchanged on every runtime that has an adapter;
+//! the swap is one type in one line. This crate knows no runtime.
+//!
+//! # How the contract maps
+//!
+//! | contract | tokio | async-std | smol | tokio-uring |
+//! |---|---|---|---|---|
+//! | [`Runtime::block_on`] | `Runtime::block_on` | `task::block_on` | `async_io::block_on` + `Executor` | `Runtime::block_on` |
+//! | [`Runtime::spawn`] | `task::spawn` | `task::spawn` | `Executor::spawn`, detached on drop | `spawn` |
+//! | [`Runtime::sleep`] | `time::sleep` | `task::sleep` | `Timer::after` | `tokio::time::sleep` |
+//! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` |
+//!
+//! # Design questions
+//!
+//! **Why do buffers change hands?** A completion runtime (`io_uring`) writes into the buffer after
+//! the call has returned, so the kernel must own it meanwhile. A readiness runtime loses nothing by
+//! taking and giving back a [`Buffer`]: four words move.
+//!
+//! **Why [`Buffer`] and not `Vec<u8>`?** A `Vec` that was cut to the length of what was read has
+//! forgotten that the rest of it is initialised. A readiness runtime that reads into `&mut [u8]`
+//! (async-std, smol) would then have to fill it with zeros before every read. [`Buffer`] keeps the
+//! whole storage initialised and the length beside it; it is a `Vec` inside, so it still goes to
+//! tokio-uring, monoio and compio as it is.
+//!
+//! **Why is everything `Send`?** So that one source serves work-stealing and thread-per-core
+//! runtimes. Thread-confined runtimes wrap their types in `send_wrapper::SendWrapper`, which checks
+//! the thread at each use and panics on the wrong one, instead of promising.
+//!
+//! **Why does dropping a [`Runtime::JoinHandle`] detach?** Because runtimes disagree (smol cancels,
+//! tokio detaches) and a program needs one answer; detaching needs no support from the runtime.
+//!
+//! **Why static functions and no handle?** It is how every one of these runtimes is used, and what
+//! makes a workload read like an ordinary program. The price: `spawn`, `sleep`, `listen` and
+//! `connect` panic outside of `block_on`, as the runtimes' own functions do.
+
+mod buffer;
+mod config;
+pub mod socket;
+mod traits;
+
+pub use buffer::Buffer;
+pub use config::{About, Config, Driver, Effective, Threads};
+pub use traits::{ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};

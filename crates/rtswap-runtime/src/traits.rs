@@ -1,0 +1,133 @@
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::{About, Buffer, Config, Effective};
+
+/// An async runtime.
+///
+/// # Panics
+/// `spawn`, `sleep`, `yield_now`, `listen` and `connect` work inside [`block_on`](Self::block_on)
+/// and may panic outside of it. On a thread-confined runtime a stream or listener that is used or
+/// dropped on another thread panics: the thread is checked at every use.
+///
+/// # Limits
+/// A task that blocks its thread blocks whatever shares that thread; nothing here detects it.
+/// Dropping a read or write that has begun is allowed; what it had transferred is lost with its
+/// buffer, so the stream must not be used for the same protocol afterwards.
+pub trait Runtime: Sized + 'static {
+    /// What is true of this runtime before anything runs.
+    const ABOUT: About;
+
+    /// A connected TCP stream.
+    type TcpStream: TcpStream;
+    /// A listening TCP socket.
+    type TcpListener: TcpListener<Stream = Self::TcpStream>;
+    /// Resolves to the task's output. Dropping it *detaches* the task, which runs on. If the task
+    /// panicked, awaiting it resumes the panic in the joiner.
+    type JoinHandle<T: Send + 'static>: Future<Output = T> + Send + 'static;
+
+    /// Builds the runtime, runs `main` on the calling thread to its end, and shuts the runtime
+    /// down: tasks still pending are dropped, and threads and descriptors are given back. A runtime
+    /// of [`Threads::Process`](crate::Threads::Process) keeps its threads, which its adapter's
+    /// README names.
+    ///
+    /// `main` is polled on the calling thread, which on a multi-threaded runtime is none of the
+    /// workers: work that is to be measured belongs in [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    /// If the runtime cannot be built: no descriptors, `io_uring` forbidden.
+    fn block_on<F: Future>(config: &Config, main: F) -> io::Result<F::Output>;
+
+    /// Starts a task.
+    fn spawn<F>(task: F) -> Self::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    /// Ends no sooner than `duration` from its first poll. How much later is up to the runtime:
+    /// most round up to whole milliseconds.
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Lets the other ready tasks run, in the runtime's own way.
+    fn yield_now() -> impl Future<Output = ()> + Send;
+
+    /// Takes over a socket made by [`socket::listen`](crate::socket::listen).
+    ///
+    /// # Errors
+    /// If the runtime cannot register it.
+    fn listen(socket: std::net::TcpListener) -> io::Result<Self::TcpListener>;
+
+    /// Connects, with the options of [`socket::tune`](crate::socket::tune).
+    ///
+    /// # Errors
+    /// What the kernel says: `ConnectionRefused` where nobody listens.
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send;
+
+    /// Whether this machine lets the runtime work at all.
+    ///
+    /// # Errors
+    /// What is refused, with the errno.
+    fn available() -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What is really in force under `config`.
+    fn effective(config: &Config) -> Effective;
+}
+
+/// A listening socket.
+pub trait TcpListener: Send + 'static {
+    /// What it accepts.
+    type Stream: TcpStream;
+
+    /// The next connection and its peer.
+    ///
+    /// # Errors
+    /// What the kernel says; running out of descriptors is the common one.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+/// A connected stream. Dropping it, or both of its halves, closes it.
+pub trait TcpStream: ReadOwned + WriteOwned + Send + 'static {
+    /// The half that reads.
+    type ReadHalf: ReadOwned + Send + 'static;
+    /// The half that writes.
+    type WriteHalf: WriteOwned + Send + 'static;
+
+    /// Two halves for two tasks. Dropping the write half does not end the stream for the peer:
+    /// [`shutdown`](WriteOwned::shutdown) does.
+    fn into_split(self) -> (Self::ReadHalf, Self::WriteHalf);
+}
+
+/// Reads into a buffer that it owns meanwhile.
+pub trait ReadOwned {
+    /// Reads some bytes: overwrites the buffer from 0, may use all of its capacity, sets its length
+    /// to the number of bytes read and returns it. `Ok(0)` is the end of the stream (or a buffer of
+    /// capacity 0). On an error the buffer comes back empty.
+    fn read(&mut self, buffer: Buffer) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send;
+
+    /// Reads `len` bytes exactly, from 0 in the buffer, and sets its length to `len`. On an error the
+    /// buffer comes back empty.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if the stream ends first, `InvalidInput` if `len` exceeds the capacity.
+    fn read_exact(
+        &mut self,
+        buffer: Buffer,
+        len: usize,
+    ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send;
+}
+
+/// Writes from a buffer that it owns meanwhile.
+pub trait WriteOwned {
+    /// Writes the whole of the data. The buffer comes back as it was.
+    fn write_all(
+        &mut self,
+        buffer: Buffer,
+    ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send;
+
+    /// Ends the stream for the peer, which reads its end; reading here goes on.
+    fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+}
