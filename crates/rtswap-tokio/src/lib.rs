@@ -1,1 +1,115 @@
-//! tokio under the rtswap contract.
+#![warn(missing_docs)]
+//! tokio under the rtswap contract: [`Tokio`] on several threads, [`TokioLocal`] on one.
+//!
+//! What maps to what, and what stays at tokio's defaults, is in this crate's README.
+
+mod net;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+use tokio::runtime::Builder;
+
+pub use net::{Io, Listener, ReadHalf, Stream, WriteHalf};
+
+/// tokio's multi-threaded, work-stealing scheduler with `Config::workers` threads.
+#[derive(Debug)]
+pub struct Tokio;
+
+/// tokio on the calling thread alone.
+///
+/// This is the current-thread scheduler. `LocalRuntime` is the same scheduler with one thing added,
+/// spawning futures that are not `Send`, which the contract never hands over; so there is nothing
+/// that it would change here.
+#[derive(Debug)]
+pub struct TokioLocal;
+
+/// A task of tokio's; dropping it detaches, as it does in tokio.
+#[derive(Debug)]
+pub struct JoinHandle<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Future for JoinHandle<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match ready!(Pin::new(&mut self.0).poll(cx)) {
+            Ok(output) => Poll::Ready(output),
+            Err(error) => match error.try_into_panic() {
+                Ok(payload) => resume_unwind(payload),
+                // Nothing here aborts a task, so only the end of its runtime can have.
+                Err(error) => panic!("joined a task whose runtime has shut down: {error}"),
+            },
+        }
+    }
+}
+
+/// The two differ in how the runtime is built and in nothing else: tokio's functions find the
+/// runtime that they are called in.
+macro_rules! runtime {
+    ($name:ident, $threads:expr, $scheduler:literal, $config:ident => $builder:expr, $workers:expr) => {
+        impl Runtime for $name {
+            const ABOUT: About =
+                About { package: "tokio", threads: $threads, driver: Driver::Epoll };
+
+            type TcpStream = Stream;
+            type TcpListener = Listener;
+            type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+
+            fn block_on<F: Future>($config: &Config, main: F) -> io::Result<F::Output> {
+                // Dropping the runtime at the end drops the pending tasks and joins the workers.
+                Ok($builder.enable_all().build()?.block_on(main))
+            }
+
+            fn spawn<F>(task: F) -> JoinHandle<F::Output>
+            where
+                F: Future + Send + 'static,
+                F::Output: Send + 'static,
+            {
+                JoinHandle(tokio::spawn(task))
+            }
+
+            fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+                sleep(duration)
+            }
+
+            fn yield_now() -> impl Future<Output = ()> + Send {
+                tokio::task::yield_now()
+            }
+
+            fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+                tokio::net::TcpListener::from_std(socket).map(Listener)
+            }
+
+            fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+                net::connect(addr)
+            }
+
+            fn effective($config: &Config) -> Effective {
+                let notes = [("scheduler", $scheduler), ("event_interval", "61")];
+                Effective {
+                    driver: Driver::Epoll,
+                    workers: $workers,
+                    notes: BTreeMap::from(notes.map(|(name, note)| (name.into(), note.into()))),
+                }
+            }
+        }
+    };
+}
+
+runtime!(
+    Tokio, Threads::Workers, "multi_thread",
+    config => Builder::new_multi_thread().worker_threads(config.workers.get()), config.workers.get()
+);
+runtime!(TokioLocal, Threads::One, "current_thread", _config => Builder::new_current_thread(), 1);
+
+/// The contract counts from the first poll, `tokio::time::sleep` from its creation.
+async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
