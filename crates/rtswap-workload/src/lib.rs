@@ -1,1 +1,100 @@
 //! The shared workloads, written once against the contract.
+//!
+//! A workload is a program generic over [`Runtime`](rtswap_runtime::Runtime). It never asks which
+//! runtime it is on. Three kinds, by who drives a slice of it:
+//!
+//! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`);
+//! - [`Driven`]: the lane drives itself, batch after batch (`sleep`, `spawn`, `yield`, `channel`);
+//! - [`Outside`]: like `Driven`, but outside of any runtime (`startup`).
+//!
+//! Every batch verifies its own work, so that no lane wins by doing less.
+//!
+//! A [`Suite`] names workloads and finds them; [`Standard`] is the one that ships. To add your own,
+//! wrap it: CONTRIBUTING.md works that through.
+#![warn(missing_docs)]
+
+mod channel;
+mod echo;
+mod family;
+mod sleep;
+mod spawn;
+mod spec;
+mod spin;
+mod startup;
+mod suite;
+mod switch;
+
+pub use channel::Channel;
+pub use echo::TcpEcho;
+pub use family::{Drive, Family, Param};
+pub use sleep::{Sleep, article};
+pub use spawn::Spawn;
+pub use spec::{Spec, SpecError};
+pub use spin::Spin;
+pub use startup::Startup;
+pub use suite::{Standard, Suite, Visitor};
+pub use switch::Yield;
+
+use std::future::Future;
+use std::io;
+
+use rtswap_runtime::{Config, Runtime};
+
+/// A workload that the lane serves and the load generator drives.
+pub trait Served: Clone + Send + Sync + 'static {
+    /// Serves connections until dropped. `spin` is burnt once per operation.
+    ///
+    /// # Errors
+    /// If it can accept no more.
+    fn serve<R: Runtime>(
+        &self,
+        listener: R::TcpListener,
+        spin: Spin,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// A workload that the lane drives itself, batch after batch, as a task of the runtime.
+pub trait Driven: Clone + Send + Sync + 'static {
+    /// One batch, verified. `spin` is burnt once per operation.
+    ///
+    /// # Errors
+    /// [`Fault`] if the runtime did not do what it was asked.
+    fn batch<R: Runtime>(&self, spin: Spin) -> impl Future<Output = Result<Batch, Fault>> + Send;
+}
+
+/// A workload that builds and drops the runtime, so that it must run outside of it.
+pub trait Outside: Clone + Send + Sync + 'static {
+    /// One batch, verified. `spin` is burnt once per operation.
+    ///
+    /// # Errors
+    /// [`Fault`] if the runtime did not do what it was asked.
+    fn batch<R: Runtime>(&self, config: &Config, spin: Spin) -> Result<Batch, Fault>;
+}
+
+/// What one batch did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Operations, each verified.
+    pub ops: u64,
+    /// Where the workload measures one: each operation's latency, in nanoseconds. For `sleep` it is
+    /// the lateness.
+    pub latencies_ns: Vec<u64>,
+}
+
+impl Batch {
+    /// A batch of `ops` operations without latencies.
+    pub fn of(ops: u64) -> Self {
+        Self { ops, latencies_ns: Vec::new() }
+    }
+}
+
+/// Why a batch does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The kernel or the runtime refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The work was done wrong: the verification's finding.
+    #[error("{0}")]
+    Wrong(String),
+}

@@ -1,0 +1,71 @@
+use std::io;
+
+use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, WriteOwned};
+
+use crate::{Drive, Family, Param, Served, Spec, Spin};
+
+/// `tcp-echo`: what comes in goes out.
+///
+/// The smallest server there is, so that what differs between lanes is the runtime: wake a task, read,
+/// write, wait. 1,024, 10,240 and 102,400 bytes are the sizes of uvloop's own benchmark.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpEcho {
+    buffer_bytes: usize,
+}
+
+pub(crate) static FAMILY: Family = Family {
+    name: "tcp-echo",
+    operation: "one message sent to the lane and back, its content compared",
+    unit: "message",
+    params: &[
+        Param {
+            name: "size",
+            about: "bytes of a message",
+            default: 1024,
+            values: &[1024, 10_240, 102_400],
+            max: 16 << 20,
+        },
+        Param {
+            name: "conns",
+            about: "connections, each with one message under way",
+            default: 32,
+            values: &[1, 32, 256],
+            max: 10_000,
+        },
+    ],
+    drive: Drive::Generator,
+};
+
+impl TcpEcho {
+    /// Its parameters are `size` and `conns`; the server needs only the size.
+    pub fn new(spec: &Spec) -> Self {
+        // A server does not know its clients' message size, but people do size buffers for what they
+        // expect: one message, within reason. 64 KiB is also as much as loopback carries at once.
+        Self { buffer_bytes: (spec.get("size") as usize).clamp(4 << 10, 64 << 10) }
+    }
+}
+
+impl Served for TcpEcho {
+    async fn serve<R: Runtime>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            // Dropped, and so detached: the connection ends by itself.
+            drop(R::spawn(echo::<R>(stream, self.buffer_bytes, spin)));
+        }
+    }
+}
+
+async fn echo<R: Runtime>(mut stream: R::TcpStream, buffer_bytes: usize, spin: Spin) {
+    let mut buffer = Buffer::with_capacity(buffer_bytes);
+    loop {
+        let (read, full) = stream.read(buffer).await;
+        // A client that leaves, in whatever way, is no error of the server's.
+        let Ok(1..) = read else { return };
+        spin.burn();
+        let (written, empty) = stream.write_all(full).await;
+        if written.is_err() {
+            return;
+        }
+        buffer = empty;
+    }
+}

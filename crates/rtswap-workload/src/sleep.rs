@@ -1,0 +1,140 @@
+use std::time::{Duration, Instant};
+
+use futures_lite::future;
+use rtswap_runtime::Runtime;
+
+use crate::{Batch, Drive, Driven, Family, Fault, Param, Spec, Spin};
+
+/// `sleep`: many tasks that sleep at once.
+///
+/// Tasks sleep `ms`, `ms + 1`, … `ms + 4` milliseconds in turn, so that there is an order to check.
+#[derive(Clone, Copy, Debug)]
+pub struct Sleep {
+    tasks: u64,
+    ms: u64,
+}
+
+const GROUPS: u64 = 5;
+
+pub(crate) static FAMILY: Family = Family {
+    name: "sleep",
+    operation: "one of many concurrent sleeps finished, not early and in order",
+    unit: "sleep",
+    params: &[
+        Param {
+            name: "tasks",
+            about: "sleeps at once",
+            default: 1000,
+            values: &[1000, 10_000],
+            max: 1_000_000,
+        },
+        Param {
+            name: "ms",
+            about: "the shortest sleep, in milliseconds; the longest is 4 more",
+            default: 10,
+            values: &[1, 10],
+            max: 1000,
+        },
+    ],
+    drive: Drive::Lane,
+};
+
+impl Sleep {
+    /// Its parameters are `tasks` and `ms`.
+    pub fn new(spec: &Spec) -> Self {
+        Self { tasks: spec.get("tasks"), ms: spec.get("ms") }
+    }
+}
+
+impl Driven for Sleep {
+    async fn batch<R: Runtime>(&self, spin: Spin) -> Result<Batch, Fault> {
+        let begin = Instant::now();
+        let tasks: Vec<_> = (0..self.tasks)
+            .map(|index| {
+                let asked = Duration::from_millis(self.ms + index % GROUPS);
+                R::spawn(async move {
+                    let start = Instant::now();
+                    R::sleep(asked).await;
+                    spin.burn();
+                    (asked, start.elapsed(), begin.elapsed())
+                })
+            })
+            .collect();
+        let mut batch = Batch::of(self.tasks);
+        let mut finished = [const { Vec::new() }; GROUPS as usize];
+        for (task, group) in tasks.into_iter().zip((0..GROUPS as usize).cycle()) {
+            let (asked, slept, at) = task.await;
+            let Some(late) = slept.checked_sub(asked) else {
+                return Err(Fault::Wrong(format!("a sleep of {asked:?} ended after {slept:?}")));
+            };
+            batch.latencies_ns.push(late.as_nanos() as u64);
+            finished[group].push(at);
+        }
+        in_order(&mut finished)?;
+        Ok(batch)
+    }
+}
+
+/// Sleeps that end 2 ms apart must end in that order. Medians, because on several threads two single
+/// tasks may overtake each other between the timer and their poll, which breaks no promise.
+fn in_order(finished: &mut [Vec<Duration>]) -> Result<(), Fault> {
+    let medians: Vec<_> = finished
+        .iter_mut()
+        .map(|times| {
+            times.sort_unstable();
+            times.get(times.len() / 2).copied()
+        })
+        .collect();
+    for pair in medians.windows(3) {
+        if let (Some(sooner), Some(later)) = (pair[0], pair[2])
+            && sooner > later
+        {
+            return Err(Fault::Wrong(format!(
+                "sleeps 2 ms shorter ended later: {sooner:?} against {later:?}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The two coroutines that explain an event loop in most tutorials: each prints, sleeps for as long,
+/// and prints. Run together they print 1, 3, 2, 4: both begin, the sleeps overlap, both end in the
+/// order in which they began.
+pub async fn article<R: Runtime>(sleep: Duration, mut print: impl FnMut(u8) + Send) {
+    let (sender, lines) = async_channel::unbounded();
+    let coroutine = |first: u8, second: u8| {
+        let sender = sender.clone();
+        async move {
+            // Unbounded, and its receiver is alive: sending cannot fail.
+            let _ = sender.try_send(first);
+            R::sleep(sleep).await;
+            let _ = sender.try_send(second);
+        }
+    };
+    future::zip(coroutine(1, 2), coroutine(3, 4)).await;
+    while let Ok(line) = lines.try_recv() {
+        print(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(groups: [u64; 5]) -> Vec<Vec<Duration>> {
+        groups.iter().map(|ms| vec![Duration::from_millis(*ms); 3]).collect()
+    }
+
+    #[test]
+    fn groups_must_end_in_the_order_of_their_length() {
+        assert!(in_order(&mut at([10, 11, 12, 13, 14])).is_ok());
+        assert!(in_order(&mut at([20, 20, 20, 20, 20])).is_ok(), "all at once after a stall");
+        assert!(in_order(&mut at([11, 10, 12, 14, 13])).is_ok(), "1 ms apart may be rounded");
+        assert!(in_order(&mut at([14, 11, 12, 13, 10])).is_err());
+    }
+
+    #[test]
+    fn few_tasks_leave_groups_empty() {
+        assert!(in_order(&mut [vec![Duration::ZERO], vec![], vec![], vec![], vec![]]).is_ok());
+    }
+}

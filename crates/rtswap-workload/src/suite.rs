@@ -1,0 +1,104 @@
+use crate::{
+    Channel, Driven, Family, Outside, Served, Sleep, Spawn, Spec, SpecError, Startup, TcpEcho,
+    Yield,
+};
+use crate::{channel, echo, sleep, spawn, startup, switch};
+
+/// A set of workloads: their names, and how to get from a name to the program.
+pub trait Suite: 'static {
+    /// Every family, in the order of listings.
+    const CATALOGUE: &'static [&'static Family];
+
+    /// Names that a newcomer's run measures.
+    const DEFAULT: &'static [&'static str];
+
+    /// Names that `--quick` measures.
+    const QUICK: &'static [&'static str];
+
+    /// Hands the program of `spec` to the visitor.
+    ///
+    /// # Errors
+    /// [`SpecError::Unknown`] if the suite has no such workload.
+    fn visit<V: Visitor>(spec: &Spec, visitor: V) -> Result<V::Output, SpecError>;
+}
+
+/// What can be done with a workload of whatever kind.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+    /// Takes one that the generator drives.
+    fn served<W: Served>(self, workload: W) -> Self::Output;
+    /// Takes one that drives itself.
+    fn driven<W: Driven>(self, workload: W) -> Self::Output;
+    /// Takes one that drives itself outside of the runtime.
+    fn outside<W: Outside>(self, workload: W) -> Self::Output;
+}
+
+/// The workloads that ship.
+#[derive(Clone, Copy, Debug)]
+pub struct Standard;
+
+impl Suite for Standard {
+    const CATALOGUE: &'static [&'static Family] = &[
+        &echo::FAMILY,
+        &sleep::FAMILY,
+        &spawn::FAMILY,
+        &switch::FAMILY,
+        &channel::FAMILY,
+        &startup::FAMILY,
+    ];
+
+    const DEFAULT: &'static [&'static str] = &[
+        "tcp-echo/size=1024/conns=32",
+        "tcp-echo/size=1024/conns=1",
+        "tcp-echo/size=102400/conns=32",
+        "sleep/tasks=1000/ms=10",
+        "spawn/tasks=1000",
+        "yield/tasks=100",
+        "channel/pairs=100",
+        "startup",
+    ];
+
+    const QUICK: &'static [&'static str] =
+        &["tcp-echo/size=1024/conns=32", "spawn/tasks=1000", "channel/pairs=100"];
+
+    fn visit<V: Visitor>(spec: &Spec, visitor: V) -> Result<V::Output, SpecError> {
+        Ok(match spec.family().name {
+            "tcp-echo" => visitor.served(TcpEcho::new(spec)),
+            "sleep" => visitor.driven(Sleep::new(spec)),
+            "spawn" => visitor.driven(Spawn::new(spec)),
+            "yield" => visitor.driven(Yield::new(spec)),
+            "channel" => visitor.driven(Channel::new(spec)),
+            "startup" => visitor.outside(Startup),
+            name => return Err(SpecError::Unknown { name: name.to_owned(), suggestion: None }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Kind;
+
+    impl Visitor for Kind {
+        type Output = ();
+        fn served<W: Served>(self, _: W) {}
+        fn driven<W: Driven>(self, _: W) {}
+        fn outside<W: Outside>(self, _: W) {}
+    }
+
+    #[test]
+    fn every_name_of_the_suite_leads_to_a_program() {
+        let named = Standard::DEFAULT.iter().chain(Standard::QUICK);
+        for name in named {
+            let spec = Spec::parse(name, Standard::CATALOGUE).unwrap();
+            assert_eq!(&spec.to_string(), name, "selections use full names");
+        }
+        for family in Standard::CATALOGUE {
+            for spec in Spec::matrix(family) {
+                Standard::visit(&spec, Kind).unwrap();
+            }
+        }
+    }
+}
