@@ -1,1 +1,2 @@
 //! Lane processes, blocks, counters, record.
+pub mod record;

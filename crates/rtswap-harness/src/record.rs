@@ -1,0 +1,493 @@
+//! The record of a run: append-only JSON Lines, from which everything else is computed.
+//!
+//! One [`Header`], then [`Block`]s as they are measured, a [`Round`] after the last block of each
+//! round, a [`Lost`] wherever a lane drops out of a workload, and one [`Footer`]. Each line is written
+//! and flushed at once, so that a killed run keeps what it had. Blocks of a round without a `Round`
+//! line count all the same.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this format. A reader refuses any other.
+pub const SCHEMA: u32 = 1;
+
+/// One line of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Line {
+    /// The first line.
+    Header(Box<Header>),
+    /// One slice of every lane.
+    Block(Block),
+    /// The end of a round.
+    Round(Round),
+    /// A lane has lost a workload.
+    Lost(Lost),
+    /// The last line of a run that was not killed. A resumed run has several.
+    Footer(Footer),
+}
+
+/// What is needed to trust and repeat the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Orders, addresses and bootstraps are drawn from it.
+    pub seed: u64,
+    /// Where, when and by what.
+    pub receipt: Receipt,
+    /// What was to be measured.
+    pub plan: Plan,
+}
+
+/// Where, when and by what the run was made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The version of rtswap.
+    pub rtswap: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// Seconds since 1970.
+    pub started_unix_s: u64,
+    /// `uname -sr`.
+    pub kernel: String,
+    /// The CPU's model name.
+    pub cpu_model: String,
+    /// CPUs that this process may use.
+    pub cpus: usize,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Whether the CPU says that it is a virtual one.
+    pub virtual_machine: bool,
+}
+
+/// What is measured, made and printed before anything runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The lane that ratios are taken against.
+    pub reference: String,
+    /// All lanes, the control among them, in listing order.
+    pub lanes: Vec<LanePlan>,
+    /// All workloads, in running order.
+    pub workloads: Vec<WorkloadPlan>,
+    /// Rounds of each workload.
+    pub rounds: u32,
+    /// Blocks of each round.
+    pub blocks: u32,
+    /// CPUs of the lanes.
+    pub server_cpus: Vec<usize>,
+    /// CPUs of the load generator.
+    pub load_cpus: Vec<usize>,
+    /// Seconds that the run may take.
+    pub budget_s: f64,
+    /// Half-width of an interval, relative, at which a workload is measured well enough: 0.01 is 1 %.
+    pub precision: Option<f64>,
+}
+
+/// A lane of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanePlan {
+    /// Its name in every line of the record: `tokio?delay_ns=110`, `control`.
+    pub name: String,
+    /// What is started: the lane's spelling, or a command.
+    pub spelling: String,
+    /// Whether it is the control lane: a second process of the reference.
+    pub control: bool,
+}
+
+/// A workload of the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadPlan {
+    /// Its full name: `tcp-echo/size=1024/conns=32`.
+    pub name: String,
+    /// Its name without parameters.
+    pub family: String,
+    /// What one operation is.
+    pub operation: String,
+    /// One operation's noun.
+    pub unit: String,
+    /// Its parameters.
+    pub params: BTreeMap<String, u64>,
+    /// Whether the load generator drives it; otherwise the lane does.
+    pub by_generator: bool,
+    /// Milliseconds of the counted part of a slice.
+    pub slice_ms: u64,
+    /// Milliseconds before it that are not counted.
+    pub warmup_ms: u64,
+}
+
+/// One slice of every lane that is still in, in the order in which they ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// The workload's full name.
+    pub workload: String,
+    /// The round, from 0. Its lanes were started afresh for it.
+    pub round: u32,
+    /// The block within the round, from 0.
+    pub block: u32,
+    /// The slices.
+    pub slices: Vec<Slice>,
+}
+
+/// One timed window of one lane.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The lane.
+    pub lane: String,
+    /// Operations finished and verified in the window.
+    pub ops: u64,
+    /// The window, nanoseconds.
+    pub elapsed_ns: u64,
+    /// CPU time of the lane in the window, all threads, nanoseconds.
+    pub cpu_ns: u64,
+    /// CPU time of the load generator in the window, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_cpu_ns: Option<u64>,
+    /// Median latency, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<u64>,
+    /// 99th percentile of latency, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<u64>,
+    /// Largest latency, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ns: Option<u64>,
+}
+
+/// What is known at the end of a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// The workload's full name.
+    pub workload: String,
+    /// The round.
+    pub round: u32,
+    /// Per lane.
+    pub lanes: BTreeMap<String, LaneRound>,
+    /// Share of the machine's CPU time in this round that the hypervisor gave to others, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steal: Option<f64>,
+    /// Share of time in which some task waited for a CPU, 0 to 1, from `/proc/pressure/cpu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_pressure: Option<f64>,
+}
+
+/// One lane at the end of a round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LaneRound {
+    /// What the lane said it really is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<serde_json::Value>,
+    /// From a slice of its own, because counting slows the machine down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// Why there are no counts, with the remedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_missing: Option<String>,
+    /// Proportional set size after the last block, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// CPU time per time while other lanes worked, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_cpu: Option<f64>,
+    /// Latencies of all counted windows of the round: an HDR histogram, V2, in base64; nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_hdr: Option<String>,
+}
+
+/// Exact counts over a slice of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Operations.
+    pub ops: u64,
+    /// System calls entered, by all threads of the lane.
+    pub syscalls: u64,
+    /// Context switches of all threads of the lane.
+    pub ctx_switches: u64,
+}
+
+/// A lane has lost a workload; its earlier slices of it do not count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The workload's full name.
+    pub workload: String,
+    /// The lane.
+    pub lane: String,
+    /// The round in which it happened.
+    pub round: u32,
+    /// In which way.
+    pub status: Status,
+    /// What happened, and what to do.
+    pub reason: String,
+}
+
+/// What became of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Measured.
+    Ok,
+    /// The runtime or the machine cannot do it.
+    Unsupported,
+    /// The lane crashed, hung or answered nonsense.
+    Failed,
+    /// The lane did the work wrong.
+    Invalid,
+    /// Something that it needs is missing.
+    Skipped,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Footer {
+    /// In which way.
+    pub ended: Ended,
+    /// Seconds since it began or was resumed.
+    pub elapsed_s: f64,
+    /// Why each workload was measured no further.
+    pub stopped: BTreeMap<String, Stop>,
+}
+
+/// In which way a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// As planned.
+    Complete,
+    /// By Ctrl-C or a termination signal: `--resume` goes on.
+    Interrupted,
+}
+
+/// Why a workload was measured no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    /// All planned rounds are done.
+    Rounds,
+    /// Every interval is as narrow as asked.
+    Precision,
+    /// The time is spent.
+    Budget,
+    /// No lane but the reference is left, or the reference itself is lost.
+    Lanes,
+}
+
+/// A whole record in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The header.
+    pub header: Header,
+    /// All blocks, in the order of the file.
+    pub blocks: Vec<Block>,
+    /// All rounds that were finished.
+    pub rounds: Vec<Round>,
+    /// All losses.
+    pub lost: Vec<Lost>,
+    /// The last footer, if any.
+    pub footer: Option<Footer>,
+}
+
+/// Why a file is no record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It cannot be opened, read or written.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It does not begin as a record does.
+    #[error("{} is not an rtswap record: {why}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its first line.
+        why: String,
+    },
+    /// It is of another version.
+    #[error(
+        "{} has schema {found}, this rtswap reads schema {SCHEMA}: use the version that wrote it",
+        path.display()
+    )]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u64,
+    },
+    /// A line is damaged.
+    #[error("{}, line {line} is damaged: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// The last line is cut off, as by a kill or a full disk.
+    #[error(
+        "{} is cut off in line {line}: `rtswap run --resume {}` drops that line and completes the record",
+        path.display(), path.display()
+    )]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+    },
+}
+
+impl Record {
+    /// A record with nothing measured yet.
+    pub fn new(header: Header) -> Self {
+        Self { header, blocks: Vec::new(), rounds: Vec::new(), lost: Vec::new(), footer: None }
+    }
+
+    /// Takes one more line in. A second header is ignored.
+    pub fn push(&mut self, line: Line) {
+        match line {
+            Line::Header(_) => {}
+            Line::Block(block) => self.blocks.push(block),
+            Line::Round(round) => self.rounds.push(round),
+            Line::Lost(lost) => self.lost.push(lost),
+            Line::Footer(footer) => self.footer = Some(footer),
+        }
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`RecordError`], naming the line.
+    pub fn read(path: &Path) -> Result<Self, RecordError> {
+        let (record, cut) = Self::read_up_to_cut(path)?;
+        match cut {
+            None => Ok(record),
+            Some(cut) => Err(RecordError::CutOff { path: path.into(), line: cut.line }),
+        }
+    }
+
+    /// Reads a record to go on with it: a last line that is cut off is removed from the file.
+    ///
+    /// # Errors
+    /// [`RecordError`], for whatever else is wrong with it.
+    pub fn recover(path: &Path) -> Result<Self, RecordError> {
+        let (record, cut) = Self::read_up_to_cut(path)?;
+        if let Some(cut) = cut {
+            let io = |source| RecordError::Io { doing: "mend", path: path.into(), source };
+            let file = OpenOptions::new().write(true).open(path).map_err(io)?;
+            file.set_len(cut.at_byte).map_err(io)?;
+        }
+        Ok(record)
+    }
+
+    fn read_up_to_cut(path: &Path) -> Result<(Self, Option<Cut>), RecordError> {
+        let io = |source| RecordError::Io { doing: "read", path: path.into(), source };
+        let mut reader = BufReader::new(File::open(path).map_err(io)?);
+        let mut record: Option<Self> = None;
+        let (mut text, mut number, mut at_byte) = (Vec::new(), 0, 0);
+        loop {
+            text.clear();
+            let bytes = reader.read_until(b'\n', &mut text).map_err(io)?;
+            if bytes == 0 {
+                break;
+            }
+            number += 1;
+            let whole = text.last() == Some(&b'\n');
+            match &mut record {
+                None => record = Some(Self::new(header(path, &text)?)),
+                Some(_) if !whole => {
+                    return Ok((record.unwrap(), Some(Cut { line: number, at_byte })));
+                }
+                Some(record) => record.push(serde_json::from_slice(&text).map_err(|error| {
+                    RecordError::Damaged { path: path.into(), line: number, why: error.to_string() }
+                })?),
+            }
+            at_byte += bytes as u64;
+        }
+        let empty = || RecordError::Foreign { path: path.into(), why: "it is empty".to_owned() };
+        record.ok_or_else(empty).map(|record| (record, None))
+    }
+}
+
+struct Cut {
+    line: usize,
+    at_byte: u64,
+}
+
+fn header(path: &Path, text: &[u8]) -> Result<Header, RecordError> {
+    let foreign = |why: String| RecordError::Foreign { path: path.into(), why };
+    let json: serde_json::Value = serde_json::from_slice(text)
+        .map_err(|error| foreign(format!("its first line is not JSON ({error})")))?;
+    if json["kind"] != "header" {
+        return Err(foreign("its first line is not a header".to_owned()));
+    }
+    match json["schema"].as_u64() {
+        Some(schema) if schema == u64::from(SCHEMA) => {}
+        Some(found) => return Err(RecordError::Schema { path: path.into(), found }),
+        None => return Err(foreign("its header names no schema".to_owned())),
+    }
+    match serde_json::from_value(json) {
+        Ok(Line::Header(header)) => Ok(*header),
+        Ok(_) => unreachable!("the kind was checked above"),
+        Err(error) => Err(foreign(format!("its header is incomplete ({error})"))),
+    }
+}
+
+/// Appends lines to a record's file, each flushed at once.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Makes a new file; refuses one that exists, so that no record is overwritten by mistake.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        Self::open(path, OpenOptions::new().write(true).create_new(true), "create")
+    }
+
+    /// Goes on at the end of a file.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn append(path: &Path) -> Result<Self, RecordError> {
+        Self::open(path, OpenOptions::new().append(true), "append to")
+    }
+
+    fn open(path: &Path, options: &OpenOptions, doing: &'static str) -> Result<Self, RecordError> {
+        match options.open(path) {
+            Ok(file) => Ok(Self { file, path: path.into() }),
+            Err(source) => Err(RecordError::Io { doing, path: path.into(), source }),
+        }
+    }
+
+    /// Where it writes.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes one line, in one system call so that a kill cuts it at worst.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`], on a full disk for example.
+    pub fn write(&mut self, line: &Line) -> Result<(), RecordError> {
+        let mut text = serde_json::to_vec(line).expect("a record line is plain data");
+        text.push(b'\n');
+        self.file.write_all(&text).map_err(|source| RecordError::Io {
+            doing: "write to",
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
