@@ -1,0 +1,93 @@
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use rtswap_runtime::{Config, Runtime};
+use rtswap_workload::{Batch, Fault, Outside, Spin};
+
+use crate::{Refusal, SliceDone};
+
+/// A workload that is driven from outside of the runtime, by the lane's main thread.
+pub(crate) struct Alone {
+    batch: Box<dyn Fn() -> Result<Batch, Fault>>,
+}
+
+impl Alone {
+    pub fn new<R: Runtime, W: Outside>(workload: W, config: Config, spin: Spin) -> Self {
+        Self { batch: Box::new(move || workload.batch::<R>(&config, spin)) }
+    }
+
+    pub fn slice(&self, window: Duration) -> Result<SliceDone, Refusal> {
+        let mut tally = Tally::start();
+        while tally.elapsed() < window {
+            tally.take((self.batch)().map_err(refuse)?);
+        }
+        let (mut done, mut histogram) = (SliceDone::default(), None);
+        add(&mut done, &mut histogram, tally.end());
+        done.latency_hdr = histogram.as_ref().map(encode);
+        Ok(done)
+    }
+}
+
+/// What one shard did in a slice.
+pub(crate) struct Tally {
+    start: Instant,
+    elapsed: Duration,
+    ops: u64,
+    latencies: Option<Histogram<u64>>,
+}
+
+impl Tally {
+    pub fn start() -> Self {
+        Self { start: Instant::now(), elapsed: Duration::ZERO, ops: 0, latencies: None }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub fn take(&mut self, batch: Batch) {
+        self.ops += batch.ops;
+        if !batch.latencies_ns.is_empty() {
+            let histogram = self.latencies.get_or_insert_with(|| {
+                Histogram::new(3).expect("3 significant digits are allowed")
+            });
+            for latency_ns in batch.latencies_ns {
+                histogram.record(latency_ns).expect("the histogram resizes itself");
+            }
+        }
+    }
+
+    pub fn end(mut self) -> Self {
+        self.elapsed = self.start.elapsed();
+        self
+    }
+}
+
+/// Adds a shard's work; the slice lasted as long as its slowest shard.
+pub(crate) fn add(done: &mut SliceDone, histogram: &mut Option<Histogram<u64>>, tally: Tally) {
+    done.ops += tally.ops;
+    done.elapsed_ns = done.elapsed_ns.max(tally.elapsed.as_nanos() as u64);
+    match (histogram, tally.latencies) {
+        (Some(sum), Some(more)) => sum.add(more).expect("the histogram resizes itself"),
+        (sum @ None, more) => *sum = more,
+        (Some(_), None) => {}
+    }
+}
+
+/// An HDR histogram as text: V2, base64.
+pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2Serializer::new().serialize(histogram, &mut bytes).expect("a vector takes all");
+    STANDARD.encode(bytes)
+}
+
+/// How a workload's fault is told to the harness.
+pub(crate) fn refuse(fault: Fault) -> Refusal {
+    match fault {
+        Fault::Io(error) => Refusal::Failed(error.to_string()),
+        Fault::Wrong(finding) => Refusal::Invalid(finding),
+    }
+}
