@@ -38,9 +38,16 @@ impl Server {
             thread::spawn(move || {
                 pin(cpu);
                 let main = shard::<R, W>(workload, listener, spin, report.clone());
-                let end = R::block_on(&config, main)
-                    .map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")));
-                let _ = report.send(end.and_then(|end| end));
+                let end = guarded(|| {
+                    R::block_on(&config, main).map_err(|error| {
+                        Refusal::Failed(format!("cannot start the runtime: {error}"))
+                    })?
+                });
+                // The harness sees a server that is gone as connections that fail; why, it reads here.
+                if let Err(refusal) = &end {
+                    eprintln!("{refusal}");
+                }
+                let _ = report.send(end);
             });
         }
         drop(report);
