@@ -1,1 +1,97 @@
-//! async-std under the rtswap contract.
+#![warn(missing_docs)]
+//! async-std under the rtswap contract: [`AsyncStd`].
+//!
+//! What maps to what, and what stays behind by design, is in this crate's README.
+
+mod net;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_global_executor::GlobalExecutorConfig;
+use async_std::task;
+use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+
+pub use net::{Listener, Stream};
+
+/// async-std on its global executor, whose threads belong to the process.
+#[derive(Debug)]
+pub struct AsyncStd;
+
+/// Starts the global executor with `workers` threads, once for the process.
+///
+/// async-std would do it at its first use, with as many threads as `ASYNC_STD_THREAD_COUNT` or the
+/// number of CPUs says. The executor keeps what it is given first, so this comes before.
+fn init(workers: usize) -> io::Result<()> {
+    static WORKERS: OnceLock<usize> = OnceLock::new();
+    let started = *WORKERS.get_or_init(|| {
+        let config = GlobalExecutorConfig::default()
+            // No variable overrides the configuration: none has an empty name.
+            .with_env_var("")
+            .with_min_threads(workers)
+            .with_max_threads(workers)
+            .with_thread_name_fn(|| "async-std/runtime".into());
+        async_global_executor::init_with_config(config);
+        workers
+    });
+    if started == workers {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "async-std runs on {started} threads in this process and cannot change to {workers}: \
+         start another process"
+    )))
+}
+
+impl Runtime for AsyncStd {
+    const ABOUT: About =
+        About { package: "async-std", threads: Threads::Process, driver: Driver::Epoll };
+
+    type TcpStream = Stream;
+    type TcpListener = Listener;
+    // Detaches when dropped and hands on a panic, as the contract wants it.
+    type JoinHandle<T: Send + 'static> = task::JoinHandle<T>;
+
+    fn block_on<F: Future>(config: &Config, main: F) -> io::Result<F::Output> {
+        init(config.workers.get())?;
+        Ok(task::block_on(main))
+    }
+
+    fn spawn<F>(task: F) -> task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        task::spawn(task)
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+        task::sleep(duration)
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        task::yield_now()
+    }
+
+    fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+        // Infallible by its type: async-std panics if epoll takes no more descriptors.
+        Ok(Listener(socket.into()))
+    }
+
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+        net::connect(addr)
+    }
+
+    fn effective(config: &Config) -> Effective {
+        let note = ("reactor".into(), "async-io, one per process".into());
+        Effective {
+            driver: Driver::Epoll,
+            workers: config.workers.get(),
+            notes: BTreeMap::from([note]),
+        }
+    }
+}

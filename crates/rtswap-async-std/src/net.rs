@@ -1,0 +1,73 @@
+//! async-std's own socket types behind the contract's buffers that change hands.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+
+use async_std::io::{ReadExt, WriteExt};
+use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned};
+
+/// `async_std::net::TcpListener`.
+#[derive(Debug)]
+pub struct Listener(pub(crate) async_std::net::TcpListener);
+
+/// `async_std::net::TcpStream`. Its halves are clones of it, which is async-std's way.
+#[derive(Debug)]
+pub struct Stream(async_std::net::TcpStream);
+
+pub(crate) async fn connect(addr: SocketAddr) -> io::Result<Stream> {
+    let stream = async_std::net::TcpStream::connect(addr).await?;
+    // `socket::tune` wants `AsFd`, which async-std has behind an unstable feature; the same option.
+    stream.set_nodelay(true)?;
+    Ok(Stream(stream))
+}
+
+impl TcpListener for Listener {
+    type Stream = Stream;
+
+    async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
+        let (stream, peer) = self.0.accept().await?;
+        Ok((Stream(stream), peer))
+    }
+}
+
+impl TcpStream for Stream {
+    type ReadHalf = Stream;
+    type WriteHalf = Stream;
+
+    fn into_split(self) -> (Stream, Stream) {
+        (Stream(self.0.clone()), self)
+    }
+}
+
+impl ReadOwned for Stream {
+    async fn read(&mut self, mut buffer: Buffer) -> (io::Result<usize>, Buffer) {
+        buffer.clear();
+        if buffer.capacity() == 0 {
+            // Linux answers a read of no bytes with EAGAIN while nothing is there.
+            return (Ok(0), buffer);
+        }
+        let result = self.0.read(buffer.storage_mut()).await;
+        buffer.set_len(*result.as_ref().unwrap_or(&0));
+        (result, buffer)
+    }
+
+    async fn read_exact(&mut self, mut buffer: Buffer, len: usize) -> (io::Result<()>, Buffer) {
+        buffer.clear();
+        let Some(target) = buffer.storage_mut().get_mut(..len) else {
+            return (Err(io::ErrorKind::InvalidInput.into()), buffer);
+        };
+        let result = self.0.read_exact(target).await;
+        buffer.set_len(if result.is_ok() { len } else { 0 });
+        (result, buffer)
+    }
+}
+
+impl WriteOwned for Stream {
+    async fn write_all(&mut self, buffer: Buffer) -> (io::Result<()>, Buffer) {
+        (self.0.write_all(&buffer).await, buffer)
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+}
