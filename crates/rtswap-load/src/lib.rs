@@ -1,1 +1,51 @@
 //! The load generator: one, the same for all lanes, with no async runtime in it.
+//!
+//! It drives the closed loop of `tcp-echo`: a number of connections to one lane, each with one
+//! message in flight. A message is sent, read back whole, compared byte by byte, and the next one
+//! is sent. It runs in the harness, on threads of its own that are pinned to the load CPUs.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use rtswap_load::{Config, Generator, Target};
+//!
+//! let generator = Generator::new(Config::new([1]))?;
+//! let addr = "127.0.0.1:7000".parse()?;
+//! let mut session = generator.connect(Target { addr, size: 1024, conns: 32 })?;
+//! let (warmup, window) = (Duration::from_millis(5), Duration::from_millis(45));
+//! let slice = generator.slice(&mut session, warmup, window, || ())?;
+//! println!("{} operations in {:?}", slice.ops, slice.elapsed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it costs
+//!
+//! A generator that costs more than the lane measures itself. Per message there is one write, one
+//! read, one comparison of slices, one reading of the clock and one histogram entry; one wait for
+//! events serves all connections that have become ready meanwhile. Nothing is allocated. This
+//! rests on three things:
+//!
+//! - Messages are slices of one pattern that is made beforehand, so that nothing is filled in, and
+//!   yet every message differs from the one before and from those of other connections.
+//! - A read asks for one byte more than is due. If it returns less than it was asked for, the
+//!   socket is empty, and no second read is needed to find that out; if it returns all, the answer
+//!   was too long.
+//! - The epoll is edge-triggered, and writability is watched only on connections that have needed
+//!   it.
+//!
+//! # What it does not do
+//!
+//! A closed loop says how much a lane can do, not how it behaves at a given rate: a lane that
+//! pauses is sent nothing meanwhile, so the latencies leave out what would have waited.
+
+mod connection;
+mod error;
+mod generator;
+mod pace;
+mod pattern;
+mod share;
+mod worker;
+
+pub use error::LoadError;
+pub use generator::{Config, Generator, Session, Slice, Target};
+/// The type of [`Slice::latency`] comes from this crate.
+pub use hdrhistogram;
