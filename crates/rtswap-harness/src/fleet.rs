@@ -1,0 +1,396 @@
+//! The real thing: lane processes, the load generator, and the kernel's counters.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
+use rand::RngExt as _;
+use rand_pcg::Pcg64;
+use rtswap_lane::{Ready, SliceDone};
+use rtswap_load::{Config, Generator, LoadError, Session, Target};
+
+use crate::counters::{CpuClock, SyscallCounter, memory_bytes};
+use crate::lane::{Lane, Launch, Trouble};
+use crate::machine::Weather;
+use crate::plan::count_ms;
+use crate::record::{Counts, LanePlan, LaneRound, Slice, Status, WorkloadPlan};
+use crate::schedule::{Bench, RoundResult};
+
+/// The most bytes by which a lane's environment is made longer: more than a page, so that stacks
+/// begin at any offset of one.
+const PAD_MOST: usize = 6000;
+
+/// Real lanes, measured on real clocks.
+#[derive(Debug)]
+pub struct Fleet {
+    lanes: Vec<(LanePlan, Launch)>,
+    server_cpus: Vec<usize>,
+    generator: Generator,
+    cancel: Arc<AtomicBool>,
+    begin: Instant,
+    weather: Option<Weather>,
+    alive: BTreeMap<usize, Alive>,
+}
+
+/// Latencies in nanoseconds, where the workload has any.
+type Latency = Option<Histogram<u64>>;
+
+/// A lane's process of this round.
+#[derive(Debug)]
+struct Alive {
+    lane: Lane,
+    ready: Ready,
+    session: Option<Session>,
+    clock: CpuClock,
+    latency: Latency,
+    idle: Idle,
+}
+
+/// What a lane does while others work.
+#[derive(Debug)]
+struct Idle {
+    since: Instant,
+    cpu: Duration,
+    time: Duration,
+    cpu_used: Duration,
+}
+
+impl Fleet {
+    /// Starts the generator's threads; lanes are started by round. `cancel` ends whatever is under
+    /// way.
+    ///
+    /// # Errors
+    /// If a generator thread cannot be started or pinned.
+    pub fn new(
+        lanes: Vec<(LanePlan, Launch)>,
+        server_cpus: Vec<usize>,
+        load_cpus: Vec<usize>,
+        cancel: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let mut config = Config::new(load_cpus);
+        config.cancel = Arc::clone(&cancel);
+        Ok(Self {
+            lanes,
+            server_cpus,
+            generator: Generator::new(config)?,
+            cancel,
+            begin: Instant::now(),
+            weather: None,
+            alive: BTreeMap::new(),
+        })
+    }
+
+    fn ready(&self, workload: &WorkloadPlan, mut lane: Lane) -> Result<Alive, Trouble> {
+        let ready = lane.ready(&self.cancel)?;
+        let session = match (workload.by_generator, ready.addr) {
+            (false, _) => None,
+            (true, None) => return Err(Trouble::failed("it is ready but names no address")),
+            (true, Some(addr)) => {
+                let param = |name| workload.params.get(name).copied().unwrap_or(1) as usize;
+                let target = Target { addr, size: param("size"), conns: param("conns") };
+                let connected = self.generator.connect(target);
+                Some(connected.map_err(|error| blame(&mut lane, &error))?)
+            }
+        };
+        let gone = |lane: &mut Lane| Trouble::failed(lane.explain("its CPU clock cannot be read"));
+        let Ok(clock) = CpuClock::of(lane.pid()) else { return Err(gone(&mut lane)) };
+        let Some(cpu) = clock.now() else { return Err(gone(&mut lane)) };
+        let idle =
+            Idle { since: Instant::now(), cpu, time: Duration::ZERO, cpu_used: Duration::ZERO };
+        Ok(Alive { lane, ready, session, clock, latency: None, idle })
+    }
+
+    /// Exchanges and checks a fixed amount of work with a lane that was started, without timing it.
+    /// Returns the operations done and what the lane says it is.
+    ///
+    /// # Errors
+    /// [`Trouble`] if the lane drops out.
+    pub fn verify(&mut self, lane: usize) -> Result<(u64, Ready), Trouble> {
+        /// Messages on each connection.
+        const MESSAGES: u64 = 50;
+        let cancel = Arc::clone(&self.cancel);
+        let alive = self.alive.get_mut(&lane).expect("the lane was started");
+        let ops = match &mut alive.session {
+            Some(session) => {
+                let conns = session.target().conns as u64;
+                let verified = self.generator.verify(session, MESSAGES);
+                verified.map_err(|error| blame(&mut alive.lane, &error))?;
+                conns * MESSAGES
+            }
+            None => alive.lane.slice(Duration::from_millis(1), &cancel)?.ops,
+        };
+        Ok((ops, alive.ready.clone()))
+    }
+
+    /// A slice, its latencies, and the counts if `counter` is given.
+    fn measure(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        warmup: Duration,
+        window: Duration,
+        counter: Option<SyscallCounter>,
+    ) -> Result<(Slice, Latency, Option<Counts>), Trouble> {
+        let name = self.lanes[lane].0.name.clone();
+        let alive = self.alive.get_mut(&lane).expect("the lane was started");
+        let probe = Probe { clock: alive.clock, counter: Arc::new(Mutex::new(counter)) };
+        alive.idle_ends();
+        let measured = if workload.by_generator {
+            alive.loaded(&self.generator, warmup, window, probe)
+        } else {
+            alive.driven(warmup, window, &probe, &self.cancel)
+        };
+        alive.idle_begins();
+        let Measured { mut slice, latency, begin, end } = measured?;
+        slice.lane = name;
+        let (Some(before), Some(after)) = (begin.cpu, end.cpu) else {
+            return Err(Trouble::failed(alive.lane.explain("its CPU clock is gone")));
+        };
+        slice.cpu_ns = nanos(after.saturating_sub(before));
+        if let Some(latency) = &latency {
+            slice.p50_ns = Some(latency.value_at_quantile(0.50));
+            slice.p99_ns = Some(latency.value_at_quantile(0.99));
+            slice.max_ns = Some(latency.max());
+        }
+        let counts = begin.counts.zip(end.counts).map(|(begin, end)| Counts {
+            ops: slice.ops,
+            syscalls: end.syscalls - begin.syscalls,
+            ctx_switches: end.ctx_switches - begin.ctx_switches,
+        });
+        Ok((slice, latency, counts))
+    }
+}
+
+/// Reads a lane's counters at the ends of the window.
+#[derive(Debug)]
+struct Probe {
+    clock: CpuClock,
+    // Shared, because the generator's thread reads it.
+    counter: Arc<Mutex<Option<SyscallCounter>>>,
+}
+
+/// What a probe found.
+struct Reading {
+    cpu: Option<Duration>,
+    counts: Option<Counts>,
+}
+
+impl Probe {
+    fn read(&self) -> Reading {
+        let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counter.as_mut().and_then(|counter| counter.read().ok());
+        Reading { cpu: self.clock.now(), counts }
+    }
+}
+
+struct Measured {
+    slice: Slice,
+    latency: Latency,
+    begin: Reading,
+    end: Reading,
+}
+
+impl Alive {
+    fn loaded(
+        &mut self,
+        generator: &Generator,
+        warmup: Duration,
+        window: Duration,
+        probe: Probe,
+    ) -> Result<Measured, Trouble> {
+        let session = self.session.as_mut().expect("a generator's workload has a session");
+        let done = generator
+            .slice(session, warmup, window, move || probe.read())
+            .map_err(|error| blame(&mut self.lane, &error))?;
+        let slice = Slice {
+            ops: done.ops,
+            elapsed_ns: nanos(done.elapsed),
+            load_cpu_ns: Some(nanos(done.load_cpu)),
+            ..Slice::default()
+        };
+        let (begin, end) = done.probes;
+        Ok(Measured { slice, latency: Some(done.latency), begin, end })
+    }
+
+    fn driven(
+        &mut self,
+        warmup: Duration,
+        window: Duration,
+        probe: &Probe,
+        cancel: &AtomicBool,
+    ) -> Result<Measured, Trouble> {
+        if !warmup.is_zero() {
+            self.lane.slice(warmup, cancel)?;
+        }
+        let begin = probe.read();
+        let done = self.lane.slice(window, cancel)?;
+        let end = probe.read();
+        let latency = decode(&done)?;
+        let slice = Slice { ops: done.ops, elapsed_ns: done.elapsed_ns, ..Slice::default() };
+        Ok(Measured { slice, latency, begin, end })
+    }
+
+    fn idle_ends(&mut self) {
+        if let Some(cpu) = self.clock.now() {
+            self.idle.time += self.idle.since.elapsed();
+            self.idle.cpu_used += cpu.saturating_sub(self.idle.cpu);
+        }
+    }
+
+    fn idle_begins(&mut self) {
+        self.idle.since = Instant::now();
+        self.idle.cpu = self.clock.now().unwrap_or(self.idle.cpu);
+    }
+}
+
+impl Bench for Fleet {
+    fn start(
+        &mut self,
+        workload: &WorkloadPlan,
+        lanes: &[usize],
+        rng: &mut Pcg64,
+    ) -> Vec<Result<(), Trouble>> {
+        self.weather = Weather::now();
+        // All are started before the first is waited for.
+        let started: Vec<_> = lanes
+            .iter()
+            .map(|&lane| {
+                let pad = rng.random_range(0..PAD_MOST);
+                Lane::start(&self.lanes[lane].1, &workload.name, &self.server_cpus, pad)
+            })
+            .collect();
+        lanes
+            .iter()
+            .zip(started)
+            .map(|(&lane, started)| {
+                let alive = started.and_then(|started| self.ready(workload, started))?;
+                self.alive.insert(lane, alive);
+                Ok(())
+            })
+            .collect()
+    }
+
+    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, Trouble> {
+        let warmup = Duration::from_millis(workload.warmup_ms);
+        let window = Duration::from_millis(workload.slice_ms);
+        let (slice, latency, _) = self.measure(workload, lane, warmup, window, None)?;
+        let alive = self.alive.get_mut(&lane).expect("it was just measured");
+        match (&mut alive.latency, latency) {
+            (Some(sum), Some(more)) => sum.add(more).expect("they have the same bounds"),
+            (sum @ None, more) => *sum = more,
+            (Some(_), None) => {}
+        }
+        Ok(slice)
+    }
+
+    fn finish(&mut self, workload: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult> {
+        let mut results: BTreeMap<_, _> = lanes
+            .iter()
+            .map(|lane| {
+                let alive = &self.alive[lane];
+                let result = LaneRound {
+                    receipt: serde_json::to_value(&alive.ready.receipt).ok(),
+                    memory_bytes: memory_bytes(alive.lane.pid()),
+                    idle_cpu: share(alive.idle.cpu_used, alive.idle.time),
+                    latency_hdr: alive.latency.as_ref().map(encode),
+                    ..LaneRound::default()
+                };
+                (*lane, Ok(result))
+            })
+            .collect();
+        // Opened for all before the first slice and closed after the last: each opening and closing
+        // of the tracepoint makes the kernel patch itself and wait.
+        let keep_open = lanes.first().map(|lane| SyscallCounter::open(self.alive[lane].lane.pid()));
+        for lane in lanes {
+            let counted = self.count(workload, *lane);
+            let result = results.get_mut(lane).expect("one for each");
+            match (counted, result.as_mut()) {
+                (Err(trouble), _) => *result = Err(trouble),
+                (Ok(Ok(counts)), Ok(round)) => round.counts = Some(counts),
+                (Ok(Err(missing)), Ok(round)) => round.counts_missing = Some(missing),
+                (Ok(_), Err(_)) => {}
+            }
+        }
+        drop(keep_open);
+        results
+    }
+
+    fn stop(&mut self, lane: Option<usize>) {
+        match lane {
+            Some(lane) => drop(self.alive.remove(&lane)),
+            None => self.alive.clear(),
+        }
+    }
+
+    fn weather(&mut self) -> (Option<f64>, Option<f64>) {
+        match (&self.weather, Weather::now()) {
+            (Some(before), Some(now)) => (now.steal_since(before), now.pressure_since(before)),
+            _ => (None, None),
+        }
+    }
+
+    fn now(&mut self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+}
+
+impl Fleet {
+    /// A slice of which only the counts are used; or why there are none.
+    fn count(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+    ) -> Result<Result<Counts, String>, Trouble> {
+        let counter = match SyscallCounter::open(self.alive[&lane].lane.pid()) {
+            Ok(counter) => counter,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let window = Duration::from_millis(count_ms(workload));
+        let warmup = window / 4;
+        let (.., counts) = self.measure(workload, lane, warmup, window, Some(counter))?;
+        Ok(counts.ok_or_else(|| "the kernel's counters cannot be read".to_owned()))
+    }
+}
+
+/// Whose fault an error of the generator is: the lane's, unless the run was interrupted.
+fn blame(lane: &mut Lane, error: &LoadError) -> Trouble {
+    match error {
+        LoadError::Cancelled => Trouble::Cancelled,
+        LoadError::Wrong { .. } | LoadError::TooMuch { .. } => {
+            Trouble::Lost(Status::Invalid, error.to_string())
+        }
+        other => Trouble::failed(lane.explain(&other.to_string())),
+    }
+}
+
+fn decode(done: &SliceDone) -> Result<Latency, Trouble> {
+    let Some(text) = &done.latency_hdr else { return Ok(None) };
+    let nonsense = |why: String| Trouble::failed(format!("its latencies are no histogram: {why}"));
+    let bytes = STANDARD.decode(text).map_err(|error| nonsense(error.to_string()))?;
+    let read = Deserializer::new().deserialize(&mut bytes.as_slice());
+    read.map(Some).map_err(|error| nonsense(error.to_string()))
+}
+
+fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2Serializer::new().serialize(histogram, &mut bytes).expect("a vector takes all");
+    STANDARD.encode(bytes)
+}
+
+fn share(cpu: Duration, time: Duration) -> Option<f64> {
+    (!time.is_zero()).then(|| cpu.as_secs_f64() / time.as_secs_f64())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}

@@ -1,0 +1,267 @@
+//! One lane process.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use rtswap_lane::{Answer, Order, Prepare, Ready, Refusal, SliceDone};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::record::Status;
+
+/// How long a lane may take to get ready.
+pub const READY_LIMIT: Duration = Duration::from_secs(15);
+/// How much longer than its window a slice may take.
+pub const SLICE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a lane may take to stop before it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+/// The longest line that an answer may have.
+const LINE_LIMIT: usize = 1 << 20;
+
+/// How to start a lane.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// CPU time to burn in each operation, nanoseconds.
+    pub delay_ns: u64,
+}
+
+/// Why a lane drops out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It loses the workload.
+    Lost(Status, String),
+    /// The run is being interrupted: nobody's fault.
+    Cancelled,
+}
+
+impl Trouble {
+    pub(crate) fn failed(why: impl Into<String>) -> Self {
+        Self::Lost(Status::Failed, why.into())
+    }
+}
+
+/// A lane that was started. Dropping it kills it and whatever it has started.
+#[derive(Debug)]
+pub struct Lane {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+    // An unnamed file and not a pipe: a lane that chatters must not block on us.
+    stderr: File,
+    pending: Vec<u8>,
+}
+
+impl Lane {
+    /// Starts the process on `cpus`, with `pad` bytes of environment so that its stack lies elsewhere
+    /// each time, and orders it to prepare.
+    ///
+    /// # Errors
+    /// [`Trouble::Lost`] if it cannot be started.
+    pub fn start(
+        launch: &Launch,
+        workload: &str,
+        cpus: &[usize],
+        pad: usize,
+    ) -> Result<Self, Trouble> {
+        let program = &launch.command[0];
+        let cannot = |error: io::Error| {
+            Trouble::failed(format!("cannot start {}: {error}", program.to_string_lossy()))
+        };
+        let stderr = tempfile::tempfile().map_err(cannot)?;
+        let mut command = Command::new(program);
+        command
+            .args(&launch.command[1..])
+            .env("RTSWAP_PAD", "x".repeat(pad))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr.try_clone().map_err(cannot)?)
+            // A group of its own: Ctrl-C is ours to handle, and what it starts can be killed with it.
+            .process_group(0);
+        let mut child = on_cpus(cpus, || command.spawn()).map_err(cannot)?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut lane = Self { child, stdin, stdout, stderr, pending: Vec::new() };
+        lane.order(&Order::Prepare(Prepare {
+            workload: workload.to_owned(),
+            cpus: cpus.to_vec(),
+            delay_ns: launch.delay_ns,
+            addr: None,
+        }))?;
+        Ok(lane)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// [`Trouble`] if it refuses, dies, hangs or answers something else.
+    pub fn ready(&mut self, cancel: &AtomicBool) -> Result<Ready, Trouble> {
+        match self.answer(READY_LIMIT, cancel)? {
+            Answer::Ready(ready) => Ok(ready),
+            other => Err(unexpected("ready", &other)),
+        }
+    }
+
+    /// Lets it run a slice of `window`.
+    ///
+    /// # Errors
+    /// [`Trouble`] if it fails, dies, hangs, answers something else, or claims what cannot be.
+    pub fn slice(&mut self, window: Duration, cancel: &AtomicBool) -> Result<SliceDone, Trouble> {
+        let start = Instant::now();
+        self.order(&Order::Slice { ms: window.as_millis() as u64 })?;
+        let done = match self.answer(window + SLICE_LIMIT, cancel)? {
+            Answer::Slice(done) => done,
+            other => return Err(unexpected("slice", &other)),
+        };
+        // A lane times itself: it may at least not claim more than there was.
+        let most_ns = start.elapsed().as_nanos() as u64;
+        if done.elapsed_ns > most_ns || done.elapsed_ns == 0 {
+            let why = format!("it claims a slice of {} ns within {most_ns} ns", done.elapsed_ns);
+            return Err(Trouble::Lost(Status::Invalid, why));
+        }
+        Ok(done)
+    }
+
+    /// What happened to it, for a trouble seen from outside: its last words, or that it is gone.
+    pub fn explain(&mut self, seen: &str) -> String {
+        // A process that dies closes its sockets before it can be waited for.
+        let until = Instant::now() + Duration::from_millis(100);
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return format!("{seen}: it ended ({status}){}", self.words()),
+                _ if Instant::now() > until => return format!("{seen}{}", self.words()),
+                _ => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    fn order(&mut self, order: &Order) -> Result<(), Trouble> {
+        let mut line = serde_json::to_vec(order).expect("an order is plain data");
+        line.push(b'\n');
+        let stdin = self.stdin.as_mut().expect("stdin is open until the lane is dropped");
+        match stdin.write_all(&line) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                Err(Trouble::failed(self.explain(&format!("it takes no order ({error})"))))
+            }
+        }
+    }
+
+    fn answer(&mut self, limit: Duration, cancel: &AtomicBool) -> Result<Answer, Trouble> {
+        let until = Instant::now() + limit;
+        loop {
+            if let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.pending.drain(..=end).collect();
+                return read_answer(&line);
+            }
+            if self.pending.len() > LINE_LIMIT {
+                return Err(Trouble::failed("its answer has no end"));
+            }
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Trouble::Cancelled);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let why = format!("it gave no answer within {} s", limit.as_secs_f64());
+                return Err(Trouble::failed(self.explain(&why)));
+            }
+            // Woken now and then to see whether the run was cancelled.
+            if readable(&self.stdout, left.min(Duration::from_millis(100))) {
+                let mut bytes = [0; 4096];
+                match self.stdout.read(&mut bytes) {
+                    Ok(0) => return Err(Trouble::failed(self.explain("it closed its output"))),
+                    Ok(some) => self.pending.extend_from_slice(&bytes[..some]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(Trouble::failed(error.to_string())),
+                }
+            }
+        }
+    }
+
+    /// The last lines of its standard error.
+    fn words(&mut self) -> String {
+        const LAST_BYTES: u64 = 400;
+        let mut text = Vec::new();
+        let length = self.stderr.seek(SeekFrom::End(0)).unwrap_or(0);
+        let _ = self.stderr.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)));
+        let _ = self.stderr.read_to_end(&mut text);
+        let text = String::from_utf8_lossy(&text);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.is_empty() { text } else { format!("; it said: {text}") }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // Politely first, so that foreign lanes can tidy up: the end of its input means stop.
+        drop(self.stdin.take());
+        let until = Instant::now() + STOP_LIMIT;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        // The group even so: a shell that has ended may have left something running. The id is not
+        // reused while the group has members, and a group without any is an error we can ignore.
+        let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+fn unexpected(order: &str, answer: &Answer) -> Trouble {
+    match answer {
+        Answer::Failed(refusal) => {
+            let status = match refusal {
+                Refusal::Unsupported(_) => Status::Unsupported,
+                Refusal::Skipped(_) => Status::Skipped,
+                Refusal::Failed(_) => Status::Failed,
+                Refusal::Invalid(_) => Status::Invalid,
+            };
+            Trouble::Lost(status, refusal.to_string())
+        }
+        other => {
+            let text = serde_json::to_string(other).unwrap_or_default();
+            Trouble::failed(format!("it should answer `{order}` but says {text}"))
+        }
+    }
+}
+
+fn read_answer(line: &[u8]) -> Result<Answer, Trouble> {
+    serde_json::from_slice(line).map_err(|error| {
+        let text: String = String::from_utf8_lossy(line).trim().chars().take(80).collect();
+        Trouble::failed(format!("it answers nonsense ({error}): {text}"))
+    })
+}
+
+fn readable(stdout: &ChildStdout, limit: Duration) -> bool {
+    let limit =
+        Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
+    let mut fds = [PollFd::new(stdout, PollFlags::IN)];
+    // An interruption is as good as a timeout: the caller looks again.
+    poll(&mut fds, Some(&limit)).is_ok_and(|ready| ready > 0)
+}
+
+/// Does something on other CPUs: a child inherits the affinity of the thread that starts it, which
+/// spares us code between fork and exec.
+fn on_cpus<T>(cpus: &[usize], act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let before = sched_getaffinity(None)?;
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu);
+    }
+    sched_setaffinity(None, &set)?;
+    let result = act();
+    sched_setaffinity(None, &before)?;
+    result
+}

@@ -1,0 +1,187 @@
+//! What will be measured, and how long it will take: decided before anything runs.
+
+use std::time::Duration;
+
+use rtswap_workload::{Drive, Spec};
+
+use crate::record::{LanePlan, Plan, WorkloadPlan};
+
+/// Rounds of a run, unless the budget forbids: enough for a sign-flip test of 12 comparisons under
+/// Holm, which needs 9, with some to spare.
+pub const ROUNDS: u32 = 12;
+/// Rounds below which no plan goes: with fewer nothing could be decided.
+pub const ROUNDS_LEAST: u32 = 10;
+/// The most blocks of a round. Beyond them more rounds tell more: each samples new processes.
+pub const BLOCKS_MOST: u32 = 8;
+
+/// The counted part of an ordinary slice, milliseconds.
+const SLICE_MS: u64 = 40;
+/// The same with `--quick`.
+const SLICE_QUICK_MS: u64 = 20;
+/// Round trips of every connection in a slice, at least.
+const TRIPS: f64 = 20.0;
+
+/// What a run is asked to do.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Workloads, in order.
+    pub workloads: Vec<Spec>,
+    /// Lanes, the control among them.
+    pub lanes: Vec<LanePlan>,
+    /// The reference lane's name.
+    pub reference: String,
+    /// Time that the run may take.
+    pub budget: Duration,
+    /// Relative half-width at which a workload is measured well enough.
+    pub precision: Option<f64>,
+    /// Shorter slices.
+    pub quick: bool,
+    /// CPUs of the lanes.
+    pub server_cpus: Vec<usize>,
+    /// CPUs of the load generator.
+    pub load_cpus: Vec<usize>,
+}
+
+/// Spreads the budget over the workloads, evenly: the same rounds and blocks for each.
+pub fn make(request: Request) -> Plan {
+    let workloads: Vec<_> =
+        request.workloads.iter().map(|spec| workload(spec, request.quick)).collect();
+    let lanes = request.lanes.len();
+    let fixed: f64 = workloads.iter().map(|workload| round_s(workload, lanes, 0)).sum();
+    let one: f64 =
+        workloads.iter().map(|workload| round_s(workload, lanes, 1)).sum::<f64>() - fixed;
+    let budget_s = request.budget.as_secs_f64();
+
+    let rounds_at = |blocks: u32| (budget_s / (fixed + one * f64::from(blocks))) as u32;
+    // As many blocks as the default number of rounds allows, then as many rounds as fit.
+    let blocks = (1..=BLOCKS_MOST).rev().find(|&blocks| rounds_at(blocks) >= ROUNDS).unwrap_or(1);
+    let rounds = rounds_at(blocks).max(ROUNDS_LEAST);
+    Plan {
+        reference: request.reference,
+        lanes: request.lanes,
+        workloads,
+        rounds,
+        blocks,
+        server_cpus: request.server_cpus,
+        load_cpus: request.load_cpus,
+        budget_s,
+        precision: request.precision,
+    }
+}
+
+/// Seconds that the plan will take, about.
+pub fn expected_s(plan: &Plan) -> f64 {
+    let round: f64 = plan
+        .workloads
+        .iter()
+        .map(|workload| round_s(workload, plan.lanes.len(), plan.blocks))
+        .sum();
+    round * f64::from(plan.rounds)
+}
+
+/// Seconds that one round of a workload takes, about: measured on a 2-core virtual machine.
+fn round_s(workload: &WorkloadPlan, lanes: usize, blocks: u32) -> f64 {
+    const START_S: f64 = 0.012;
+    const CONNECTION_S: f64 = 0.000_1;
+    const ORDER_S: f64 = 0.001;
+    let conns = workload.params.get("conns").copied().unwrap_or(0) as f64;
+    let start = START_S + conns * CONNECTION_S;
+    let slice = (workload.slice_ms + workload.warmup_ms) as f64 / 1000.0 + overrun_s(workload);
+    let count = count_ms(workload) as f64 / 1000.0 + overrun_s(workload);
+    (start + count + (slice + ORDER_S) * f64::from(blocks)) * lanes as f64
+}
+
+/// A lane that drives itself finishes its batch: half a batch more on average, twice a slice.
+fn overrun_s(workload: &WorkloadPlan) -> f64 {
+    workload.params.get("ms").map_or(0.0, |ms| (*ms + 5) as f64 / 1000.0)
+}
+
+/// Milliseconds of the slice in which system calls are counted: exact counts need no long look.
+pub fn count_ms(workload: &WorkloadPlan) -> u64 {
+    (workload.slice_ms / 4).max(1)
+}
+
+fn workload(spec: &Spec, quick: bool) -> WorkloadPlan {
+    let ordinary = if quick { SLICE_QUICK_MS } else { SLICE_MS };
+    let slice_ms = ordinary.max(trips_ms(spec));
+    WorkloadPlan {
+        name: spec.to_string(),
+        family: spec.family().name.to_owned(),
+        operation: spec.family().operation.to_owned(),
+        unit: spec.family().unit.to_owned(),
+        params: spec.params().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        by_generator: spec.drive() == Drive::Generator,
+        slice_ms,
+        warmup_ms: (slice_ms / 10).max(2),
+    }
+}
+
+/// With many connections or large messages an ordinary slice holds too few round trips: 10 µs for
+/// each message, or 1 GB/s, whichever is slower, is what a slow lane does here.
+fn trips_ms(spec: &Spec) -> u64 {
+    let params = spec.params();
+    let (Some(conns), Some(size)) = (params.get("conns"), params.get("size")) else { return 0 };
+    let message_s = (*size as f64 / 1e9).max(10e-6);
+    (TRIPS * *conns as f64 * message_s * 1000.0).ceil() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtswap_workload::{Standard, Suite};
+
+    fn request(workloads: &[&str], seconds: u64) -> Request {
+        Request {
+            workloads: workloads
+                .iter()
+                .map(|name| Spec::parse(name, Standard::CATALOGUE).unwrap())
+                .collect(),
+            lanes: ["tokio", "smol", "control"]
+                .map(|name| LanePlan {
+                    name: name.to_owned(),
+                    spelling: name.to_owned(),
+                    control: name == "control",
+                })
+                .to_vec(),
+            reference: "tokio".to_owned(),
+            budget: Duration::from_secs(seconds),
+            precision: None,
+            quick: false,
+            server_cpus: vec![0],
+            load_cpus: vec![1],
+        }
+    }
+
+    #[test]
+    fn a_plan_keeps_to_its_budget_if_the_budget_allows_a_decision() {
+        for seconds in [20, 60, 600] {
+            let plan = make(request(Standard::QUICK, seconds));
+            assert!(expected_s(&plan) <= seconds as f64, "{seconds} s: {}", expected_s(&plan));
+            assert!(plan.rounds >= ROUNDS && plan.blocks >= 1);
+        }
+    }
+
+    #[test]
+    fn more_time_means_more_blocks_and_then_more_rounds() {
+        let [short, long, longer] = [20, 60, 600].map(|seconds| make(request(&["spawn"], seconds)));
+        assert!(short.blocks <= long.blocks);
+        assert_eq!(longer.blocks, BLOCKS_MOST);
+        assert!(longer.rounds > long.rounds);
+    }
+
+    #[test]
+    fn a_budget_too_small_for_a_decision_is_overrun_not_wasted() {
+        let plan = make(request(Standard::DEFAULT, 1));
+        assert_eq!((plan.rounds, plan.blocks), (ROUNDS_LEAST, 1));
+    }
+
+    #[test]
+    fn a_slice_holds_many_round_trips_of_every_connection() {
+        let plan = make(request(
+            &["tcp-echo", "tcp-echo/conns=10000", "tcp-echo/size=102400/conns=256"],
+            60,
+        ));
+        let slices: Vec<_> = plan.workloads.iter().map(|workload| workload.slice_ms).collect();
+        assert_eq!(slices, [SLICE_MS, 2000, 525]);
+    }
+}

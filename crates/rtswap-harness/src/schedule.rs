@@ -1,0 +1,341 @@
+//! In which order things are measured, and when it is enough. Knows nothing of processes or clocks,
+//! so that it can be tested without either.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
+
+use crate::lane::Trouble;
+use crate::record::{
+    Block, Ended, Footer, LanePlan, LaneRound, Line, Lost, Plan, Record, RecordError, Round, Slice,
+    Stop, WorkloadPlan,
+};
+
+/// What a scheduler needs done.
+pub trait Bench {
+    /// Starts a fresh process for each of `lanes` (indices into the plan), in this order.
+    /// One result for each.
+    fn start(
+        &mut self,
+        workload: &WorkloadPlan,
+        lanes: &[usize],
+        rng: &mut Pcg64,
+    ) -> Vec<Result<(), Trouble>>;
+
+    /// One slice of one lane.
+    ///
+    /// # Errors
+    /// [`Trouble`] if the lane drops out.
+    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, Trouble>;
+
+    /// Counts, memory and the rest for the lanes still in. Their processes are still alive.
+    fn finish(&mut self, workload: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult>;
+
+    /// Ends a lane's process, or all.
+    fn stop(&mut self, lane: Option<usize>);
+
+    /// Steal and pressure since the start of the round.
+    fn weather(&mut self) -> (Option<f64>, Option<f64>);
+
+    /// Time since the run began.
+    fn now(&mut self) -> Duration;
+
+    /// Whether the user wants it to end.
+    fn cancelled(&self) -> bool;
+}
+
+/// What a lane has at the end of a round, or why it has nothing.
+pub type RoundResult = Result<LaneRound, Trouble>;
+
+/// Hears of progress, between slices and never within.
+pub trait Observer {
+    /// A round of a workload begins.
+    fn round(&mut self, workload: &WorkloadPlan, round: u32);
+    /// A share of the plan is done, 0 to 1.
+    fn done(&mut self, share: f64);
+    /// A lane has dropped out.
+    fn lost(&mut self, lost: &Lost);
+}
+
+/// Where lines go, besides into the record in memory.
+pub trait Sink {
+    /// Keeps a line.
+    ///
+    /// # Errors
+    /// If it cannot be written: the run ends.
+    fn write(&mut self, line: &Line) -> Result<(), RecordError>;
+}
+
+impl Sink for crate::record::Writer {
+    fn write(&mut self, line: &Line) -> Result<(), RecordError> {
+        crate::record::Writer::write(self, line)
+    }
+}
+
+/// Whether a workload is measured well enough: looks at widths only.
+pub type Precise<'a> = &'a dyn Fn(&Record, &str) -> bool;
+
+/// Carries out the plan of `record`, or what is left of it, and returns how it ended.
+///
+/// Rounds go around all workloads, so that a drift of the machine meets all of them, and so that a
+/// run that is cut short has measured all of them alike. With `limit` the run ends before the round
+/// that would exceed it.
+///
+/// # Errors
+/// If the record cannot be written.
+pub fn run(
+    record: &mut Record,
+    bench: &mut dyn Bench,
+    sink: &mut dyn Sink,
+    observer: &mut dyn Observer,
+    precise: Precise<'_>,
+    limit: Option<Duration>,
+) -> Result<Ended, RecordError> {
+    let plan = record.header.plan.clone();
+    let mut run = Run { plan: &plan, record, bench, sink, observer, stopped: BTreeMap::new() };
+    let ended = run.rounds(precise, limit);
+    run.bench.stop(None);
+    let ended = ended?;
+    let footer =
+        Footer { ended, elapsed_s: run.bench.now().as_secs_f64(), stopped: run.stopped.clone() };
+    run.keep(Line::Footer(footer))?;
+    Ok(ended)
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    record: &'a mut Record,
+    bench: &'a mut dyn Bench,
+    sink: &'a mut dyn Sink,
+    observer: &'a mut dyn Observer,
+    stopped: BTreeMap<String, Stop>,
+}
+
+/// The run is to end where it is.
+struct Interrupted;
+
+impl Run<'_> {
+    fn rounds(
+        &mut self,
+        precise: Precise<'_>,
+        limit: Option<Duration>,
+    ) -> Result<Ended, RecordError> {
+        let mut progress: Vec<_> = self.plan.workloads.iter().map(|it| self.so_far(it)).collect();
+        let mut longest = BTreeMap::new();
+        for turn in 0..self.plan.rounds {
+            for (workload, so_far) in self.plan.workloads.iter().zip(&mut progress) {
+                if self.stopped.contains_key(&workload.name) {
+                    continue;
+                }
+                if so_far.complete >= self.plan.rounds {
+                    self.stopped.insert(workload.name.clone(), Stop::Rounds);
+                    continue;
+                }
+                // Work that is already on record is not done again: the run was resumed.
+                if turn < so_far.skip {
+                    continue;
+                }
+                let begin = self.bench.now();
+                let expected = longest.get(&workload.name).copied().unwrap_or_default();
+                if limit.is_some_and(|limit| begin + expected > limit) {
+                    self.stopped.insert(workload.name.clone(), Stop::Budget);
+                    continue;
+                }
+                match self.round(workload, so_far.next)? {
+                    Err(Interrupted) => return Ok(Ended::Interrupted),
+                    Ok(Some(stop)) => {
+                        self.stopped.insert(workload.name.clone(), stop);
+                    }
+                    Ok(None) => {
+                        so_far.next += 1;
+                        so_far.complete += 1;
+                        let took = self.bench.now().saturating_sub(begin);
+                        let longest: &mut Duration =
+                            longest.entry(workload.name.clone()).or_default();
+                        *longest = took.max(*longest);
+                        if so_far.complete >= self.plan.rounds {
+                            self.stopped.insert(workload.name.clone(), Stop::Rounds);
+                        } else if precise(self.record, &workload.name) {
+                            self.stopped.insert(workload.name.clone(), Stop::Precision);
+                        }
+                    }
+                }
+                self.observer.done(share(self.plan, &self.stopped, self.record));
+            }
+        }
+        Ok(Ended::Complete)
+    }
+
+    fn so_far(&self, workload: &WorkloadPlan) -> SoFar {
+        let mine = |name: &str| name == workload.name;
+        let finished =
+            self.record.rounds.iter().filter(|round| mine(&round.workload)).count() as u32;
+        let blocks = self.record.blocks.iter().filter(|block| mine(&block.workload));
+        let next = blocks.map(|block| block.round + 1).max().unwrap_or(0).max(finished);
+        SoFar { complete: finished, skip: finished, next }
+    }
+
+    /// The lanes that have not lost the workload.
+    fn lanes_in(&self, workload: &WorkloadPlan) -> Vec<usize> {
+        let lost: BTreeSet<_> = self
+            .record
+            .lost
+            .iter()
+            .filter(|lost| lost.workload == workload.name)
+            .map(|lost| lost.lane.as_str())
+            .collect();
+        let is_in = |lane: &LanePlan| !lost.contains(lane.name.as_str());
+        (0..self.plan.lanes.len()).filter(|&index| is_in(&self.plan.lanes[index])).collect()
+    }
+
+    /// One round. A reason to stop is one that leaves nothing to compare.
+    fn round(
+        &mut self,
+        workload: &WorkloadPlan,
+        round: u32,
+    ) -> Result<Result<Option<Stop>, Interrupted>, RecordError> {
+        let mut rng = rng(self.record.header.seed, &workload.name, round);
+        self.observer.round(workload, round);
+        let mut lanes = self.lanes_in(workload);
+        lanes.shuffle(&mut rng);
+        for (lane, started) in
+            lanes.clone().into_iter().zip(self.bench.start(workload, &lanes, &mut rng))
+        {
+            if let Err(trouble) = started
+                && self.drop_out(workload, round, lane, trouble)?.is_err()
+            {
+                return Ok(Err(Interrupted));
+            }
+        }
+        for block in 0..self.plan.blocks {
+            let mut lanes = self.lanes_in(workload);
+            if !self.worth_going_on(&lanes) {
+                self.bench.stop(None);
+                return Ok(Ok(Some(Stop::Lanes)));
+            }
+            lanes.shuffle(&mut rng);
+            let mut slices = Vec::with_capacity(lanes.len());
+            for lane in lanes {
+                if self.bench.cancelled() {
+                    return Ok(Err(Interrupted));
+                }
+                match self.bench.slice(workload, lane) {
+                    Ok(slice) => slices.push(slice),
+                    Err(trouble) => {
+                        if self.drop_out(workload, round, lane, trouble)?.is_err() {
+                            return Ok(Err(Interrupted));
+                        }
+                    }
+                }
+            }
+            let workload = workload.name.clone();
+            self.keep(Line::Block(Block { workload, round, block, slices }))?;
+        }
+        self.finish(workload, round)
+    }
+
+    fn finish(
+        &mut self,
+        workload: &WorkloadPlan,
+        round: u32,
+    ) -> Result<Result<Option<Stop>, Interrupted>, RecordError> {
+        let lanes = self.lanes_in(workload);
+        let mut finished = BTreeMap::new();
+        for (lane, result) in self.bench.finish(workload, &lanes) {
+            match result {
+                Ok(result) => {
+                    finished.insert(self.plan.lanes[lane].name.clone(), result);
+                }
+                Err(trouble) => {
+                    if self.drop_out(workload, round, lane, trouble)?.is_err() {
+                        return Ok(Err(Interrupted));
+                    }
+                }
+            }
+        }
+        let (steal, cpu_pressure) = self.bench.weather();
+        self.bench.stop(None);
+        self.keep(Line::Round(Round {
+            workload: workload.name.clone(),
+            round,
+            lanes: finished,
+            steal,
+            cpu_pressure,
+        }))?;
+        let lanes = self.lanes_in(workload);
+        Ok(Ok((!self.worth_going_on(&lanes)).then_some(Stop::Lanes)))
+    }
+
+    /// Ratios need the reference and somebody else.
+    fn worth_going_on(&self, lanes: &[usize]) -> bool {
+        let has_reference =
+            lanes.iter().any(|&lane| self.plan.lanes[lane].name == self.plan.reference);
+        has_reference && (lanes.len() > 1 || self.plan.lanes.len() == 1)
+    }
+
+    fn drop_out(
+        &mut self,
+        workload: &WorkloadPlan,
+        round: u32,
+        lane: usize,
+        trouble: Trouble,
+    ) -> Result<Result<(), Interrupted>, RecordError> {
+        let Trouble::Lost(status, reason) = trouble else { return Ok(Err(Interrupted)) };
+        self.bench.stop(Some(lane));
+        let lost = Lost {
+            workload: workload.name.clone(),
+            lane: self.plan.lanes[lane].name.clone(),
+            round,
+            status,
+            reason,
+        };
+        self.observer.lost(&lost);
+        self.keep(Line::Lost(lost))?;
+        Ok(Ok(()))
+    }
+
+    fn keep(&mut self, line: Line) -> Result<(), RecordError> {
+        self.sink.write(&line)?;
+        self.record.push(line);
+        Ok(())
+    }
+}
+
+/// What is on record of a workload.
+struct SoFar {
+    /// Rounds that were finished.
+    complete: u32,
+    /// The same at the beginning.
+    skip: u32,
+    /// The next round's number: above that of any block, so that a round that was cut off keeps its
+    /// blocks and is not mixed with new processes.
+    next: u32,
+}
+
+/// How much of the plan is done, 0 to 1.
+fn share(plan: &Plan, stopped: &BTreeMap<String, Stop>, record: &Record) -> f64 {
+    let done: u32 = plan
+        .workloads
+        .iter()
+        .map(|workload| {
+            if stopped.contains_key(&workload.name) {
+                return plan.rounds;
+            }
+            let rounds = record.rounds.iter().filter(|round| round.workload == workload.name);
+            (rounds.count() as u32).min(plan.rounds)
+        })
+        .sum();
+    f64::from(done) / f64::from(plan.rounds * plan.workloads.len() as u32).max(1.0)
+}
+
+/// Its own stream for each round, so that a resumed run draws as an unbroken one would.
+fn rng(seed: u64, workload: &str, round: u32) -> Pcg64 {
+    // FNV-1a: any stable hash will do, and std's is not stable.
+    let hash = workload.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Pcg64::seed_from_u64(seed ^ hash.rotate_left(round))
+}
