@@ -184,3 +184,11 @@ pub enum LoadError {
         source: io::Error,
     },
 }
+
+impl LoadError {
+    /// Whether the lane answered, but not with what it had been sent: the lane did not do the work,
+    /// as opposed to not being able to go on.
+    pub fn is_wrong_answer(&self) -> bool {
+        matches!(self, Self::Wrong { .. } | Self::TooMuch { .. })
+    }
+}

@@ -4,7 +4,7 @@ mod support;
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,14 +58,20 @@ fn the_probe_is_called_at_both_edges_in_order() {
 }
 
 #[test]
-fn a_lane_too_slow_for_the_window_yields_no_operation_but_no_error() {
-    let server = serve(8, Fault::Trickle);
+fn what_comes_after_the_window_is_taken_in_but_not_counted() {
+    let over: &'static AtomicBool = Box::leak(Box::default());
+    let server = serve(8, Fault::Hold { until: over });
     let generator = generator(1);
-    let mut session = generator.connect(target(server.addr, 8, 1)).unwrap();
-    let window = Duration::from_millis(10);
-    let slice = generator.slice(&mut session, Duration::ZERO, window, || ()).unwrap();
+    let mut session = generator.connect(target(server.addr, 8, 3)).unwrap();
+    let mut calls = 0;
+    let probe = move || {
+        calls += 1;
+        over.store(calls == 2, Ordering::SeqCst);
+    };
+    let slice = generator.slice(&mut session, WARMUP, WINDOW, probe).unwrap();
     assert_eq!((slice.ops, slice.latency.len()), (0, 0));
     assert_eq!(slice.load_cpu_ns_per_op(), None);
+    generator.verify(&mut session, 1).unwrap();
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn sessions_of_several_lanes_take_turns() {
     let mut sessions: Vec<_> = (servers.iter())
         .map(|server| generator.connect(target(server.addr, 100, 5)).unwrap())
         .collect();
-    for session in sessions.iter_mut().rev().chain([]) {
+    for session in sessions.iter_mut().rev() {
         assert!(generator.slice(session, WARMUP, WINDOW, || ()).unwrap().ops > 0);
     }
     generator.close(sessions.remove(1));

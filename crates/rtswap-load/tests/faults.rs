@@ -47,6 +47,7 @@ fn a_wrong_byte_is_found_where_it_is() {
             let LoadError::Wrong { message, offset, expected, found, .. } = error else {
                 panic!("{error}");
             };
+            assert!(error.is_wrong_answer());
             assert_eq!((message, offset), (9, byte));
             assert_eq!(expected ^ 1, found);
         }
@@ -182,15 +183,18 @@ fn a_lane_that_hangs_in_the_drain_has_stalled() {
 
 #[test]
 fn a_lane_that_trickles_is_overdue_though_it_never_stalls() {
-    let limit = Duration::from_millis(200);
-    let generator = Generator::new(Config { drain: limit, verify: limit, ..config(1) }).unwrap();
+    let limit = Duration::from_millis(300);
+    // The limit of the drain is that of the opening, too, which is to succeed.
+    let patient = generator(1);
+    let hasty = Generator::new(Config { drain: limit, verify: limit, ..config(1) }).unwrap();
     let server = serve(SIZE, Fault::Trickle);
-    let mut session = generator.connect(target(server.addr, SIZE, 2)).unwrap();
-    let error = generator.verify(&mut session, 1).unwrap_err();
-    assert!(matches!(error, LoadError::Overdue { .. }), "{error}");
-    let mut session = generator.connect(target(server.addr, SIZE, 2)).unwrap();
-    let error = generator.slice(&mut session, Duration::ZERO, limit, || ()).unwrap_err();
-    assert!(matches!(error, LoadError::Overdue { .. }), "{error}");
+    let mut session = patient.connect(target(server.addr, SIZE, 2)).unwrap();
+    let error = hasty.verify(&mut session, 1).unwrap_err();
+    assert!(matches!(error, LoadError::Overdue { outstanding: 2, .. }), "{error}");
+    let mut session = patient.connect(target(server.addr, SIZE, 2)).unwrap();
+    let error = hasty.slice(&mut session, Duration::ZERO, limit, || ()).unwrap_err();
+    assert!(matches!(error, LoadError::Overdue { outstanding: 2, .. }), "{error}");
+    assert!(!error.is_wrong_answer());
 }
 
 #[test]

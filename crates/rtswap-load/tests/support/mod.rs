@@ -7,6 +7,7 @@ pub mod epoll;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -56,8 +57,12 @@ pub enum Fault {
     Mute {
         message: u64,
     },
-    /// Echoes a byte at a time, at no pace that would ever end.
+    /// From message 1 on, echoes a byte at a time, so slowly that no message comes to its end.
     Trickle,
+    /// From message 1 on, answers only once the flag is set.
+    Hold {
+        until: &'static AtomicBool,
+    },
     /// Reads and writes pieces far smaller than a message.
     Pieces {
         bytes: usize,
@@ -130,6 +135,12 @@ fn echo(mut stream: TcpStream, size: usize, fault: Fault) -> io::Result<()> {
                 return socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             }
             Fault::Mute { message } if message <= index => {}
+            Fault::Hold { until } if index > 0 => {
+                while !until.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                stream.write_all(&bytes)?;
+            }
             _ => stream.write_all(&bytes)?,
         }
     }
@@ -193,7 +204,7 @@ pub fn generator(threads: usize) -> Generator {
 
 /// A generator that soon gives up on a lane that hangs.
 pub fn impatient() -> Generator {
-    let limit = Duration::from_millis(300);
+    let limit = Duration::from_secs(1);
     Generator::new(Config { stall: limit, ..config(1) }).unwrap()
 }
 
