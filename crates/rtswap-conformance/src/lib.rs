@@ -1,1 +1,179 @@
-//! What every adapter must do, as one generic body run for each.
+#![warn(missing_docs)]
+//! What every adapter must do, as one generic body of checks that is run for each.
+//!
+//! An adapter's `tests/conformance.rs` is a few lines:
+//!
+//! ```ignore
+//! use rtswap_conformance::{Allow, Subject, conformance};
+//! use rtswap_tokio::Tokio;
+//!
+//! conformance!(one_worker, Tokio, Subject::new(1, Allow::NOTHING));
+//! conformance!(two_workers, Tokio, Subject::new(2, Allow::NOTHING));
+//! ```
+//!
+//! Each check becomes a test of its own, so that a failure names what does not hold; and each test
+//! runs in a process of its own, so that threads, descriptors and process-wide runtimes of one
+//! check cannot disturb another, and a check that hangs is killed and reported by name.
+//!
+//! # Time
+//! No check asserts that anything is fast: machines that run tests are shared. The only times that
+//! are asserted are lower bounds that hold by contract (a sleep never ends early).
+
+pub mod buffer;
+pub mod bytes;
+pub mod process;
+pub mod shutdown;
+pub mod stream;
+pub mod task;
+pub mod threads;
+pub mod time;
+
+mod child;
+mod peer;
+
+use std::future::Future;
+
+use rtswap_runtime::{Config, Runtime};
+
+pub use child::{caught, isolated};
+
+/// What a runtime is checked with.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What `block_on` is given.
+    pub config: Config,
+    /// What the runtime does otherwise, by its own design.
+    pub allow: Allow,
+}
+
+impl Subject {
+    /// A runtime with `workers` threads that is allowed what `allow` says.
+    pub fn new(workers: usize, allow: Allow) -> Self {
+        Self { config: Config::new(workers), allow }
+    }
+
+    /// Runs `task` as a task of the runtime (so on its workers) and gives its output.
+    pub fn run<R: Runtime, F>(&self, task: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.main::<R, _>(async { R::spawn(task).await })
+    }
+
+    /// Runs `main` on the calling thread.
+    pub fn main<R: Runtime, F: Future>(&self, main: F) -> F::Output {
+        R::block_on(&self.config, main).expect("the runtime starts")
+    }
+}
+
+/// What a runtime may leave undone because its authors meant it so. The adapter's README says why.
+#[derive(Clone, Copy, Debug)]
+pub struct Allow {
+    /// Names of threads that stay in the process, as the kernel has them: the first 15 bytes.
+    pub threads: &'static [&'static str],
+    /// Descriptors that stay open, as `/proc/self/fd` shows them: `anon_inode:[eventpoll]`.
+    pub descriptors: &'static [&'static str],
+    /// Tasks that are pending when `block_on` returns live on.
+    pub tasks_outlive: bool,
+    /// Streams and listeners belong to one thread, and panic on any other.
+    pub confined: bool,
+}
+
+impl Allow {
+    /// The whole contract.
+    pub const NOTHING: Self =
+        Self { threads: &[], descriptors: &[], tasks_outlive: false, confined: false };
+
+    /// For runtimes on async-io: its reactor belongs to the process.
+    pub const ASYNC_IO: Self = Self {
+        threads: &["async-io"],
+        descriptors: &["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"],
+        ..Self::NOTHING
+    };
+}
+
+/// Makes a module `$module` with one `#[test]` for each check, run for `$runtime` as `$subject` says.
+#[macro_export]
+macro_rules! conformance {
+    ($module:ident, $runtime:ty, $subject:expr) => {
+        mod $module {
+            #[allow(unused_imports, reason = "the subject may be written without any")]
+            use super::*;
+
+            $crate::__tests! { $runtime, $subject;
+                buffer:
+                    a_read_overwrites_from_the_start_and_sets_the_length
+                    a_read_may_use_all_of_the_capacity
+                    a_read_into_no_capacity_reads_nothing
+                    a_read_that_fails_gives_an_empty_buffer_back
+                    read_exact_takes_no_byte_too_many
+                    read_exact_beyond_the_capacity_is_invalid_input
+                    read_exact_beyond_the_end_is_unexpected_eof
+                    a_write_gives_the_buffer_back_as_it_was;
+                bytes:
+                    what_is_written_arrives_intact_at_a_slow_peer
+                    what_a_peer_sends_in_odd_pieces_arrives_intact
+                    read_exact_gathers_odd_pieces
+                    both_directions_are_used_at_once_by_two_tasks
+                    a_thousand_connections_work_at_once;
+                shutdown:
+                    pending_tasks_are_dropped_when_block_on_returns
+                    a_thousand_pending_reads_are_dropped_when_block_on_returns
+                    no_thread_and_no_descriptor_is_left_behind
+                    block_on_may_be_called_again
+                    a_panic_in_main_is_passed_on_and_leaves_nothing_behind;
+                stream:
+                    the_end_of_the_stream_reads_nothing
+                    after_shutdown_the_peer_reads_the_end_and_reading_goes_on
+                    a_peer_that_has_shut_down_can_still_be_written_to
+                    a_reset_fails_a_read_that_waits
+                    a_reset_fails_the_writes_after_it
+                    where_nobody_listens_connecting_is_refused
+                    accept_names_the_peer
+                    a_dropped_stream_is_closed
+                    two_dropped_halves_are_closed
+                    a_dropped_write_half_leaves_its_direction_open
+                    a_stream_dropped_with_a_read_under_way_is_closed;
+                task:
+                    a_joined_task_gives_its_value
+                    a_task_runs_to_its_end_when_its_handle_is_dropped
+                    a_panic_reaches_the_joiner_with_its_payload
+                    a_panic_that_nobody_joins_harms_nobody
+                    yield_now_lets_another_ready_task_run
+                    a_task_is_woken_from_another_thread
+                    ten_thousand_tasks_are_joined;
+                threads:
+                    what_is_in_force_is_what_was_asked
+                    main_is_polled_on_the_calling_thread
+                    tasks_run_on_as_many_threads_as_asked
+                    several_block_ons_run_side_by_side
+                    a_confined_stream_panics_on_another_thread
+                    a_confined_stream_panics_when_dropped_on_another_thread;
+                time:
+                    a_sleep_never_ends_early
+                    a_sleep_counts_from_its_first_poll
+                    a_sleep_of_zero_ends
+                    sleeps_end_in_the_order_of_their_lengths
+                    ten_thousand_timers_run_at_once;
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ($runtime:ty, $subject:expr; $($group:ident: $($check:ident)+;)+) => {
+        $($(
+            #[test]
+            fn $check() {
+                $crate::isolated::<$runtime>(
+                    concat!(module_path!(), "::", stringify!($check)),
+                    &$subject,
+                    $crate::$group::$check::<$runtime>,
+                );
+            }
+        )+)+
+    };
+}

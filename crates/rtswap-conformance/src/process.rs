@@ -1,0 +1,118 @@
+//! What a process has: its threads and descriptors, as `/proc/self` shows them.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Allow;
+
+/// Threads and descriptors of this process at one moment, by name, sorted; equal names are repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The kernel's names of the threads.
+    pub threads: Vec<String>,
+    /// What the descriptors lead to, without numbers: `socket`, `anon_inode:[eventpoll]`.
+    pub descriptors: Vec<String>,
+}
+
+impl Snapshot {
+    /// Of now.
+    pub fn take() -> Self {
+        let mut threads: Vec<String> = entries("/proc/self/task")
+            // A thread that has ended since it was listed has no name.
+            .filter_map(|task| fs::read_to_string(task.join("comm")).ok())
+            .map(|name| name.trim_end().to_owned())
+            .collect();
+        threads.sort();
+        let mut descriptors: Vec<String> = entries("/proc/self/fd")
+            .filter_map(|descriptor| fs::read_link(descriptor).ok())
+            .map(|target| target.to_string_lossy().into_owned())
+            // The directory that is being listed.
+            .filter(|target| !target.starts_with("/proc/"))
+            .map(|target| match target.split_once(":[") {
+                Some((kind @ ("socket" | "pipe"), _)) => kind.to_owned(),
+                _ => target,
+            })
+            .collect();
+        descriptors.sort();
+        Self { threads, descriptors }
+    }
+
+    /// What is here and was not there `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            threads: without(&self.threads, &before.threads),
+            descriptors: without(&self.descriptors, &before.descriptors),
+        }
+    }
+
+    /// What is here and nobody allowed.
+    #[must_use]
+    pub fn forbidden(&self, allow: &Allow) -> Self {
+        let unless = |names: &[String], allowed: &[&str]| {
+            names.iter().filter(|name| !allowed.contains(&name.as_str())).cloned().collect()
+        };
+        Self {
+            threads: unless(&self.threads, allow.threads),
+            descriptors: unless(&self.descriptors, allow.descriptors),
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.threads.is_empty() && self.descriptors.is_empty()
+    }
+}
+
+/// Takes snapshots until `enough` is content with one or ten seconds are over, and gives the last: a
+/// thread that was joined is listed for a moment longer.
+pub fn settle(enough: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    let start = Instant::now();
+    loop {
+        let snapshot = Snapshot::take();
+        if enough(&snapshot) || start.elapsed() > Duration::from_secs(10) {
+            return snapshot;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn entries(directory: &str) -> impl Iterator<Item = std::path::PathBuf> {
+    fs::read_dir(directory).expect("/proc is mounted").flatten().map(|entry| entry.path())
+}
+
+fn without(names: &[String], fewer: &[String]) -> Vec<String> {
+    let mut rest = names.to_vec();
+    for name in fewer {
+        if let Some(place) = rest.iter().position(|other| other == name) {
+            rest.remove(place);
+        }
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(threads: &[&str], descriptors: &[&str]) -> Snapshot {
+        let own = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Snapshot { threads: own(threads), descriptors: own(descriptors) }
+    }
+
+    #[test]
+    fn a_second_thread_of_the_same_name_is_new() {
+        let before = snapshot(&["a", "b"], &["socket"]);
+        let after = snapshot(&["a", "a", "b"], &["socket", "socket"]);
+        assert_eq!(after.since(&before), snapshot(&["a"], &["socket"]));
+        assert!(before.since(&after).is_empty());
+    }
+
+    #[test]
+    fn only_what_is_named_is_allowed() {
+        let left = snapshot(&["async-io", "worker"], &["socket", "anon_inode:[eventfd]"]);
+        let forbidden = left.forbidden(&Allow::ASYNC_IO);
+        assert_eq!(forbidden, snapshot(&["worker"], &["socket"]));
+    }
+}
