@@ -1,4 +1,80 @@
 //! From slices to ratios, intervals and verdicts: pure, no I/O.
+//!
+//! ```
+//! use rtswap_stats::{Better, Comparison, Options, Paired, Verdict, decide, estimate};
+//!
+//! // Twelve rounds of three blocks: ln(lane / reference) of CPU time per operation.
+//! let round = |offset: f64| vec![offset - 0.002, offset, offset + 0.3];
+//! let lane = Paired { rounds: (0..12).map(|i| round(0.02 + 1e-4 * f64::from(i))).collect() };
+//! let control = Paired { rounds: (0..12).map(|i| round(1e-4 * f64::from(i % 3 - 1))).collect() };
+//!
+//! let options = Options { seed: 1, ..Options::default() };
+//! let family: Vec<Comparison> = [(&control, true), (&lane, false)]
+//!     .into_iter()
+//!     .filter_map(|(paired, control)| {
+//!         let estimate = estimate(paired, &options)?;
+//!         Some(Comparison { better: Better::Lower, control, metric: 0, estimate })
+//!     })
+//!     .collect();
+//! let decisions = decide(&family, 0.05);
+//! assert_eq!(decisions[1].verdict, Verdict::Dearer);
+//! ```
+//!
+//! # The method, and why
+//!
+//! The figures are simulated, under the noise of [`simulate`]: `cargo run --release -p rtswap-stats
+//! --example choices` for the choices between methods, `--example plan` for what a plan can see.
+//! `tests/simulation.rs` holds the crate to them.
+//!
+//! **Ratios within a block.** Drift that is slower than a block is in both figures and cancels.
+//! Logs, because then "twice" and "half" are equally far from 1 and lane and reference can be
+//! exchanged.
+//!
+//! **Median over the blocks of a round.** One slice in ten or twenty is disturbed by about a
+//! quarter, always for the worse. At 12 rounds × 20 blocks of CPU time the mean of the blocks has a
+//! standard error of 0.64 %, the median of 0.40 %. (The mean of the middle half has 0.37 %, but bears
+//! half as many outliers; the median is kept.)
+//!
+//! **Mean over the rounds.** The rounds' medians are near normal already, so a robust centre buys
+//! nothing: the Hodges-Lehmann estimator in its place had a standard error 1 to 4 % larger.
+//!
+//! **The round is the unit of inference.** One process is one sample of memory layout (Mytkowicz
+//! et al., *Producing Wrong Data Without Doing Anything Obviously Wrong!*, 2009), so blocks of the
+//! same processes are not independent, and repetition pays at the level that varies (Kalibera &
+//! Jones, *Rigorous Benchmarking in Reasonable Time*, 2013).
+//!
+//! **Interval: hierarchical bootstrap, rounds with replacement, the blocks of a drawn round kept
+//! as they are.** This is the scheme of Davison & Hinkley, *Bootstrap Methods and Their Application* (1997),
+//! section 3.8; Field & Welsh, *Bootstrapping Clustered Data* (2007), show its variance to be right: the
+//! rounds' medians already vary by all that the blocks vary. Drawing blocks anew as well counts
+//! that variation twice. Simulated at 12 rounds × 20 blocks, CPU time, 1,500 runs:
+//!
+//! | interval | coverage of 95 % | mean half width |
+//! |---|---|---|
+//! | rounds, percentile | 0.906 | 0.74 % |
+//! | **rounds, percentile, widened for small n** | **0.950** | **0.87 %** |
+//! | rounds then blocks, percentile | 0.993 | 1.06 % |
+//! | rounds then blocks, widened for small n | 0.999 | 1.24 % |
+//! | Student's t over the rounds' medians | 0.946 | 0.87 % |
+//!
+//! (The last row agrees with the chosen one, as it must for near normal rounds; the bootstrap
+//! follows them where they are skewed.)
+//!
+//! **p: sign-flip test over the rounds.** Under "no difference" the two are exchangeable and every
+//! sign is a coin: exact for any noise. The price is a floor, 2^(1-n), so a family of m comparisons
+//! needs [`rounds_needed`] rounds, and [`decide`] refuses below.
+//!
+//! **Holm over the family** ([`holm`]), then three conditions and the control ([`decide`]). In
+//! 2 % of simulated runs without a difference some lane was called different (promised: at most 5 %).
+//!
+//! **Minimum detectable effect** ([`Decision::mde`]): so that a tie says how much it could have
+//! missed. In simulation a true effect of its size is called in 78 to 79 % of runs (stated:
+//! 80 %).
+//!
+//! **Stopping** on width alone ([`precise_enough`]). Even so, a run stops a little more readily where
+//! the rounds happen to agree: at ±0.75 % the coverage is 94.1 % if first asked after 10
+//! rounds and 92.7 % after 6, so ask only from [`rounds_needed`] on.
+
 mod decide;
 mod estimate;
 mod holm;
