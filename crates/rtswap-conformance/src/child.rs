@@ -34,7 +34,7 @@ pub fn isolated<R: Runtime>(path: &str, subject: &Subject, check: fn(&Subject)) 
         eprintln!("{path}: skipped: {error}");
         return;
     }
-    match outcome(path, || check(subject)) {
+    match outcome(path, LIMIT, || check(subject)) {
         Outcome::InChild | Outcome::Passed => {}
         Outcome::Failed(printed) => panic!("{path} does not hold:\n{printed}"),
         Outcome::Hung(printed) => {
@@ -46,7 +46,7 @@ pub fn isolated<R: Runtime>(path: &str, subject: &Subject, check: fn(&Subject)) 
 /// The opposite of [`isolated`], to prove that a check can fail: panics unless `check` fails and
 /// says `because`.
 pub fn caught(path: &str, because: &str, check: impl FnOnce()) {
-    match outcome(path, check) {
+    match outcome(path, LIMIT, check) {
         Outcome::InChild => {}
         Outcome::Passed => panic!("{path}: the check does not notice"),
         Outcome::Failed(printed) | Outcome::Hung(printed) => {
@@ -55,7 +55,7 @@ pub fn caught(path: &str, because: &str, check: impl FnOnce()) {
     }
 }
 
-fn outcome(path: &str, body: impl FnOnce()) -> Outcome {
+fn outcome(path: &str, limit: Duration, body: impl FnOnce()) -> Outcome {
     if env::var(CHILD).is_ok_and(|child| child == path) {
         body();
         return Outcome::InChild;
@@ -72,7 +72,7 @@ fn outcome(path: &str, body: impl FnOnce()) -> Outcome {
         .expect("the test executable starts again");
     let stdout = collect(child.stdout.take().expect("stdout is a pipe"));
     let stderr = collect(child.stderr.take().expect("stderr is a pipe"));
-    let passed = wait(&mut child);
+    let passed = wait(&mut child, limit);
     let printed = stdout.join().expect("a reader") + &stderr.join().expect("a reader");
     match passed {
         // A name that matches no test passes, too.
@@ -91,17 +91,32 @@ fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
 }
 
 /// Whether the child succeeded; `None` if it had to be killed.
-fn wait(child: &mut Child) -> Option<bool> {
+fn wait(child: &mut Child, limit: Duration) -> Option<bool> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().expect("a child can be waited for") {
             return Some(status.success());
         }
-        if start.elapsed() > LIMIT {
+        if start.elapsed() > limit {
             child.kill().expect("a child can be killed");
             child.wait().expect("a child can be waited for");
             return None;
         }
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hangs_is_killed_and_what_it_printed_is_kept() {
+        let path = concat!(module_path!(), "::what_hangs_is_killed_and_what_it_printed_is_kept");
+        let outcome = outcome(path, Duration::from_secs(2), || {
+            println!("so far");
+            thread::sleep(Duration::from_mins(10));
+        });
+        assert!(matches!(outcome, Outcome::Hung(printed) if printed.contains("so far")));
     }
 }

@@ -3,12 +3,13 @@
 //!
 //! An adapter's `tests/conformance.rs` is a few lines:
 //!
-//! ```ignore
+//! ```
 //! use rtswap_conformance::{Allow, Subject, conformance};
 //! use rtswap_tokio::Tokio;
 //!
 //! conformance!(one_worker, Tokio, Subject::new(1, Allow::NOTHING));
 //! conformance!(two_workers, Tokio, Subject::new(2, Allow::NOTHING));
+//! # fn main() {}
 //! ```
 //!
 //! Each check becomes a test of its own, so that a failure names what does not hold; and each test

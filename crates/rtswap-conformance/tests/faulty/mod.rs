@@ -1,0 +1,231 @@
+//! tokio behind a wrapper that can break each promise of the contract, one at a time.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use rtswap_runtime::{
+    About, Buffer, Config, Effective, ReadOwned, Runtime, TcpListener, TcpStream, Threads,
+    WriteOwned,
+};
+use rtswap_tokio::Tokio;
+
+/// What to break. Nothing, unless said.
+pub trait Fault: 'static {
+    const CORRUPTS_READS: bool = false;
+    const CORRUPTS_WRITES: bool = false;
+    const FORGETS_LENGTH: bool = false;
+    const RESET_IS_END: bool = false;
+    const HALF_SHUTS_DOWN: bool = false;
+    const CANCELS_ON_DROP: bool = false;
+    const NEVER_YIELDS: bool = false;
+    const SLEEPS_SHORT: bool = false;
+    const SLEEPS_FROM_CALL: bool = false;
+    const LEAVES_A_THREAD: bool = false;
+    const LEAVES_A_DESCRIPTOR: bool = false;
+    const KEEPS_TASKS: bool = false;
+    const EXTRA_WORKERS: usize = 0;
+}
+
+pub struct Faulty<F>(PhantomData<F>);
+
+/// A stream, a half or a listener of tokio's. `fn` makes it `Send` whatever the fault is.
+pub struct Wrapped<T, F>(T, PhantomData<fn() -> F>);
+
+fn wrap<T, F>(inner: T) -> Wrapped<T, F> {
+    Wrapped(inner, PhantomData)
+}
+
+impl<F: Fault> Runtime for Faulty<F> {
+    const ABOUT: About = About { threads: Threads::Workers, ..Tokio::ABOUT };
+
+    type TcpStream = Wrapped<<Tokio as Runtime>::TcpStream, F>;
+    type TcpListener = Wrapped<<Tokio as Runtime>::TcpListener, F>;
+    type JoinHandle<T: Send + 'static> = Handle<T, F>;
+
+    fn block_on<M: Future>(config: &Config, main: M) -> io::Result<M::Output> {
+        if F::LEAVES_A_THREAD {
+            std::thread::Builder::new()
+                .name("forgotten".into())
+                .spawn(|| std::thread::sleep(Duration::from_mins(1)))?;
+        }
+        if F::LEAVES_A_DESCRIPTOR {
+            std::mem::forget(std::net::UdpSocket::bind("127.0.0.1:0")?);
+        }
+        Tokio::block_on(&Config::new(config.workers.get() + F::EXTRA_WORKERS), main)
+    }
+
+    fn spawn<T>(task: T) -> Handle<T::Output, F>
+    where
+        T: Future + Send + 'static,
+        T::Output: Send + 'static,
+    {
+        let cancel = Arc::new(Cancel::default());
+        if F::KEEPS_TASKS {
+            // Where no shut-down finds it.
+            let task = Box::leak(Box::new(Box::pin(task)));
+            let task = poll_fn(move |cx| task.as_mut().poll(cx));
+            return Handle(Tokio::spawn(cancel.clone().guard(task)), cancel, PhantomData);
+        }
+        Handle(Tokio::spawn(cancel.clone().guard(task)), cancel, PhantomData)
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+        let called = Instant::now();
+        async move {
+            if F::SLEEPS_SHORT {
+                return std::thread::sleep(duration * 9 / 10);
+            }
+            if F::SLEEPS_FROM_CALL {
+                return Tokio::sleep(duration.saturating_sub(called.elapsed())).await;
+            }
+            Tokio::sleep(duration).await;
+        }
+    }
+
+    async fn yield_now() {
+        if !F::NEVER_YIELDS {
+            Tokio::yield_now().await;
+        }
+    }
+
+    fn listen(socket: std::net::TcpListener) -> io::Result<Self::TcpListener> {
+        Tokio::listen(socket).map(wrap)
+    }
+
+    async fn connect(addr: SocketAddr) -> io::Result<Self::TcpStream> {
+        Tokio::connect(addr).await.map(wrap)
+    }
+
+    fn effective(config: &Config) -> Effective {
+        Tokio::effective(config)
+    }
+}
+
+/// What a dropped handle leaves for its task.
+#[derive(Default)]
+struct Cancel(Mutex<(bool, Option<Waker>)>);
+
+impl Cancel {
+    /// `None` if it was cancelled.
+    async fn guard<T>(self: Arc<Self>, task: impl Future<Output = T>) -> Option<T> {
+        let mut task = pin!(task);
+        poll_fn(|cx| {
+            let mut cancel = self.0.lock().unwrap();
+            if cancel.0 {
+                return Poll::Ready(None);
+            }
+            cancel.1 = Some(cx.waker().clone());
+            drop(cancel);
+            task.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}
+
+pub struct Handle<T: Send + 'static, F: Fault>(
+    <Tokio as Runtime>::JoinHandle<Option<T>>,
+    Arc<Cancel>,
+    PhantomData<fn() -> F>,
+);
+
+impl<T: Send + 'static, F: Fault> Future for Handle<T, F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let output = Pin::new(&mut self.0).poll(cx);
+        output.map(|output| output.expect("cancelled by its drop only"))
+    }
+}
+
+impl<T: Send + 'static, F: Fault> Drop for Handle<T, F> {
+    fn drop(&mut self) {
+        if F::CANCELS_ON_DROP {
+            let mut cancel = self.1.0.lock().unwrap();
+            cancel.0 = true;
+            if let Some(waker) = cancel.1.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl<T: TcpListener, F: Fault> TcpListener for Wrapped<T, F> {
+    type Stream = Wrapped<T::Stream, F>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)> {
+        let (stream, peer) = self.0.accept().await?;
+        Ok((wrap(stream), peer))
+    }
+}
+
+impl<T: TcpStream, F: Fault> TcpStream for Wrapped<T, F> {
+    type ReadHalf = Wrapped<T::ReadHalf, F>;
+    type WriteHalf = WriteHalf<T::WriteHalf, F>;
+
+    fn into_split(self) -> (Self::ReadHalf, Self::WriteHalf) {
+        let (read, write) = self.0.into_split();
+        (wrap(read), WriteHalf(Some(wrap(write))))
+    }
+}
+
+impl<T: ReadOwned + Send, F: Fault> ReadOwned for Wrapped<T, F> {
+    async fn read(&mut self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
+        let (mut result, mut buffer) = self.0.read(buffer).await;
+        if F::RESET_IS_END && result.is_err() {
+            result = Ok(0);
+        }
+        if F::FORGETS_LENGTH && !buffer.is_empty() {
+            buffer.set_len(buffer.len() + 1);
+        }
+        (result, if F::CORRUPTS_READS { corrupt(buffer) } else { buffer })
+    }
+
+    async fn read_exact(&mut self, buffer: Buffer, len: usize) -> (io::Result<()>, Buffer) {
+        self.0.read_exact(buffer, len).await
+    }
+}
+
+impl<T: WriteOwned + Send, F: Fault> WriteOwned for Wrapped<T, F> {
+    async fn write_all(&mut self, buffer: Buffer) -> (io::Result<()>, Buffer) {
+        self.0.write_all(if F::CORRUPTS_WRITES { corrupt(buffer) } else { buffer }).await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.0.shutdown().await
+    }
+}
+
+/// Changes the last bit of data.
+fn corrupt(mut buffer: Buffer) -> Buffer {
+    if let Some(last) = buffer.len().checked_sub(1) {
+        buffer.storage_mut()[last] ^= 1;
+    }
+    buffer
+}
+
+pub struct WriteHalf<T: WriteOwned + Send + 'static, F: Fault>(Option<Wrapped<T, F>>);
+
+impl<T: WriteOwned + Send, F: Fault> WriteOwned for WriteHalf<T, F> {
+    async fn write_all(&mut self, buffer: Buffer) -> (io::Result<()>, Buffer) {
+        self.0.as_mut().unwrap().write_all(buffer).await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.0.as_mut().unwrap().shutdown().await
+    }
+}
+
+impl<T: WriteOwned + Send + 'static, F: Fault> Drop for WriteHalf<T, F> {
+    fn drop(&mut self) {
+        if F::HALF_SHUTS_DOWN {
+            let mut half = self.0.take().unwrap();
+            drop(Tokio::spawn(async move { half.shutdown().await }));
+        }
+    }
+}
