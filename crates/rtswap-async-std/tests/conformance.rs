@@ -4,11 +4,8 @@ use rtswap_async_std::AsyncStd;
 use rtswap_conformance::{Allow, Subject, conformance};
 
 /// The executor belongs to the process, and its tasks with it.
-const ALLOW: Allow = Allow {
-    threads: &["async-std/runti", "async-io"],
-    tasks_outlive: true,
-    ..Allow::ASYNC_IO
-};
+const ALLOW: Allow =
+    Allow { threads: &["async-std/runti", "async-io"], tasks_outlive: true, ..Allow::ASYNC_IO };
 
 conformance!(one_worker, AsyncStd, Subject::new(1, ALLOW));
 conformance!(two_workers, AsyncStd, Subject::new(2, ALLOW));
