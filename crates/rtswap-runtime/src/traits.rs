@@ -30,8 +30,8 @@ pub trait Runtime: Sized + 'static {
 
     /// Builds the runtime, runs `main` on the calling thread to its end, and shuts the runtime
     /// down: tasks still pending are dropped, and threads and descriptors are given back. A runtime
-    /// of [`Threads::Process`](crate::Threads::Process) keeps its threads, which its adapter's
-    /// README names.
+    /// of [`Threads::Process`](crate::Threads::Process) has no shut-down: its threads, which its
+    /// adapter's README names, and its pending tasks live on.
     ///
     /// `main` is polled on the calling thread, which on a multi-threaded runtime is none of the
     /// workers: work that is to be measured belongs in [`spawn`](Self::spawn).
