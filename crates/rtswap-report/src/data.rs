@@ -1,0 +1,200 @@
+//! One workload's share of a record, by lane.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use rtswap_harness::record::{
+    Block, LanePlan, LaneRound, Lost, Record, Round, Slice, WorkloadPlan,
+};
+use rtswap_stats::Paired;
+
+use crate::summary::{Latency, Metric, Role};
+
+/// One workload's share of a record.
+pub(crate) struct Data<'a> {
+    pub record: &'a Record,
+    pub plan: &'a WorkloadPlan,
+    pub blocks: Vec<&'a Block>,
+    pub rounds: Vec<&'a Round>,
+    lost: BTreeMap<&'a str, &'a Lost>,
+}
+
+impl<'a> Data<'a> {
+    pub fn of(record: &'a Record, plan: &'a WorkloadPlan) -> Self {
+        let mine = |name: &str| name == plan.name;
+        Self {
+            record,
+            plan,
+            blocks: record.blocks.iter().filter(|block| mine(&block.workload)).collect(),
+            rounds: record.rounds.iter().filter(|round| mine(&round.workload)).collect(),
+            lost: record
+                .lost
+                .iter()
+                .filter(|lost| mine(&lost.workload))
+                .map(|lost| (lost.lane.as_str(), lost))
+                .collect(),
+        }
+    }
+
+    pub fn reference(&self) -> &'a str {
+        &self.record.header.plan.reference
+    }
+
+    pub fn role(&self, lane: &LanePlan) -> Role {
+        if lane.control {
+            Role::Control
+        } else if lane.name == self.reference() {
+            Role::Reference
+        } else {
+            Role::Lane
+        }
+    }
+
+    pub fn lost(&self, lane: &str) -> Option<&'a Lost> {
+        self.lost.get(lane).copied()
+    }
+
+    /// Whether the lane has figures that count.
+    pub fn live(&self, lane: &str) -> bool {
+        self.lost(lane).is_none() && self.slices(lane).any(usable)
+    }
+
+    /// The lanes to compare with the reference; none if the reference itself has no figures.
+    pub fn compared(&self) -> Vec<&'a LanePlan> {
+        if !self.live(self.reference()) {
+            return Vec::new();
+        }
+        let lanes = self.record.header.plan.lanes.iter();
+        lanes.filter(|lane| self.role(lane) != Role::Reference && self.live(&lane.name)).collect()
+    }
+
+    pub fn slices(&self, lane: &str) -> impl Iterator<Item = &'a Slice> {
+        self.blocks.iter().filter_map(move |block| slice(block, lane))
+    }
+
+    /// The lane's own figure: the median over rounds of the medians over blocks.
+    pub fn value(&self, lane: &str, figure: impl Fn(&Slice) -> Option<f64>) -> Option<f64> {
+        let mut rounds: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for block in &self.blocks {
+            if let Some(value) = slice(block, lane).filter(|s| usable(s)).and_then(&figure) {
+                rounds.entry(block.round).or_default().push(value);
+            }
+        }
+        median(rounds.into_values().filter_map(median))
+    }
+
+    /// The log ratios to the reference, in the blocks that have both.
+    pub fn paired(&self, lane: &str, metric: Metric) -> Paired {
+        let mut rounds: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
+        for block in &self.blocks {
+            let of = |lane| timed(metric, slice(block, lane).filter(|s| usable(s))?);
+            if let (Some(lane), Some(reference)) = (of(lane), of(self.reference())) {
+                rounds.entry(block.round).or_default().push((lane, reference));
+            }
+        }
+        Paired::from_figures(&rounds.into_values().collect::<Vec<_>>())
+    }
+
+    /// The lane's own exact count per operation: the median over rounds.
+    pub fn count(&self, lane: &str, metric: Metric) -> Option<f64> {
+        median(self.rounds.iter().filter_map(|round| counted(metric, round.lanes.get(lane)?)))
+    }
+
+    /// The log ratios of an exact count to the reference's, one for each round.
+    ///
+    /// A count of zero has no ratio, and a small number put in its place would be the ratio. So
+    /// zero against zero is equality, and zero against anything else in any round leaves the
+    /// metric without a ratio (to leave out those rounds alone would favour the others).
+    pub fn paired_counts(&self, lane: &str, metric: Metric) -> Result<Paired, ZeroCount> {
+        let mut rounds = Vec::new();
+        for round in &self.rounds {
+            let of = |lane| counted(metric, round.lanes.get(lane)?);
+            if let (Some(lane), Some(reference)) = (of(lane), of(self.reference())) {
+                if (lane == 0.0) != (reference == 0.0) {
+                    return Err(ZeroCount);
+                }
+                rounds.push(vec![(lane, reference)]);
+            }
+        }
+        Ok(Paired::from_figures(&rounds))
+    }
+
+    /// The lane at the end of each round.
+    pub fn lane_rounds(&self, lane: &str) -> impl DoubleEndedIterator<Item = &'a LaneRound> {
+        self.rounds.iter().filter_map(move |round| round.lanes.get(lane))
+    }
+
+    /// Merged from the rounds' histograms: percentiles of slices cannot be averaged.
+    pub fn latency(&self, lane: &str) -> Option<Latency> {
+        let mut all: Option<Histogram<u64>> = None;
+        for text in self.lane_rounds(lane).filter_map(|round| round.latency_hdr.as_deref()) {
+            let bytes = STANDARD.decode(text).ok()?;
+            let mut next = Deserializer::new().deserialize(&mut &bytes[..]).ok()?;
+            match &mut all {
+                None => {
+                    next.auto(true);
+                    all = Some(next);
+                }
+                Some(all) => all.add(next).ok()?,
+            }
+        }
+        all.filter(|all| !all.is_empty()).map(|all| Latency {
+            p50: all.value_at_quantile(0.5),
+            p99: all.value_at_quantile(0.99),
+            max: all.max(),
+        })
+    }
+
+    /// Rounds that have blocks.
+    pub fn rounds_measured(&self) -> usize {
+        let mut rounds: Vec<u32> = self.blocks.iter().map(|block| block.round).collect();
+        rounds.sort_unstable();
+        rounds.dedup();
+        rounds.len()
+    }
+}
+
+/// One of two counts is zero, so there is no ratio.
+pub(crate) struct ZeroCount;
+
+fn slice<'a>(block: &'a Block, lane: &str) -> Option<&'a Slice> {
+    block.slices.iter().find(|slice| slice.lane == lane)
+}
+
+/// A window in which nothing was finished, or whose clocks stood still, has no figure.
+pub(crate) fn usable(slice: &Slice) -> bool {
+    slice.ops > 0 && slice.elapsed_ns > 0 && slice.cpu_ns > 0
+}
+
+pub(crate) fn timed(metric: Metric, slice: &Slice) -> Option<f64> {
+    let ops = slice.ops as f64;
+    match metric {
+        Metric::OpsPerS => Some(ops / (slice.elapsed_ns as f64 / 1e9)),
+        Metric::CpuNsPerOp => Some(slice.cpu_ns as f64 / ops),
+        Metric::SyscallsPerOp | Metric::CtxSwitchesPerOp => None,
+    }
+}
+
+fn counted(metric: Metric, lane: &LaneRound) -> Option<f64> {
+    let counts = lane.counts.filter(|counts| counts.ops > 0)?;
+    let count = match metric {
+        Metric::SyscallsPerOp => counts.syscalls,
+        Metric::CtxSwitchesPerOp => counts.ctx_switches,
+        Metric::OpsPerS | Metric::CpuNsPerOp => return None,
+    };
+    Some(count as f64 / counts.ops as f64)
+}
+
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}

@@ -1,0 +1,100 @@
+//! The report as GitHub-flavoured Markdown.
+
+use crate::grid::{Column, Grid, loss};
+use crate::machine;
+use crate::overview::Overview;
+use crate::summary::Summary;
+use crate::table::LEGEND;
+use crate::words;
+
+/// The whole report, its warnings included.
+pub fn markdown(summary: &Summary) -> String {
+    let mut parts: Vec<String> =
+        summary.workloads.iter().map(|workload| section(&Grid::of(summary, workload))).collect();
+    if summary.workloads.len() > 1 {
+        parts.push(format!("### Overview\n\n{}", markdown_overview(summary)));
+    }
+    if !summary.warnings.is_empty() {
+        let warnings = summary.warnings.iter().map(|warning| {
+            format!("- {}. *Remedy: {}.*", escaped(&warning.message), escaped(&warning.remedy))
+        });
+        parts.push(format!("### Warnings\n\n{}", warnings.collect::<Vec<_>>().join("\n")));
+    }
+    parts.push(format!("<sub>{}</sub>", escaped(LEGEND)));
+    parts.push(format!("<sub>{}</sub>", machine::line(summary)));
+    parts.join("\n\n") + "\n"
+}
+
+/// Workloads × lanes.
+pub(crate) fn markdown_overview(summary: &Summary) -> String {
+    let overview = Overview::of(summary);
+    let columns = overview.columns(0..overview.lanes.len());
+    format!("{}\n\n{}", rows(&columns), escaped(&overview.key(true)))
+}
+
+fn section(grid: &Grid) -> String {
+    let workload = grid.workload;
+    let mut parts = vec![
+        format!("### {}", code(&workload.name)),
+        format!("One operation is {}.", escaped(&workload.operation)),
+    ];
+    if !grid.is_empty() {
+        // A drawing has no place in a page with proportional type.
+        parts.push(rows(&grid.columns(None)));
+    }
+    if !grid.lost.is_empty() {
+        let lost = grid
+            .lost
+            .iter()
+            .map(|cell| format!("- {}: {}", code(&cell.lane), escaped(&loss(cell))));
+        parts.push(lost.collect::<Vec<_>>().join("\n"));
+    }
+    parts.extend(grid.footnote().map(escaped));
+    parts.push(escaped(&workload.sentence));
+    if !grid.is_empty() {
+        parts.push(format!("<sub>{}</sub>", escaped(&grid.foot())));
+    }
+    parts.join("\n\n")
+}
+
+fn rows(columns: &[Column]) -> String {
+    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let head = |column: &Column| escaped(column.head.join(" ").trim());
+    let side = |column: &Column| if column.right { "--:" } else { ":--" }.to_owned();
+    let mut lines =
+        vec![line(columns.iter().map(head).collect()), line(columns.iter().map(side).collect())];
+    let count = columns.first().map_or(0, |column| column.entries.len());
+    lines.extend(
+        (0..count).map(|row| {
+            line(columns.iter().map(|column| escaped(&column.entries[row].0)).collect())
+        }),
+    );
+    lines.join("\n")
+}
+
+/// So that names and reasons, which anyone may have written, show as they are.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let text = words::one_line(text);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        // Inside a word, as in io_uring, an underscore is only that.
+        let in_word = before.is_alphanumeric() && chars.peek().is_some_and(|c| c.is_alphanumeric());
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '_' if in_word => out.push(c),
+            // Brackets alone make no link.
+            '|' | '*' | '_' | '\\' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+        before = c;
+    }
+    out
+}
+
+fn code(name: &str) -> String {
+    format!("`{}`", words::one_line(name).replace('`', "'"))
+}

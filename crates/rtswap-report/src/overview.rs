@@ -1,0 +1,83 @@
+//! Workloads × lanes: every cell's ratio and verdict at a glance.
+
+use std::ops::Range;
+
+use rtswap_stats::Verdict;
+
+use crate::grid::{Column, MISSING, status_word, tone};
+use crate::style::Tone;
+use crate::summary::{Cell, Metric, Role, Summary};
+use crate::words;
+
+/// The overview of a summary.
+pub(crate) struct Overview<'a> {
+    summary: &'a Summary,
+    /// The lanes to compare, in listing order.
+    pub lanes: Vec<&'a str>,
+}
+
+impl<'a> Overview<'a> {
+    pub fn of(summary: &'a Summary) -> Self {
+        let mut lanes: Vec<&str> = Vec::new();
+        for cell in summary.cells.iter().filter(|cell| cell.role == Role::Lane) {
+            if !lanes.contains(&cell.lane.as_str()) {
+                lanes.push(&cell.lane);
+            }
+        }
+        Self { summary, lanes }
+    }
+
+    /// The workloads' names, and the given lanes.
+    pub fn columns(&self, lanes: Range<usize>) -> Vec<Column> {
+        let workloads = &self.summary.workloads;
+        let names = workloads.iter().map(|w| (w.name.clone(), Tone::Plain)).collect();
+        let column = |head: &str, entries| Column {
+            head: [String::new(), head.to_owned()],
+            entries,
+            right: false,
+            dispensable: 0,
+        };
+        let mut columns = vec![column("workload", names)];
+        for lane in &self.lanes[lanes] {
+            let entries = workloads.iter().map(|w| entry(self.summary.cell(&w.name, lane)));
+            columns.push(column(lane, entries.collect()));
+        }
+        columns
+    }
+
+    /// What the signs mean.
+    pub fn key(&self, unicode: bool) -> String {
+        let (better, worse) = if unicode { ("▲", "▼") } else { ("+", "-") };
+        let reference = &self.summary.reference;
+        let by_cpu = self
+            .summary
+            .cells
+            .iter()
+            .any(|cell| cell.role == Role::Lane && cell.deciding == Some(Metric::CpuNsPerOp));
+        let cpu = if by_cpu {
+            "; \"cpu\": the ratio of CPU time per operation, where less is better"
+        } else {
+            ""
+        };
+        format!(
+            "Ratios to {reference}. {better} better than {reference}, {worse} worse, = tie, ? inconclusive{cpu}."
+        )
+    }
+}
+
+fn entry(cell: Option<&Cell>) -> (String, Tone) {
+    let Some(cell) = cell else { return (MISSING.to_owned(), Tone::Faint) };
+    if !cell.live() {
+        return (status_word(cell.status).to_owned(), Tone::Unsure);
+    }
+    let Some(figure) = cell.decisive() else { return (MISSING.to_owned(), Tone::Faint) };
+    let sign = match figure.verdict {
+        Some(Verdict::Faster | Verdict::Cheaper) => "▲",
+        Some(Verdict::Slower | Verdict::Dearer) => "▼",
+        Some(Verdict::Tie) => "=",
+        Some(Verdict::Inconclusive) | None => "?",
+    };
+    let ratio = figure.ratio.map_or(MISSING.to_owned(), words::ratio);
+    let cpu = if cell.deciding == Some(Metric::CpuNsPerOp) { " cpu" } else { "" };
+    (format!("{ratio} {sign}{cpu}"), tone(figure))
+}

@@ -1,0 +1,190 @@
+//! Tables for a terminal.
+
+use comfy_table::{Cell as TableCell, CellAlignment, Row, Table, presets};
+
+use crate::grid::{Column, Grid, loss};
+use crate::machine;
+use crate::overview::Overview;
+use crate::style::{Style, Tone};
+use crate::summary::Summary;
+use crate::words;
+
+/// Columns between two columns.
+const GAP: u16 = 2;
+
+/// What the words mean.
+pub(crate) const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, measured side \
+    by side; the true ratio lies in the brackets with 95 % certainty. noise floor: how far a second process of the \
+    reference (the control) may differ from the first; a difference is called only beyond it. faster, slower: by \
+    operations per second; cheaper, dearer: by CPU time per operation. tie: no difference was found. latency 99 %: 99 of 100 operations took no longer.";
+
+/// The whole report but for its [`warnings`], which belong on standard error.
+pub fn table(summary: &Summary, style: &Style) -> String {
+    let style = *style;
+    let mut parts: Vec<String> = summary
+        .workloads
+        .iter()
+        .map(|workload| block(&Grid::of(summary, workload), style))
+        .collect();
+    if summary.workloads.len() > 1 {
+        parts.push(overview(&Overview::of(summary), style));
+    }
+    let faint = |text: &str| {
+        let wrapped = style.wrap(text, "", "");
+        wrapped.lines().map(|line| style.paint(line, Tone::Faint)).collect::<Vec<_>>().join("\n")
+    };
+    parts.push(format!("{}\n{}", faint(LEGEND), faint(&machine::line(summary))));
+    parts.join("\n\n") + "\n"
+}
+
+/// The warnings, one paragraph each; empty without any.
+pub fn warnings(summary: &Summary, style: &Style) -> String {
+    let mut text = String::new();
+    for warning in &summary.warnings {
+        let message = style.wrap(&format!("warning: {}", warning.message), "", "  ");
+        let message = message.replacen("warning:", &style.paint("warning:", Tone::Unsure), 1);
+        text += &message;
+        text.push('\n');
+        text += &style.wrap(&format!("remedy: {}", warning.remedy), "  ", "  ");
+        text.push('\n');
+    }
+    text
+}
+
+fn block(grid: &Grid, style: Style) -> String {
+    let workload = grid.workload;
+    let heading = format!("{}: one operation is {}", workload.name, workload.operation);
+    let heading = style.wrap(&heading, "", "  ");
+    let heading = heading.replacen(&workload.name, &style.paint(&workload.name, Tone::Strong), 1);
+    let mut parts = vec![heading];
+    if !grid.is_empty() {
+        parts.push(String::new());
+        parts.push(fitted(grid, style));
+    }
+    if !grid.lost.is_empty() {
+        let widest = grid.lost.iter().map(|cell| cell.lane.chars().count()).max().unwrap_or(0);
+        // A long name must not squeeze the reason.
+        let indent = " ".repeat((widest + 2).min(style.width / 3));
+        for cell in &grid.lost {
+            let line = format!("{:widest$}  {}", cell.lane, loss(cell));
+            parts.push(style.paint(&style.wrap(&line, "", &indent), Tone::Unsure));
+        }
+    }
+    parts.push(String::new());
+    parts.extend(grid.footnote().map(|note| style.wrap(note, "", "  ")));
+    if !grid.is_empty() {
+        let foot = style.wrap(&grid.foot(), "", "  ");
+        parts.extend(foot.lines().map(|line| style.paint(line, Tone::Faint)));
+    }
+    parts.push(style.wrap(&workload.sentence, "", ""));
+    parts.join("\n")
+}
+
+/// Leaves columns out, the least important first, until the rest fits.
+fn fitted(grid: &Grid, style: Style) -> String {
+    // Wide enough for "cheaper dearer" above it.
+    let whisker = if style.width >= 150 { 31 } else { 15 };
+    let mut columns = grid.columns(Some(whisker));
+    loop {
+        let lines = laid_out(&columns, style);
+        let width = widest(&lines);
+        let least = columns.iter().map(|c| c.dispensable).max().unwrap_or(0);
+        if width <= style.width {
+            return lines.join("\n");
+        }
+        if least == 0 {
+            if let Some(names) = columns.first_mut() {
+                narrow(names, width - style.width);
+            }
+            return laid_out(&columns, style).join("\n");
+        }
+        columns.retain(|column| column.dispensable < least);
+    }
+}
+
+/// Breaks long names: all else is as narrow as it gets.
+fn narrow(names: &mut Column, by: usize) {
+    let longest = names.entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let most = longest.saturating_sub(by).max(8);
+    for (name, _) in &mut names.entries {
+        *name = words::broken(name, most);
+    }
+}
+
+fn widest(lines: &[String]) -> usize {
+    lines.iter().map(|line| textwrap::core::display_width(line)).max().unwrap_or(0)
+}
+
+fn laid_out(columns: &[Column], style: Style) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if style.color {
+        table.enforce_styling().style_text_only();
+    } else {
+        table.force_no_tty();
+    }
+    let headed = columns.iter().any(|column| !column.head[0].is_empty());
+    let heads: Vec<String> = columns
+        .iter()
+        .map(|column| if headed { column.head.join("\n") } else { column.head[1].clone() })
+        .collect();
+    let head_lines = heads.iter().map(|head| head.lines().count()).max().unwrap_or(0);
+    table.set_header(Row::from(
+        heads
+            .iter()
+            .zip(columns)
+            .map(|(head, column)| aligned(TableCell::new(style.text(head)), column)),
+    ));
+    let rows = columns.first().map_or(0, |column| column.entries.len());
+    for row in 0..rows {
+        table.add_row(Row::from(columns.iter().map(|column| {
+            let (text, tone) = &column.entries[row];
+            let mut cell = aligned(TableCell::new(style.text(text)), column);
+            if let Some(color) = tone.color() {
+                cell = cell.fg(color);
+            }
+            if let Some(attribute) = tone.attribute() {
+                cell = cell.add_attribute(attribute);
+            }
+            cell
+        })));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
+    let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let rule = style.text("─").repeat(widest(&lines));
+    lines.insert(head_lines, style.paint(&rule, Tone::Faint));
+    lines
+}
+
+fn aligned(cell: TableCell, column: &Column) -> TableCell {
+    let side = if column.right { CellAlignment::Right } else { CellAlignment::Left };
+    cell.set_alignment(side)
+}
+
+/// As many lanes side by side as fit, the rest below.
+fn overview(overview: &Overview, style: Style) -> String {
+    let mut parts = vec![style.paint("Overview", Tone::Strong), String::new()];
+    let mut from = 0;
+    while from < overview.lanes.len() {
+        let fits = |to: usize| widest(&laid_out(&overview.columns(from..to), style)) <= style.width;
+        let to = (from + 1..=overview.lanes.len()).rev().find(|&to| fits(to));
+        let mut columns = overview.columns(from..to.unwrap_or(from + 1));
+        if to.is_none() {
+            // Two names too long to stand side by side.
+            let half = style.width / 2 - usize::from(GAP);
+            for column in &mut columns {
+                column.head[1] = words::broken(&column.head[1], half);
+                for (text, _) in &mut column.entries {
+                    *text = words::broken(text, half);
+                }
+            }
+        }
+        parts.extend(laid_out(&columns, style));
+        parts.push(String::new());
+        from = to.unwrap_or(from + 1);
+    }
+    parts.push(style.wrap(&overview.key(style.unicode), "", "  "));
+    parts.join("\n")
+}

@@ -1,0 +1,247 @@
+//! Numbers and names as a reader wants them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::summary::Interval;
+
+/// Three significant digits, no exponent: `0.0613`, `8.05`, `124`, `1,240`.
+pub(crate) fn number(value: f64) -> String {
+    significant(value, 3)
+}
+
+/// A count per operation: two significant digits, which is what its noise allows.
+pub(crate) fn count(value: f64) -> String {
+    significant(value, 2)
+}
+
+fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let decimals =
+        |value: f64| (f64::from(digits - 1) - value.abs().log10().floor()).clamp(0.0, 7.0);
+    // Rounded first, so that 9.999 is not 10.00.
+    let scale = 10_f64.powf(decimals(value));
+    let rounded = (value * scale).round() / scale;
+    let decimals = if rounded == 0.0 { 0 } else { decimals(rounded) as usize };
+    thousands(&format!("{rounded:.decimals$}"))
+}
+
+/// Operations per second.
+pub(crate) fn rate(per_s: f64) -> String {
+    if per_s >= 1000.0 { thousands(&format!("{per_s:.0}")) } else { number(per_s) }
+}
+
+fn thousands(digits: &str) -> String {
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let mut text = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) && !text.ends_with('-') {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + rest
+}
+
+/// Nanoseconds in the unit that leaves one to three digits before the point.
+pub(crate) fn time(ns: f64) -> String {
+    let (divisor, unit) = match ns.abs() {
+        ns if ns < 999.5 => (1.0, "ns"),
+        ns if ns < 999.5e3 => (1e3, "µs"),
+        ns if ns < 999.5e6 => (1e6, "ms"),
+        _ => (1e9, "s"),
+    };
+    format!("{} {unit}", number(ns / divisor))
+}
+
+/// Bytes in binary units.
+pub(crate) fn bytes(bytes: f64) -> String {
+    let mut value = bytes;
+    let mut units = ["B", "KiB", "MiB", "GiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{} {unit}", if unit == "B" { format!("{value:.0}") } else { number(value) })
+}
+
+/// A ratio with three decimals, or three digits where it is small or large.
+pub(crate) fn ratio(ratio: f64) -> String {
+    if (0.1..100.0).contains(&ratio) { format!("{ratio:.3}") } else { number(ratio) }
+}
+
+/// `0.781 [0.775, 0.787]`.
+pub(crate) fn interval(of: &Interval) -> String {
+    match of.hi {
+        Some(hi) => format!("{} [{}, {}]", ratio(of.ratio), ratio(of.lo), ratio(hi)),
+        None => format!("{} [unknown]", ratio(of.ratio)),
+    }
+}
+
+/// A relative size: `0.6 %`, `22 %`.
+pub(crate) fn percent(part: f64) -> String {
+    format!("{} %", percent_digits(part, 0))
+}
+
+/// A relative size with `more` decimals than usual, without its sign.
+fn percent_digits(part: f64, more: usize) -> String {
+    let value = part * 100.0;
+    let decimals = match value.abs() {
+        value if (9.95..=95.0).contains(&value) || value >= 100.0 => 0,
+        value if value >= 0.095 => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.*}", decimals + more);
+    // 99.97 % fewer must not become 100 % fewer.
+    let whole = text.parse() == Ok(100.0) && value < 100.0;
+    if whole { format!("{value:.3}") } else { text }
+}
+
+/// Two relative sizes, ascending, with as many decimals as it takes to tell them apart, up to two more
+/// than usual: `between 21 and 23 %`.
+pub(crate) fn between(a: f64, b: f64) -> String {
+    let (a, b) = (a.min(b), a.max(b));
+    let mut texts = (String::new(), String::new());
+    for more in 0..=2 {
+        texts = (percent_digits(a, more), percent_digits(b, more));
+        if texts.0 != texts.1 {
+            break;
+        }
+    }
+    if texts.0 == texts.1 {
+        format!("{} %", texts.0)
+    } else {
+        format!("between {} and {} %", texts.0, texts.1)
+    }
+}
+
+/// The noun for several.
+pub(crate) fn plural(noun: &str) -> String {
+    if ["s", "x", "ch", "sh"].iter().any(|end| noun.ends_with(end)) {
+        return format!("{noun}es");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ => format!("{noun}s"),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(crate) fn list<T: AsRef<str>>(items: &[T]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [most @ .., last] => {
+            let most: Vec<&str> = most.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", most.join(", "), last.as_ref())
+        }
+    }
+}
+
+/// `1 round`, `12 rounds`.
+pub(crate) fn counted(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {}", plural(noun)) }
+}
+
+/// Foreign text (a lane's last words) on one line and without control characters, which could
+/// break the table or the terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    let clean: String =
+        text.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c }).collect();
+    clean.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Seconds since 1970 as `2026-01-31 12:34:56 UTC`.
+pub(crate) fn date(unix_s: u64) -> String {
+    let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(unix_s)) else {
+        return "unknown date".to_owned();
+    };
+    // Beyond the year 9999 there is no RFC 3339 date, and humantime's Display fails, which would
+    // make `to_string` panic.
+    if unix_s >= 253_402_300_800 {
+        return "unknown date".to_owned();
+    }
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    text.replace('T', " ").replace('Z', " UTC")
+}
+
+/// Cut into lines of at most `width` characters: for names, which have no spaces to break at.
+pub(crate) fn broken(name: &str, width: usize) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    chars.chunks(width.max(1)).map(String::from_iter).collect::<Vec<_>>().join("\n")
+}
+
+/// The same text without what a terminal or font may lack.
+pub(crate) fn ascii(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            'µ' => plain.push('u'),
+            '±' => plain.push_str("+-"),
+            '×' => plain.push('x'),
+            '▲' => plain.push('+'),
+            '▼' | '–' | '─' => plain.push('-'),
+            '│' => plain.push('|'),
+            '●' => plain.push('o'),
+            '…' => plain.push_str("..."),
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let written = [0.0, 0.0613, 8.046, 99.99, 124.4, 1240.0, 1_234_567.0].map(number);
+        assert_eq!(written, ["0", "0.0613", "8.05", "100", "124", "1,240", "1,234,567"]);
+        assert_eq!(
+            [4.0, 0.1, 0.063, 12.4, 1234.4].map(count),
+            ["4.0", "0.10", "0.063", "12", "1,234"]
+        );
+        assert_eq!([0.94, 812.3, 124_124.4].map(rate), ["0.940", "812", "124,124"]);
+    }
+
+    #[test]
+    fn units_change_before_a_fourth_digit() {
+        let times = [0.5, 812.0, 999.6, 8050.0, 999_600.0, 2.4e9].map(time);
+        assert_eq!(times, ["0.500 ns", "812 ns", "1.00 µs", "8.05 µs", "1.00 ms", "2.40 s"]);
+        assert_eq!([12.0, 2048.0, 12.9e6].map(bytes), ["12 B", "2.00 KiB", "12.3 MiB"]);
+    }
+
+    #[test]
+    fn percents_never_round_to_nothing_or_everything() {
+        let written = [0.006, 0.0004, 0.219, 0.996, 0.9997, 1.0, 2.1].map(percent);
+        assert_eq!(written, ["0.6 %", "0.04 %", "22 %", "99.6 %", "99.970 %", "100 %", "210 %"]);
+        assert_eq!(between(0.21, 0.23), "between 21 and 23 %");
+        assert_eq!(between(0.2314, 0.2302), "between 23.0 and 23.1 %");
+        assert_eq!(between(0.25, 0.25), "25.00 %");
+    }
+
+    #[test]
+    fn nouns_have_plurals() {
+        let nouns = ["message", "switch", "query", "round trip", "fetch"].map(plural);
+        assert_eq!(nouns, ["messages", "switches", "queries", "round trips", "fetches"]);
+    }
+
+    #[test]
+    fn foreign_text_cannot_break_out() {
+        assert_eq!(one_line("a\n\tb \u{1b}[31mc\r\n"), "a b [31mc");
+    }
+
+    #[test]
+    fn dates_are_utc() {
+        assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(date(1_769_862_896), "2026-01-31 12:34:56 UTC");
+        assert_eq!(date(u64::MAX), "unknown date");
+        assert_eq!(date(253_402_300_800), "unknown date");
+    }
+}

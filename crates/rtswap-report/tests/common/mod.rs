@@ -1,0 +1,262 @@
+//! Records of simulated runs whose truth is known.
+// Each test file uses its own part of it.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use rtswap_harness::record::{
+    Block, Counts, Ended, Footer, Header, LanePlan, LaneRound, Lost, Plan, Receipt, Record, Round,
+    SCHEMA, Slice, Status, Stop, WorkloadPlan,
+};
+use rtswap_stats::simulate::{self, Noise};
+
+pub const ECHO: &str = "tcp-echo/size=1024/conns=32";
+
+/// CPU time of the reference for one operation.
+const REFERENCE_NS: f64 = 8_000.0;
+const ELAPSED_NS: u64 = 50_000_000;
+
+/// A lane whose truth is known.
+#[derive(Clone)]
+pub struct Lane {
+    pub name: String,
+    /// CPU time per operation, relative to the reference: 1.1 is dearer.
+    pub cost: f64,
+    pub syscalls_per_op: f64,
+    pub ctx_switches_per_op: f64,
+    pub lost: Option<(Status, String)>,
+    pub idle_cpu: f64,
+    pub counts_missing: Option<String>,
+    /// CPUs that it can keep busy at most.
+    pub at_most: f64,
+    /// Rounds in which it has slices.
+    pub rounds: Range<u32>,
+}
+
+pub fn lane(name: &str, cost: f64) -> Lane {
+    Lane {
+        name: name.to_owned(),
+        cost,
+        syscalls_per_op: 2.0,
+        ctx_switches_per_op: 0.05,
+        lost: None,
+        idle_cpu: 0.001,
+        counts_missing: None,
+        at_most: 0.99,
+        rounds: 0..u32::MAX,
+    }
+}
+
+impl Lane {
+    pub fn calls(mut self, syscalls: f64, switches: f64) -> Self {
+        self.syscalls_per_op = syscalls;
+        self.ctx_switches_per_op = switches;
+        self
+    }
+
+    pub fn lost(mut self, status: Status, reason: &str) -> Self {
+        self.lost = Some((status, reason.to_owned()));
+        self
+    }
+}
+
+/// A run whose truth is known. The first lane is the reference.
+#[derive(Clone)]
+pub struct Run {
+    pub workloads: Vec<WorkloadPlan>,
+    pub lanes: Vec<Lane>,
+    pub control: Option<Lane>,
+    pub rounds: u32,
+    pub blocks: u32,
+    pub seed: u64,
+    /// CPU time of the generator for one operation; it has one CPU.
+    pub load_ns: f64,
+    pub steal: f64,
+    pub noise: Noise,
+}
+
+pub fn run(lanes: Vec<Lane>) -> Run {
+    Run {
+        workloads: vec![echo()],
+        lanes,
+        control: Some(lane("control", 1.0)),
+        rounds: 12,
+        blocks: 20,
+        seed: 7,
+        load_ns: 1_900.0,
+        steal: 0.01,
+        noise: Noise::cpu_time(),
+    }
+}
+
+pub fn echo() -> WorkloadPlan {
+    WorkloadPlan {
+        name: ECHO.to_owned(),
+        family: "tcp-echo".to_owned(),
+        operation: "one message sent to the lane and back, its content compared".to_owned(),
+        unit: "message".to_owned(),
+        params: BTreeMap::from([("size".to_owned(), 1024), ("conns".to_owned(), 32)]),
+        by_generator: true,
+        slice_ms: 50,
+        warmup_ms: 5,
+    }
+}
+
+pub fn own(name: &str, unit: &str, operation: &str) -> WorkloadPlan {
+    WorkloadPlan {
+        name: name.to_owned(),
+        family: name.split('/').next().unwrap().to_owned(),
+        operation: operation.to_owned(),
+        unit: unit.to_owned(),
+        params: BTreeMap::new(),
+        by_generator: false,
+        slice_ms: 50,
+        warmup_ms: 5,
+    }
+}
+
+impl Run {
+    fn all(&self) -> Vec<Lane> {
+        let mut all = self.lanes.clone();
+        all.extend(self.control.clone());
+        all
+    }
+
+    fn header(&self) -> Header {
+        let reference = self.lanes[0].name.clone();
+        let plan = |lane: &Lane| LanePlan {
+            name: lane.name.clone(),
+            spelling: if lane.name == "control" { reference.clone() } else { lane.name.clone() },
+            control: lane.name == "control",
+        };
+        Header {
+            schema: SCHEMA,
+            seed: self.seed,
+            receipt: Receipt {
+                rtswap: "0.1.0".to_owned(),
+                command: ["rtswap", "run", "--rounds", "12"].map(str::to_owned).to_vec(),
+                started_unix_s: 1_769_862_896,
+                kernel: "Linux 6.12.8".to_owned(),
+                cpu_model: "Imaginary CPU @ 2.10GHz".to_owned(),
+                cpus: 2,
+                memory_bytes: 8 << 30,
+                virtual_machine: true,
+            },
+            plan: Plan {
+                reference: reference.clone(),
+                lanes: self.all().iter().map(plan).collect(),
+                workloads: self.workloads.clone(),
+                rounds: self.rounds,
+                blocks: self.blocks,
+                server_cpus: vec![0],
+                load_cpus: vec![1],
+                budget_s: 300.0,
+                precision: None,
+            },
+        }
+    }
+
+    pub fn record(&self) -> Record {
+        let mut record = Record::new(self.header());
+        for (i, workload) in self.workloads.iter().enumerate() {
+            self.measure(&mut record, workload, self.seed + i as u64);
+        }
+        let stopped = self.workloads.iter().map(|w| (w.name.clone(), Stop::Rounds)).collect();
+        record.footer = Some(Footer { ended: Ended::Complete, elapsed_s: 181.0, stopped });
+        record
+    }
+
+    fn measure(&self, record: &mut Record, workload: &WorkloadPlan, seed: u64) {
+        let lanes = self.all();
+        let effects: Vec<f64> = lanes[1..].iter().map(|lane| lane.cost - 1.0).collect();
+        let size = simulate::Plan::new(self.rounds as usize, self.blocks as usize);
+        let costs = simulate::Run::new(&self.noise, &effects, size, seed).figures;
+        for (round, blocks) in costs.iter().enumerate() {
+            for (number, block) in blocks.iter().enumerate() {
+                let present = lanes.iter().zip(block).filter(|(lane, _)| {
+                    lane.lost.is_none() && lane.rounds.contains(&(round as u32))
+                });
+                record.blocks.push(Block {
+                    workload: workload.name.clone(),
+                    round: round as u32,
+                    block: number as u32,
+                    slices: present
+                        .map(|(lane, log)| self.slice(workload, lane, log.exp()))
+                        .collect(),
+                });
+            }
+            let live = lanes.iter().filter(|lane| lane.lost.is_none());
+            record.rounds.push(Round {
+                workload: workload.name.clone(),
+                round: round as u32,
+                lanes: live
+                    .map(|lane| (lane.name.clone(), lane_round(lane, round as u64)))
+                    .collect(),
+                steal: Some(self.steal),
+                cpu_pressure: Some(0.1),
+            });
+        }
+        for lane in &lanes {
+            if let Some((status, reason)) = &lane.lost {
+                record.lost.push(Lost {
+                    workload: workload.name.clone(),
+                    lane: lane.name.clone(),
+                    round: 0,
+                    status: *status,
+                    reason: reason.clone(),
+                });
+            }
+        }
+    }
+
+    /// Whoever is the slower of the lane and the generator keeps its CPU busy.
+    fn slice(&self, workload: &WorkloadPlan, lane: &Lane, cost: f64) -> Slice {
+        let cost_ns = REFERENCE_NS * cost;
+        let load_ns = if workload.by_generator { self.load_ns } else { 0.0 };
+        let per_s = (lane.at_most / cost_ns).min(0.99 / load_ns) * 1e9;
+        let ops = (per_s * ELAPSED_NS as f64 / 1e9).round();
+        Slice {
+            lane: lane.name.clone(),
+            ops: ops as u64,
+            elapsed_ns: ELAPSED_NS,
+            cpu_ns: (cost_ns * ops) as u64,
+            load_cpu_ns: workload.by_generator.then_some((load_ns * ops) as u64),
+            p50_ns: None,
+            p99_ns: None,
+            max_ns: None,
+        }
+    }
+}
+
+fn lane_round(lane: &Lane, round: u64) -> LaneRound {
+    // Not quite the same in each round, as counts are.
+    let ops = 6_000 + 13 * round;
+    let counts = Counts {
+        ops,
+        syscalls: (lane.syscalls_per_op * ops as f64) as u64 + round % 3,
+        ctx_switches: (lane.ctx_switches_per_op * ops as f64) as u64,
+    };
+    LaneRound {
+        receipt: Some(serde_json::json!({ "driver": "epoll", "threads": 1 })),
+        counts: lane.counts_missing.is_none().then_some(counts),
+        counts_missing: lane.counts_missing.clone(),
+        memory_bytes: Some(3_500_000 + round * 4096),
+        idle_cpu: Some(lane.idle_cpu),
+        latency_hdr: Some(histogram(lane.cost, 1_000)),
+    }
+}
+
+fn histogram(cost: f64, values: u64) -> String {
+    let mut histogram: Histogram<u64> = Histogram::new(3).unwrap();
+    for i in 1..=values {
+        histogram.record((250_000.0 * cost * (0.5 + i as f64 / values as f64)) as u64).unwrap();
+    }
+    let mut bytes = Vec::new();
+    V2Serializer::new().serialize(&histogram, &mut bytes).unwrap();
+    STANDARD.encode(bytes)
+}
