@@ -211,7 +211,7 @@ impl Share {
 
 fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&addr, timeout)?;
-    stream.set_nodelay(true)?;
+    rtswap_runtime::socket::tune(&stream)?;
     stream.set_nonblocking(true)?;
     Ok(stream)
 }

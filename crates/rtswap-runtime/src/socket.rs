@@ -10,6 +10,11 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// alike, every lane gets this one.
 pub const BACKLOG: i32 = 1024;
 
+/// The congestion control of every socket. Loopback has no congestion, but a machine's default may be
+/// one that paces what it sends (BBR), by a timer for each message; Reno does not, and every kernel
+/// has it.
+pub const CONGESTION: &[u8] = b"reno";
+
 /// Whether several sockets may listen on one address, for one shard per CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
@@ -19,8 +24,8 @@ pub enum Share {
     Port,
 }
 
-/// A listening socket: non-blocking, backlog [`BACKLOG`], `TCP_NODELAY` (which the sockets that it
-/// accepts inherit on Linux, at no system call each), `SO_REUSEADDR`.
+/// A listening socket: non-blocking, backlog [`BACKLOG`], `SO_REUSEADDR`, and the options of [`tune`],
+/// which the sockets that it accepts inherit on Linux, at no system call each.
 ///
 /// # Errors
 /// Whatever the kernel says: `AddrInUse` when the port is taken, `PermissionDenied` below 1024.
@@ -28,19 +33,23 @@ pub fn listen(addr: SocketAddr, share: Share) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share == Share::Port)?;
-    socket.set_tcp_nodelay(true)?;
+    tune(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// What a connected socket needs: `TCP_NODELAY`. Adapters call it in `connect`.
+/// What a connected socket needs: `TCP_NODELAY`, and [`CONGESTION`] where the kernel allows it.
+/// Adapters call it in `connect`.
 ///
 /// # Errors
-/// Whatever `setsockopt` says.
+/// Whatever `setsockopt` says of `TCP_NODELAY`.
 pub fn tune(socket: &impl AsFd) -> io::Result<()> {
-    SockRef::from(socket).set_tcp_nodelay(true)
+    let socket = SockRef::from(socket);
+    // A container may allow another one only; the machine's default serves then.
+    let _ = socket.set_tcp_congestion(CONGESTION);
+    socket.set_tcp_nodelay(true)
 }
 
 #[cfg(test)]
@@ -51,12 +60,14 @@ mod tests {
     const ANY: &str = "127.0.0.1:0";
 
     #[test]
-    fn accepted_sockets_inherit_nodelay() {
+    fn accepted_sockets_inherit_the_options() {
         let listener = listen(ANY.parse().unwrap(), Share::No).unwrap();
         listener.set_nonblocking(false).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         assert!(accepted.nodelay().unwrap());
+        let congestion = SockRef::from(&accepted).tcp_congestion().unwrap();
+        assert!(congestion.starts_with(CONGESTION), "{congestion:?}");
     }
 
     #[test]

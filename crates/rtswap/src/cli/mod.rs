@@ -1,0 +1,96 @@
+//! The command line.
+
+mod lane;
+mod progress;
+mod run;
+mod select;
+mod signals;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::Registry;
+
+/// The tool did not do what it was asked.
+pub const FAILED: u8 = 1;
+/// The command line is wrong.
+pub const USAGE: u8 = 2;
+/// A regression was proven.
+pub const REGRESSION: u8 = 3;
+/// No decision was possible where one was asked for.
+pub const INCONCLUSIVE: u8 = 4;
+/// Ended by Ctrl-C or a termination signal.
+pub const INTERRUPTED: u8 = 130;
+
+/// Measure async runtimes side by side: the same unchanged workloads on tokio, async-std, smol and
+/// tokio-uring, in randomised blocks that cancel the machine's drift.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rtswap",
+    version,
+    after_help = "Examples:\n  \
+        rtswap run                                  the default table, in about two minutes\n  \
+        rtswap run --quick                          a first impression, in about 20 seconds\n  \
+        rtswap run --workload 'tcp-echo/*' --budget 5m\n  \
+        rtswap list                                 lanes and workloads\n  \
+        rtswap doctor --self-test                   what this machine can see\n\n\
+        Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a regression was proven, \
+        4 inconclusive where a decision was asked for, 130 interrupted."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    #[command(hide = true)]
+    Lane(lane::Args),
+}
+
+/// What ends a command early. Its text is one line: what, where, what to do.
+#[derive(Debug, thiserror::Error)]
+enum Exit {
+    /// The command line asks for something that there is not.
+    #[error("{0}")]
+    Usage(String),
+    /// No decision was possible.
+    #[error("{0}")]
+    Inconclusive(String),
+    /// Ctrl-C.
+    #[error("interrupted{0}")]
+    Interrupted(String),
+}
+
+/// Runs the command line of this process.
+pub fn main(registry: &Registry) -> ExitCode {
+    main_with(registry, std::env::args_os())
+}
+
+/// Runs the command line `args`, the program's name first.
+pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        // clap prints to where it belongs and knows 0 (help) from 2 (usage).
+        Err(error) => error.exit(),
+    };
+    let done = match cli.command {
+        Command::Run(args) => run::run(registry, &args),
+        Command::Lane(args) => return lane::run(registry, &args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rtswap: {error:#}");
+            ExitCode::from(match error.downcast_ref() {
+                Some(Exit::Usage(_)) => USAGE,
+                Some(Exit::Inconclusive(_)) => INCONCLUSIVE,
+                Some(Exit::Interrupted(_)) => INTERRUPTED,
+                None => FAILED,
+            })
+        }
+    }
+}

@@ -1,0 +1,55 @@
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rtswap_harness::record::{Lost, WorkloadPlan};
+use rtswap_harness::schedule::Observer;
+
+/// A bar on standard error, if that is a terminal. It is redrawn between rounds and never by a timer,
+/// so that nothing is drawn while a slice is timed.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    begin: Instant,
+    expected: Duration,
+    share: f64,
+}
+
+const STEPS: u64 = 1000;
+
+impl Progress {
+    pub fn new(expected: Duration) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}");
+        bar.set_style(style.expect("the template is right"));
+        Self { bar, begin: Instant::now(), expected, share: 0.0 }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// What the plan says at first, and what the run has shown later.
+    fn left(&self) -> Duration {
+        if self.share < 0.05 {
+            return self.expected.saturating_sub(self.begin.elapsed());
+        }
+        self.begin.elapsed().mul_f64((1.0 - self.share) / self.share)
+    }
+}
+
+impl Observer for Progress {
+    fn round(&mut self, workload: &WorkloadPlan, round: u32) {
+        let left = self.left().as_secs();
+        let (name, round) = (&workload.name, round + 1);
+        self.bar.set_message(format!("{}:{:02} left  {name}, round {round}", left / 60, left % 60));
+    }
+
+    fn done(&mut self, share: f64) {
+        self.share = share;
+        self.bar.set_position((share * STEPS as f64) as u64);
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        let Lost { workload, lane, reason, .. } = lost;
+        self.bar.suspend(|| eprintln!("warning: {lane} has lost {workload}: {reason}"));
+    }
+}

@@ -1,0 +1,212 @@
+//! From what the command line names to lanes and workloads.
+
+use anyhow::Result;
+use globset::{Glob, GlobMatcher};
+use rtswap_harness::lane::Launch;
+use rtswap_harness::record::LanePlan;
+use rtswap_workload::Spec;
+
+use crate::Registry;
+use crate::cli::Exit;
+
+/// The name of the control lane.
+pub(super) const CONTROL: &str = "control";
+
+/// The workloads that `patterns` name: full names, names with some parameters, or globs over the full
+/// names of the whole matrix.
+pub(super) fn workloads(registry: &Registry, patterns: &[String]) -> Result<Vec<Spec>> {
+    let mut chosen: Vec<Spec> = Vec::new();
+    for pattern in patterns {
+        let found = if is_glob(pattern) {
+            let matcher = glob(pattern)?;
+            let all = all_workloads(registry).into_iter();
+            let found: Vec<_> = all.filter(|spec| matcher.is_match(spec.to_string())).collect();
+            if found.is_empty() {
+                return Err(Exit::Usage(format!(
+                    "no workload matches `{pattern}`; `rtswap list` shows them all"
+                ))
+                .into());
+            }
+            found
+        } else {
+            let spec = Spec::parse(pattern, registry.catalogue);
+            vec![spec.map_err(|error| Exit::Usage(error.to_string()))?]
+        };
+        for spec in found {
+            if !chosen.contains(&spec) {
+                chosen.push(spec);
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// The full matrix.
+pub(super) fn all_workloads(registry: &Registry) -> Vec<Spec> {
+    registry.catalogue.iter().flat_map(|family| Spec::matrix(family)).collect()
+}
+
+/// The lanes that `patterns` spell, the reference first and its control last.
+///
+/// A spelling is a name (`tokio`), a name with a tweak (`tokio?delay_ns=110`), a command
+/// (`mine=COMMAND`), or a glob over names.
+pub(super) fn lanes(
+    registry: &Registry,
+    patterns: &[String],
+    reference: &str,
+) -> Result<Vec<(LanePlan, Launch)>> {
+    let mut chosen = vec![spelled(registry, reference)?];
+    let all = ["*".to_owned()];
+    for pattern in if patterns.is_empty() { &all } else { patterns } {
+        let found = if is_glob(pattern) && !pattern.contains('=') {
+            let matcher = glob(pattern)?;
+            let named = registry.lanes.iter().filter(|lane| matcher.is_match(lane.name));
+            let found: Result<Vec<_>> = named.map(|lane| spelled(registry, lane.name)).collect();
+            let found = found?;
+            if found.is_empty() {
+                return Err(unknown(registry, pattern));
+            }
+            found
+        } else {
+            vec![spelled(registry, pattern)?]
+        };
+        for lane in found {
+            if chosen.iter().all(|(other, _)| other.name != lane.0.name) {
+                chosen.push(lane);
+            }
+        }
+    }
+    let (plan, launch) = chosen[0].clone();
+    let control = LanePlan { name: CONTROL.to_owned(), control: true, ..plan };
+    chosen.push((control, launch));
+    Ok(chosen)
+}
+
+/// One lane. A command is told from a tweak by what its first `=` follows.
+fn spelled(registry: &Registry, spelling: &str) -> Result<(LanePlan, Launch)> {
+    let command = spelling.split_once('=').filter(|(name, _)| {
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    });
+    let (name, arguments, delay_ns) = match (command, spelling.split_once('?')) {
+        (Some((name, command)), _) => {
+            if name.is_empty() || command.trim().is_empty() || name == CONTROL {
+                return Err(Exit::Usage(format!(
+                    "`{spelling}` is no lane: it should be NAME=COMMAND, and not be called {CONTROL}"
+                ))
+                .into());
+            }
+            (name, vec!["--exec", command], 0)
+        }
+        (None, Some((base, tweak))) => {
+            let delay = tweak.strip_prefix("delay_ns=").and_then(|value| value.parse().ok());
+            let Some(delay_ns) = delay.filter(|delay| *delay <= 1_000_000_000_u64) else {
+                return Err(Exit::Usage(format!(
+                    "`{spelling}`: the only tweak is delay_ns=N, nanoseconds, at most a second"
+                ))
+                .into());
+            };
+            (spelling, vec![known(registry, base)?], delay_ns)
+        }
+        (None, None) => (spelling, vec![known(registry, spelling)?], 0),
+    };
+    let program = ["/proc/self/exe", "lane"];
+    let launch = Launch {
+        command: program.into_iter().chain(arguments).map(Into::into).collect(),
+        delay_ns,
+    };
+    let plan = LanePlan { name: name.to_owned(), spelling: spelling.to_owned(), control: false };
+    Ok((plan, launch))
+}
+
+fn known<'a>(registry: &'a Registry, name: &str) -> Result<&'a str> {
+    registry.lane(name).map(|lane| lane.name).ok_or_else(|| unknown(registry, name))
+}
+
+fn unknown(registry: &Registry, name: &str) -> anyhow::Error {
+    let nearest = registry
+        .lanes
+        .iter()
+        .map(|lane| (strsim::jaro_winkler(name, lane.name), lane.name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = nearest.map(|(_, name)| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+    Exit::Usage(format!("no lane is called `{name}`{hint}; `rtswap list` shows them all")).into()
+}
+
+fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '[', '{'])
+}
+
+fn glob(pattern: &str) -> Result<GlobMatcher> {
+    match Glob::new(pattern) {
+        Ok(glob) => Ok(glob.compile_matcher()),
+        Err(error) => {
+            Err(Exit::Usage(format!("`{pattern}` is no pattern: {}", error.kind())).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(patterns: &[&str], reference: &str) -> Result<Vec<String>> {
+        let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+        let lanes = lanes(&Registry::standard(), &patterns, reference)?;
+        Ok(lanes.into_iter().map(|(plan, _)| plan.name).collect())
+    }
+
+    fn specs(patterns: &[&str]) -> Result<Vec<String>> {
+        let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+        let specs = workloads(&Registry::standard(), &patterns)?;
+        Ok(specs.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_reference_and_its_control_are_always_in() {
+        assert_eq!(names(&["smol"], "tokio").unwrap(), ["tokio", "smol", "control"]);
+        assert_eq!(names(&["smol*"], "smol").unwrap(), ["smol", "smol-local", "control"]);
+        let all = names(&[], "tokio").unwrap();
+        assert_eq!(all.len(), Registry::standard().lanes.len() + 1);
+    }
+
+    #[test]
+    fn a_tweak_is_a_lane_of_its_own_and_a_command_is_one_too() {
+        let spelled = ["tokio?delay_ns=110", "mine=python3 lane.py --a=b"];
+        assert_eq!(
+            names(&spelled, "tokio").unwrap(),
+            ["tokio", "tokio?delay_ns=110", "mine", "control"]
+        );
+        let lanes = lanes(&Registry::standard(), &[spelled[0].to_owned()], "tokio").unwrap();
+        assert_eq!(lanes[1].1.delay_ns, 110);
+        assert_eq!(lanes[2].1.delay_ns, 0, "the control is the reference");
+    }
+
+    #[test]
+    fn what_is_no_lane_is_told_with_what_might_be_meant() {
+        let told = |pattern| names(&[pattern], "tokio").unwrap_err().to_string();
+        assert!(told("tokoi").contains("did you mean `tokio`?"));
+        assert!(told("zz*").contains("`rtswap list`"));
+        assert!(told("tokio?speed=1").contains("delay_ns=N"));
+        assert!(told("tokio?delay_ns=-1").contains("delay_ns=N"));
+        assert!(told("nope?delay_ns=1").contains("no lane is called `nope`"));
+        assert!(told("mine=").contains("NAME=COMMAND"));
+        assert!(told("control=true").contains("not be called control"));
+        assert!(told("[").contains("no pattern"));
+    }
+
+    #[test]
+    fn a_glob_names_all_that_match_and_nothing_twice() {
+        assert_eq!(
+            specs(&["tcp-echo/size=1024/*", "tcp-echo"]).unwrap(),
+            [
+                "tcp-echo/size=1024/conns=1",
+                "tcp-echo/size=1024/conns=32",
+                "tcp-echo/size=1024/conns=256"
+            ]
+        );
+        assert_eq!(specs(&["tcp-echo/conns=7"]).unwrap(), ["tcp-echo/size=1024/conns=7"]);
+        assert!(specs(&["nope/*"]).unwrap_err().to_string().contains("no workload matches"));
+        assert!(specs(&["slep"]).unwrap_err().to_string().contains("did you mean `sleep`?"));
+    }
+}
