@@ -144,6 +144,20 @@ async fn work<R: Runtime>() {
     client.await;
 }
 
+/// What the process has after the first `block_on`. Panics if more was left than `Allow` names.
+///
+/// A new thread has its parent's name until it gives itself its own, so what is allowed is waited
+/// for as well.
+fn settled(subject: &Subject, first: impl FnOnce()) -> Snapshot {
+    let before = Snapshot::take();
+    first();
+    let left = |now: &Snapshot| now.since(&before).forbidden(&subject.allow);
+    let after = settle(|now| left(now).is_empty());
+    let left = left(&after);
+    assert!(left.is_empty(), "left behind by the first block_on: {left:?}");
+    after
+}
+
 /// When `block_on` has returned, its threads and descriptors are gone: all but those that `Allow`
 /// names after the first time, and all of them after the others.
 pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject) {
@@ -155,13 +169,7 @@ pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject)
             }
         });
     };
-    let before = Snapshot::take();
-    once();
-    let left = |now: &Snapshot| now.since(&before).forbidden(&subject.allow);
-    let after = settle(|now| left(now).is_empty());
-    let left = left(&after);
-    assert!(left.is_empty(), "left behind by the first block_on: {left:?}");
-
+    let after = settled(subject, once);
     for _ in 0..5 {
         once();
     }
@@ -184,8 +192,7 @@ pub fn block_on_may_be_called_again<R: Runtime>(subject: &Subject) {
 /// If `main` panics, `block_on` panics with the same payload, pending tasks are dropped, threads and
 /// descriptors are given back, and the next `block_on` works.
 pub fn a_panic_in_main_is_passed_on_and_leaves_nothing_behind<R: Runtime>(subject: &Subject) {
-    subject.main::<R, _>(work::<R>());
-    let before = Snapshot::take();
+    let before = settled(subject, || subject.main::<R, _>(work::<R>()));
     let count = Count::default();
     let panic = catch_unwind(AssertUnwindSafe(|| {
         subject.main::<R, _>(async {
