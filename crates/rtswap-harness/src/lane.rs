@@ -25,6 +25,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// The longest line that an answer may have.
 const LINE_LIMIT: usize = 1 << 20;
 
+/// The environment variable in which a lane finds the process that started it.
+pub const PARENT: &str = "RTSWAP_PARENT";
+
 /// How to start a lane.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -81,6 +84,7 @@ impl Lane {
         command
             .args(&launch.command[1..])
             .env("RTSWAP_PAD", "x".repeat(pad))
+            .env(PARENT, std::process::id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr.try_clone().map_err(cannot)?)

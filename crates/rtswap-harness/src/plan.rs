@@ -101,7 +101,8 @@ pub fn count_ms(workload: &WorkloadPlan) -> u64 {
     (workload.slice_ms / 4).max(1)
 }
 
-fn workload(spec: &Spec, quick: bool) -> WorkloadPlan {
+/// One workload as it stands in a plan.
+pub fn workload(spec: &Spec, quick: bool) -> WorkloadPlan {
     let ordinary = if quick { SLICE_QUICK_MS } else { SLICE_MS };
     let slice_ms = ordinary.max(trips_ms(spec));
     WorkloadPlan {

@@ -95,7 +95,11 @@ pub fn run(
     limit: Option<Duration>,
 ) -> Result<Ended, RecordError> {
     let plan = record.header.plan.clone();
-    let mut run = Run { plan: &plan, record, bench, sink, observer, stopped: BTreeMap::new() };
+    // What was measured well enough before the run was resumed stays so.
+    let mut stopped =
+        record.footer.as_ref().map(|footer| footer.stopped.clone()).unwrap_or_default();
+    stopped.retain(|_, stop| *stop != Stop::Budget);
+    let mut run = Run { plan: &plan, record, bench, sink, observer, stopped };
     let ended = run.rounds(precise, limit);
     run.bench.stop(None);
     let ended = ended?;

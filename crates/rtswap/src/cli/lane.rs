@@ -1,7 +1,9 @@
+use std::num::NonZeroI32;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rtswap_harness::lane::PARENT;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use crate::Registry;
 use crate::cli::{FAILED, USAGE};
@@ -25,7 +27,11 @@ pub(super) fn run(registry: &Registry, args: &Args) -> ExitCode {
         // The end of standard input says the same, but only to a lane that reads it just then.
         let told = set_parent_process_death_signal(Some(Signal::KILL));
         // The parent may have died before that: then somebody else is the parent now.
-        if told.is_err() || getppid().is_none_or(|parent| parent.is_init()) {
+        let parent = std::env::var(PARENT).ok().and_then(|pid| pid.parse().ok());
+        let orphaned = parent.is_some_and(|pid: i32| {
+            getppid().map(Pid::as_raw_nonzero).map(NonZeroI32::get) != Some(pid)
+        });
+        if told.is_err() || orphaned {
             return ExitCode::from(FAILED);
         }
     }

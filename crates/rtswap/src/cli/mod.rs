@@ -1,10 +1,18 @@
 //! The command line.
 
+mod args;
+mod completions;
 mod lane;
+mod list;
+mod measure;
 mod progress;
+mod report;
 mod run;
 mod select;
+mod serve;
 mod signals;
+mod summary;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,13 +20,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::Registry;
+use args::{CpuList, Format};
 
 /// The tool did not do what it was asked.
 pub const FAILED: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
-/// A regression was proven.
-pub const REGRESSION: u8 = 3;
 /// No decision was possible where one was asked for.
 pub const INCONCLUSIVE: u8 = 4;
 /// Ended by Ctrl-C or a termination signal.
@@ -36,7 +43,7 @@ pub const INTERRUPTED: u8 = 130;
         rtswap run --workload 'tcp-echo/*' --budget 5m\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
-        Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a regression was proven, \
+        Exit codes: 0 done, 1 failed, 2 wrong usage, \
         4 inconclusive where a decision was asked for, 130 interrupted."
 )]
 struct Cli {
@@ -47,6 +54,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    List(list::Args),
+    Verify(verify::Args),
+    Summary(summary::Args),
+    Report(report::Args),
+    Serve(serve::Args),
+    Completions(completions::Args),
     #[command(hide = true)]
     Lane(lane::Args),
 }
@@ -79,6 +92,12 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
     };
     let done = match cli.command {
         Command::Run(args) => run::run(registry, &args),
+        Command::List(args) => list::run(registry, &args),
+        Command::Verify(args) => verify::run(registry, &args),
+        Command::Summary(args) => summary::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Serve(args) => serve::run(registry, &args),
+        Command::Completions(args) => completions::run(&args),
         Command::Lane(args) => return lane::run(registry, &args),
     };
     match done {

@@ -3,11 +3,13 @@
 use anyhow::Result;
 use globset::{Glob, GlobMatcher};
 use rtswap_harness::lane::Launch;
+use rtswap_harness::machine;
 use rtswap_harness::record::LanePlan;
 use rtswap_workload::Spec;
 
 use crate::Registry;
-use crate::cli::Exit;
+use crate::cli::{CpuList, Exit};
+use crate::registry::Lane;
 
 /// The name of the control lane.
 pub(super) const CONTROL: &str = "control";
@@ -41,8 +43,44 @@ pub(super) fn workloads(registry: &Registry, patterns: &[String]) -> Result<Vec<
     Ok(chosen)
 }
 
+/// The whole matrix if `all`, what `patterns` name if there are any, or the names in `default`.
+pub(super) fn workloads_or(
+    registry: &Registry,
+    patterns: &[String],
+    all: bool,
+    default: &[&str],
+) -> Result<Vec<Spec>> {
+    match (all, patterns) {
+        (true, _) => Ok(all_workloads(registry)),
+        (false, []) => {
+            let default: Vec<_> = default.iter().map(ToString::to_string).collect();
+            workloads(registry, &default)
+        }
+        (false, patterns) => workloads(registry, patterns),
+    }
+}
+
+/// CPUs of the lanes and of the generator: as told, or half and half.
+pub(super) fn placement(
+    server: Option<&CpuList>,
+    load: Option<&CpuList>,
+) -> Result<(Vec<usize>, Vec<usize>)> {
+    let cpus = machine::cpus();
+    let halves = machine::halves(&cpus);
+    let chosen = |list: Option<&CpuList>, default| match list {
+        None => Ok(default),
+        Some(CpuList(list)) => match list.iter().find(|cpu| !cpus.contains(cpu)) {
+            None => Ok(list.clone()),
+            Some(cpu) => {
+                Err(Exit::Usage(format!("there is no CPU {cpu} here; these may be used: {cpus:?}")))
+            }
+        },
+    };
+    Ok((chosen(server, halves.0)?, chosen(load, halves.1)?))
+}
+
 /// The full matrix.
-pub(super) fn all_workloads(registry: &Registry) -> Vec<Spec> {
+fn all_workloads(registry: &Registry) -> Vec<Spec> {
     registry.catalogue.iter().flat_map(|family| Spec::matrix(family)).collect()
 }
 
@@ -56,6 +94,23 @@ pub(super) fn lanes(
     reference: &str,
 ) -> Result<Vec<(LanePlan, Launch)>> {
     let mut chosen = vec![spelled(registry, reference)?];
+    for lane in lanes_only(registry, patterns)? {
+        if chosen.iter().all(|(other, _)| other.name != lane.0.name) {
+            chosen.push(lane);
+        }
+    }
+    let (plan, launch) = chosen[0].clone();
+    let control = LanePlan { name: CONTROL.to_owned(), control: true, ..plan };
+    chosen.push((control, launch));
+    Ok(chosen)
+}
+
+/// The lanes that `patterns` spell, or all that are known.
+pub(super) fn lanes_only(
+    registry: &Registry,
+    patterns: &[String],
+) -> Result<Vec<(LanePlan, Launch)>> {
+    let mut chosen: Vec<(LanePlan, Launch)> = Vec::new();
     let all = ["*".to_owned()];
     for pattern in if patterns.is_empty() { &all } else { patterns } {
         let found = if is_glob(pattern) && !pattern.contains('=') {
@@ -76,9 +131,6 @@ pub(super) fn lanes(
             }
         }
     }
-    let (plan, launch) = chosen[0].clone();
-    let control = LanePlan { name: CONTROL.to_owned(), control: true, ..plan };
-    chosen.push((control, launch));
     Ok(chosen)
 }
 
@@ -105,9 +157,9 @@ fn spelled(registry: &Registry, spelling: &str) -> Result<(LanePlan, Launch)> {
                 ))
                 .into());
             };
-            (spelling, vec![known(registry, base)?], delay_ns)
+            (spelling, vec![known(registry, base)?.name], delay_ns)
         }
-        (None, None) => (spelling, vec![known(registry, spelling)?], 0),
+        (None, None) => (spelling, vec![known(registry, spelling)?.name], 0),
     };
     let program = ["/proc/self/exe", "lane"];
     let launch = Launch {
@@ -118,8 +170,9 @@ fn spelled(registry: &Registry, spelling: &str) -> Result<(LanePlan, Launch)> {
     Ok((plan, launch))
 }
 
-fn known<'a>(registry: &'a Registry, name: &str) -> Result<&'a str> {
-    registry.lane(name).map(|lane| lane.name).ok_or_else(|| unknown(registry, name))
+/// The lane of that name.
+pub(super) fn known<'a>(registry: &'a Registry, name: &str) -> Result<&'a Lane> {
+    registry.lane(name).ok_or_else(|| unknown(registry, name))
 }
 
 fn unknown(registry: &Registry, name: &str) -> anyhow::Error {

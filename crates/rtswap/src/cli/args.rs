@@ -1,0 +1,96 @@
+//! What several subcommands take.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How to print results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people, on a terminal.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For documents and pull requests.
+    Markdown,
+}
+
+/// CPUs by number.
+#[derive(Clone, Debug)]
+pub(super) struct CpuList(pub Vec<usize>);
+
+/// `90`, `90s`, `5m`, `1h`.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time; say 90s, 5m or 1h");
+    let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let factor = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let seconds: f64 = number.parse().map_err(|_| wrong())?;
+    match Duration::try_from_secs_f64(seconds * factor) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err(wrong()),
+    }
+}
+
+/// `1%` or `0.01`.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let parsed = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
+        None => text.parse(),
+    };
+    match parsed {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err(format!("`{text}` is no width; say 1% or 0.01")),
+    }
+}
+
+impl FromStr for CpuList {
+    type Err = String;
+
+    /// `0`, `0-3`, `0,2`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no list of CPUs; say 0 or 0-3 or 0,2");
+        let mut cpus = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let first: usize = first.trim().parse().map_err(|_| wrong())?;
+            let last: usize = last.trim().parse().map_err(|_| wrong())?;
+            if first > last || last > 4096 {
+                return Err(wrong());
+            }
+            cpus.extend(first..=last);
+        }
+        cpus.sort_unstable();
+        cpus.dedup();
+        Ok(Self(cpus))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_widths_and_lists_are_read_or_told_what_they_should_be() {
+        assert_eq!(seconds("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(seconds("1.5m"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "s", "0s", "-1s", "5 minutes", "nan"] {
+            assert!(seconds(wrong).unwrap_err().contains("90s"), "{wrong}");
+        }
+        assert_eq!((share("1%"), share("0.5")), (Ok(0.01), Ok(0.5)));
+        for wrong in ["0", "1", "-1%", "x"] {
+            assert!(share(wrong).unwrap_err().contains("1%"), "{wrong}");
+        }
+        assert_eq!(CpuList::from_str("0,2-4,2").unwrap().0, [0, 2, 3, 4]);
+        for wrong in ["", "3-1", "a", "0-99999"] {
+            assert!(CpuList::from_str(wrong).unwrap_err().contains("0-3"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, TableStyle, presets};
+use rtswap_runtime::Threads;
+use rtswap_workload::Spec;
+use serde::Serialize;
+
+use crate::Registry;
+use crate::cli::Format;
+
+/// Show lanes and workloads, and what this machine cannot run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  rtswap list\n  rtswap list --format json")]
+pub(super) struct Args {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Listing {
+    lanes: Vec<LaneLine>,
+    workloads: Vec<WorkloadLine>,
+}
+
+#[derive(Serialize)]
+struct LaneLine {
+    name: &'static str,
+    about: &'static str,
+    version: String,
+    driver: &'static str,
+    threads: &'static str,
+    available: bool,
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WorkloadLine {
+    name: String,
+    operation: &'static str,
+    driven_by: &'static str,
+    in_default: bool,
+    in_quick: bool,
+}
+
+pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
+    let listing = listing(registry);
+    let text = match args.format {
+        Format::Json => serde_json::to_string_pretty(&listing)? + "\n",
+        Format::Table => text(&listing, presets::NOTHING),
+        Format::Markdown => text(&listing, presets::ASCII_MARKDOWN),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn listing(registry: &Registry) -> Listing {
+    let lanes = registry.lanes.iter().map(|lane| {
+        let available = (lane.available)();
+        LaneLine {
+            name: lane.name,
+            about: lane.about,
+            version: lane.version.clone(),
+            driver: lane.driver,
+            threads: match lane.threads {
+                Threads::Workers => "a worker for each CPU",
+                Threads::Process => "a worker for each CPU, for the whole process",
+                Threads::One => "one; a shard for each CPU",
+            },
+            available: available.is_ok(),
+            reason: available.err().map(|error| error.to_string()),
+        }
+    });
+    let all = registry.catalogue.iter().flat_map(|family| Spec::matrix(family));
+    let mut workloads: Vec<_> = all.map(|spec| workload(registry, &spec)).collect();
+    // A selection may name parameters that are not in the matrix.
+    for name in registry.default.iter().chain(registry.quick) {
+        if workloads.iter().all(|workload| workload.name != *name)
+            && let Ok(spec) = Spec::parse(name, registry.catalogue)
+        {
+            workloads.push(workload(registry, &spec));
+        }
+    }
+    Listing { lanes: lanes.collect(), workloads }
+}
+
+fn workload(registry: &Registry, spec: &Spec) -> WorkloadLine {
+    let name = spec.to_string();
+    WorkloadLine {
+        operation: spec.family().operation,
+        driven_by: match spec.drive() {
+            rtswap_workload::Drive::Generator => "generator",
+            rtswap_workload::Drive::Lane => "lane",
+        },
+        in_default: registry.default.contains(&name.as_str()),
+        in_quick: registry.quick.contains(&name.as_str()),
+        name,
+    }
+}
+
+fn text(listing: &Listing, style: TableStyle) -> String {
+    let table = |header: &[&str], rows: Vec<Vec<String>>| {
+        let mut table = Table::new();
+        table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(header).add_rows(rows);
+        // A table's last column is padded; trailing spaces are noise in a pipe.
+        table.lines().map(|line| line.trim_end().to_owned() + "\n").collect::<String>()
+    };
+    let lanes = listing.lanes.iter().map(|lane| {
+        let usable = lane.reason.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}"));
+        let about = [lane.name, &lane.version, lane.driver, lane.about];
+        about.map(ToOwned::to_owned).into_iter().chain([usable]).collect()
+    });
+    let workloads = listing.workloads.iter().map(|workload| {
+        let chosen = match (workload.in_default, workload.in_quick) {
+            (_, true) => "default, quick",
+            (true, false) => "default",
+            (false, false) => "--all",
+        };
+        [workload.name.as_str(), chosen, workload.operation].map(ToOwned::to_owned).to_vec()
+    });
+    format!(
+        "{}\n{}\nParameters take other values too: --workload tcp-echo/size=64/conns=8\n",
+        table(&["lane", "version", "driver", "what it is", "usable here"], lanes.collect()),
+        table(&["workload", "measured by", "one operation is"], workloads.collect()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lane_and_every_selected_workload_is_listed() {
+        let registry = Registry::standard();
+        let listing = listing(&registry);
+        assert_eq!(listing.lanes.len(), registry.lanes.len());
+        let chosen = listing.workloads.iter().filter(|workload| workload.in_default).count();
+        assert_eq!(chosen, registry.default.len());
+        let text = text(&listing, presets::NOTHING);
+        assert!(text.contains("tokio-uring") && text.contains("tcp-echo/size=102400/conns=256"));
+    }
+}

@@ -1,0 +1,45 @@
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use rtswap_harness::record::Record;
+use rtswap_report::{Summary, is_stale, sections, splice};
+
+/// Put a record's results into a document, between its markers.
+///
+/// Replaces what stands between `<!-- BEGIN: NAME -->` and `<!-- END: NAME -->`, for the names
+/// summary, overview and machine.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    rtswap report --splice README.md results/reference.jsonl\n  \
+    rtswap report --splice README.md results/reference.jsonl --check")]
+pub(super) struct Args {
+    /// A record that `rtswap run` has kept.
+    record: PathBuf,
+    /// The document to change.
+    #[arg(long, value_name = "DOCUMENT")]
+    splice: PathBuf,
+    /// Change nothing; exit with 1 if the document is not up to date.
+    #[arg(long)]
+    check: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let document = args.splice.display();
+    let summary = Summary::of(&Record::read(&args.record)?);
+    let text =
+        fs::read_to_string(&args.splice).with_context(|| format!("cannot read {document}"))?;
+    let command = format!("rtswap report --splice {document} {}", args.record.display());
+    let generated = sections(&summary, &command);
+    if !args.check {
+        let text = splice(&text, &generated).with_context(|| document.to_string())?;
+        fs::write(&args.splice, text).with_context(|| format!("cannot write {document}"))?;
+    } else if is_stale(&text, &generated).with_context(|| document.to_string())? {
+        bail!(
+            "{document} is not what {} says: `{command}` brings it up to date",
+            args.record.display()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

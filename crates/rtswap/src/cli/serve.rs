@@ -1,0 +1,52 @@
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use rtswap_harness::machine;
+use rtswap_lane::Prepare;
+use rtswap_workload::{Drive, Spec};
+
+use crate::Registry;
+use crate::cli::{CpuList, Exit, select, signals};
+
+/// Serve a workload on one lane, for any client of yours, until Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    rtswap serve --lane smol --workload tcp-echo --addr 127.0.0.1:7000\n  \
+    printf hello | nc -N 127.0.0.1 7000")]
+pub(super) struct Args {
+    /// The lane.
+    #[arg(short, long)]
+    lane: String,
+    /// The workload.
+    #[arg(short, long, default_value = "tcp-echo")]
+    workload: String,
+    /// Where to listen; port 0 takes a free one, which is printed.
+    #[arg(short, long, default_value = "127.0.0.1:0")]
+    addr: SocketAddr,
+    /// CPUs to run on: 0 or 0-3 or 0,2.
+    #[arg(long, value_name = "LIST")]
+    cpus: Option<CpuList>,
+}
+
+pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
+    signals::raise_descriptor_limit();
+    let lane = select::known(registry, &args.lane)?;
+    let spec = Spec::parse(&args.workload, registry.catalogue)
+        .map_err(|error| Exit::Usage(error.to_string()))?;
+    if spec.drive() == Drive::Lane {
+        let name = spec.family().name;
+        return Err(Exit::Usage(format!("`{name}` is not served: its lane drives itself")).into());
+    }
+    let order = Prepare {
+        workload: spec.to_string(),
+        cpus: args.cpus.as_ref().map_or_else(machine::cpus, |list| list.0.clone()),
+        delay_ns: 0,
+        addr: Some(args.addr),
+    };
+    let Err(refusal) = lane.serve(&order, |ready| {
+        let addr = ready.addr.map(|addr| addr.to_string()).unwrap_or_default();
+        println!("{} serves {spec} on {addr}", lane.name);
+    });
+    Err(anyhow::anyhow!("{}: {refusal}", lane.name))
+}

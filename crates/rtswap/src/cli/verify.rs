@@ -1,0 +1,81 @@
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context as _, Result};
+use rand::SeedableRng as _;
+use rand_pcg::Pcg64;
+use rtswap_harness::fleet::Fleet;
+use rtswap_harness::lane::Trouble;
+use rtswap_harness::plan;
+use rtswap_harness::record::Status;
+use rtswap_harness::schedule::Bench as _;
+
+use crate::Registry;
+use crate::cli::{Exit, FAILED, select, signals};
+
+/// Check that every lane does every workload right, without timing anything.
+///
+/// Exits with 1 if a lane fails or does its work wrong; what a machine cannot run is no failure.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    rtswap verify\n  \
+    rtswap verify --lane 'mine=python3 lane.py' --workload tcp-echo")]
+pub(super) struct Args {
+    /// Workloads: names or globs; all of the default run unless given.
+    #[arg(short, long, value_name = "GLOB")]
+    workload: Vec<String>,
+    /// Lanes: names, globs, or NAME=COMMAND.
+    #[arg(short, long, value_name = "GLOB")]
+    lane: Vec<String>,
+    /// Every workload with every value of its parameters.
+    #[arg(long, conflicts_with = "workload")]
+    all: bool,
+}
+
+pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
+    signals::raise_descriptor_limit();
+    let cancel = signals::cancel()?;
+    let workloads = select::workloads_or(registry, &args.workload, args.all, registry.default)?;
+    let lanes = select::lanes_only(registry, &args.lane)?;
+    let (server_cpus, load_cpus) = select::placement(None, None)?;
+    let names: Vec<_> = lanes.iter().map(|(plan, _)| plan.name.clone()).collect();
+    let mut fleet = Fleet::new(lanes, server_cpus, load_cpus, cancel.clone())
+        .context("cannot start the load generator")?;
+    let width = names.iter().map(String::len).max().unwrap_or(0);
+    let mut wrong = 0;
+    for spec in &workloads {
+        println!("{spec}");
+        let workload = plan::workload(spec, true);
+        for (index, name) in names.iter().enumerate() {
+            // Order does not matter here, so the stream may be the same for all.
+            let mut rng = Pcg64::seed_from_u64(0);
+            let started = fleet.start(&workload, &[index], &mut rng).swap_remove(0);
+            let verified = started.and_then(|()| fleet.verify(index));
+            fleet.stop(Some(index));
+            match verified {
+                Ok((ops, ready)) => {
+                    let receipt = ready.receipt;
+                    println!(
+                        "  {name:width$}  ok, {ops} operations ({} {}, {}, workers: {})",
+                        receipt.runtime, receipt.version, receipt.driver, receipt.workers
+                    );
+                }
+                Err(Trouble::Lost(status, reason)) => {
+                    let word = match status {
+                        Status::Ok | Status::Failed => "failed",
+                        Status::Unsupported => "unsupported",
+                        Status::Invalid => "invalid",
+                        Status::Skipped => "skipped",
+                    };
+                    println!("  {name:width$}  {word}: {reason}");
+                    wrong += u32::from(matches!(status, Status::Failed | Status::Invalid));
+                }
+                Err(Trouble::Cancelled) => return Err(Exit::Interrupted(String::new()).into()),
+            }
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Exit::Interrupted(String::new()).into());
+            }
+        }
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
