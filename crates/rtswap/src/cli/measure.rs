@@ -1,0 +1,125 @@
+//! From a plan to a finished record: what every subcommand that measures has in common.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use rtswap_harness::fleet::Fleet;
+use rtswap_harness::lane::Launch;
+use rtswap_harness::plan::{self, Request};
+use rtswap_harness::record::{Ended, Header, LanePlan, Line, Plan, Record, SCHEMA, Writer};
+use rtswap_harness::{machine, schedule};
+
+use crate::Registry;
+use crate::cli::progress::Progress;
+use crate::cli::{Exit, select};
+
+/// Where records go unless told otherwise.
+pub(super) const FOLDER: &str = "rtswap-records";
+
+/// A run that is planned, with its record open, and nothing more.
+pub(super) struct Job {
+    record: Record,
+    writer: Writer,
+    limit: Option<Duration>,
+    resumed: bool,
+}
+
+impl Job {
+    /// A new run. Its seed is drawn and its record goes into [`FOLDER`] unless they are given.
+    pub fn begin(request: Request, seed: Option<u64>, out: Option<&Path>) -> Result<Self> {
+        let limit = Some(request.budget);
+        let header = Header {
+            schema: SCHEMA,
+            seed: seed.unwrap_or_else(|| rand::random::<u64>() >> 16),
+            receipt: machine::receipt(std::env::args().collect()),
+            plan: plan::make(request),
+        };
+        let mut writer = create(out, header.receipt.started_unix_s)?;
+        writer.write(&Line::Header(Box::new(header.clone())))?;
+        Ok(Self { record: Record::new(header), writer, limit, resumed: false })
+    }
+
+    /// The rest of a run that was cut short. It may take as long as it needs.
+    pub fn resume(path: &Path) -> Result<Self> {
+        let record = Record::recover(path)?;
+        Ok(Self { record, writer: Writer::append(path)?, limit: None, resumed: true })
+    }
+
+    /// Measures what is planned, with progress on standard error. `cancel` ends it early.
+    pub fn carry_out(mut self, registry: &Registry, cancel: Arc<AtomicBool>) -> Result<Record> {
+        let plan = self.record.header.plan.clone();
+        let spelled = launches(registry, &plan)?;
+        let path = self.writer.path().to_owned();
+        announce(&plan, &path, self.resumed);
+        let mut fleet =
+            Fleet::new(spelled, plan.server_cpus.clone(), plan.load_cpus.clone(), cancel)
+                .context("cannot start the load generator")?;
+        let mut progress = Progress::new(Duration::from_secs_f64(plan::expected_s(&plan)));
+        let precise = |record: &Record, workload: &str| {
+            plan.precision
+                .is_some_and(|width| rtswap_report::precise_enough(record, workload, width))
+        };
+        let ended = schedule::run(
+            &mut self.record,
+            &mut fleet,
+            &mut self.writer,
+            &mut progress,
+            &precise,
+            self.limit,
+        );
+        progress.finish();
+        drop(fleet);
+        if ended? == Ended::Interrupted {
+            let path = path.display();
+            return Err(Exit::Interrupted(format!(
+                "; `rtswap run --resume {path}` goes on where it stopped"
+            ))
+            .into());
+        }
+        Ok(self.record)
+    }
+}
+
+fn create(out: Option<&Path>, now_s: u64) -> Result<Writer> {
+    if let Some(path) = out {
+        return Ok(Writer::create(path)?);
+    }
+    fs::create_dir_all(FOLDER).with_context(|| {
+        format!("cannot make the folder {FOLDER}; `--out FILE` puts the record elsewhere")
+    })?;
+    // Two runs may begin within a second.
+    let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.subsec_millis());
+    Ok(Writer::create(&Path::new(FOLDER).join(format!("{now_s}-{ms:03}.jsonl")))?)
+}
+
+/// How to start the lanes of a plan, by their spelling in it.
+fn launches(registry: &Registry, plan: &Plan) -> Result<Vec<(LanePlan, Launch)>> {
+    plan.lanes
+        .iter()
+        .map(|lane| {
+            let spelling = std::slice::from_ref(&lane.spelling);
+            let (_, launch) = select::lanes(registry, spelling, &lane.spelling)?.swap_remove(0);
+            Ok((lane.clone(), launch))
+        })
+        .collect()
+}
+
+fn announce(plan: &Plan, path: &Path, resumed: bool) {
+    let seconds = plan::expected_s(plan).round();
+    eprintln!(
+        "{} {} workloads on {} lanes and a control, {} rounds of {} blocks, about {seconds} s.\n\
+         Lanes on CPU {:?}, load generator on CPU {:?}. Record: {}",
+        if resumed { "Going on with" } else { "Measuring" },
+        plan.workloads.len(),
+        plan.lanes.len() - 1,
+        plan.rounds,
+        plan.blocks,
+        plan.server_cpus,
+        plan.load_cpus,
+        path.display(),
+    );
+}
