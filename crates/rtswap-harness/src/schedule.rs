@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 
 use crate::lane::Trouble;
+use crate::plan::ROUNDS_LEAST;
 use crate::record::{
     Block, Ended, Footer, LanePlan, LaneRound, Line, Lost, Plan, Record, RecordError, Round, Slice,
     Stop, WorkloadPlan,
@@ -81,8 +82,8 @@ pub type Precise<'a> = &'a dyn Fn(&Record, &str) -> bool;
 /// Carries out the plan of `record`, or what is left of it, and returns how it ended.
 ///
 /// Rounds go around all workloads, so that a drift of the machine meets all of them, and so that a
-/// run that is cut short has measured all of them alike. With `limit` the run ends before the round
-/// that would exceed it.
+/// run that is cut short has measured all of them alike. With `limit` a workload ends before the round
+/// that would exceed it, but for [`ROUNDS_LEAST`] rounds it may be exceeded by 30 %.
 ///
 /// # Errors
 /// If the record cannot be written.
@@ -108,6 +109,9 @@ pub fn run(
     run.keep(Line::Footer(footer))?;
     Ok(ended)
 }
+
+/// By how much a run may exceed its limit to reach [`ROUNDS_LEAST`].
+const OVERRUN: f64 = 1.3;
 
 struct Run<'a> {
     plan: &'a Plan,
@@ -144,7 +148,9 @@ impl Run<'_> {
                 }
                 let begin = self.bench.now();
                 let expected = longest.get(&workload.name).copied().unwrap_or_default();
-                if limit.is_some_and(|limit| begin + expected > limit) {
+                // Too few rounds decide nothing: rather be late than have nothing to show.
+                let slack = if so_far.complete < ROUNDS_LEAST { OVERRUN } else { 1.0 };
+                if limit.is_some_and(|limit| begin + expected > limit.mul_f64(slack)) {
                     self.stopped.insert(workload.name.clone(), Stop::Budget);
                     continue;
                 }

@@ -1,0 +1,317 @@
+//! The scheduler on mock lanes and a mock clock: what is measured, in which order, and when it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rand_pcg::Pcg64;
+use rtswap_harness::lane::Trouble;
+use rtswap_harness::record::{
+    Ended, Header, LanePlan, LaneRound, Line, Lost, Plan, Receipt, Record, RecordError, SCHEMA,
+    Slice, Status, Stop, WorkloadPlan,
+};
+use rtswap_harness::schedule::{Bench, Observer, RoundResult, Sink, run};
+
+const LANES: [&str; 4] = ["tokio", "smol", "async-std", "control"];
+
+/// Lanes that take a second each, and do as they are told.
+#[derive(Default)]
+struct Mock {
+    now: Duration,
+    /// What happened, in order.
+    log: Vec<String>,
+    alive: BTreeSet<usize>,
+    /// Lane and slice number (over the run) at which it dies.
+    dies: Option<(usize, usize)>,
+    refuses: Option<usize>,
+    slices: usize,
+    /// Slice number at which the user interrupts.
+    cancel_at: Option<usize>,
+}
+
+impl Bench for Mock {
+    fn start(
+        &mut self,
+        workload: &WorkloadPlan,
+        lanes: &[usize],
+        _: &mut Pcg64,
+    ) -> Vec<Result<(), Trouble>> {
+        assert!(self.alive.is_empty(), "lanes of the last round are still alive");
+        self.log.push(format!("start {} {lanes:?}", workload.name));
+        let start = |lane: &usize| {
+            if self.refuses == Some(*lane) {
+                return Err(Trouble::Lost(Status::Unsupported, "not here".to_owned()));
+            }
+            self.alive.insert(*lane);
+            Ok(())
+        };
+        lanes.iter().map(start).collect()
+    }
+
+    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, Trouble> {
+        assert!(self.alive.contains(&lane), "lane {lane} is not alive");
+        self.now += Duration::from_secs(1);
+        self.slices += 1;
+        self.log.push(format!("slice {} {lane}", workload.name));
+        if self.dies.is_some_and(|(dying, at)| dying == lane && self.slices >= at) {
+            return Err(Trouble::Lost(Status::Failed, "it died".to_owned()));
+        }
+        Ok(Slice { lane: LANES[lane].to_owned(), ops: 1, elapsed_ns: 1, ..Slice::default() })
+    }
+
+    fn finish(&mut self, _: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult> {
+        lanes.iter().map(|lane| (*lane, Ok(LaneRound::default()))).collect()
+    }
+
+    fn stop(&mut self, lane: Option<usize>) {
+        match lane {
+            Some(lane) => drop(self.alive.remove(&lane)),
+            None => self.alive.clear(),
+        }
+    }
+
+    fn weather(&mut self) -> (Option<f64>, Option<f64>) {
+        (None, None)
+    }
+
+    fn now(&mut self) -> Duration {
+        self.now
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel_at.is_some_and(|at| self.slices >= at)
+    }
+}
+
+/// Takes lines until the disk is full.
+struct Disk(usize);
+
+impl Sink for Disk {
+    fn write(&mut self, _: &Line) -> Result<(), RecordError> {
+        let full = || RecordError::Io {
+            doing: "write to",
+            path: "record".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        self.0 = self.0.checked_sub(1).ok_or_else(full)?;
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Silent {
+    last_share: f64,
+    lost: usize,
+}
+
+impl Observer for Silent {
+    fn round(&mut self, _: &WorkloadPlan, _: u32) {}
+
+    fn done(&mut self, share: f64) {
+        assert!(share >= self.last_share && share <= 1.0, "{share} after {}", self.last_share);
+        self.last_share = share;
+    }
+
+    fn lost(&mut self, _: &Lost) {
+        self.lost += 1;
+    }
+}
+
+fn record(workloads: &[&str], rounds: u32, blocks: u32) -> Record {
+    let plan = Plan {
+        reference: "tokio".to_owned(),
+        lanes: LANES
+            .map(|name| LanePlan {
+                name: name.to_owned(),
+                spelling: name.to_owned(),
+                control: name == "control",
+            })
+            .to_vec(),
+        workloads: workloads
+            .iter()
+            .map(|name| WorkloadPlan {
+                name: (*name).to_owned(),
+                family: (*name).to_owned(),
+                operation: String::new(),
+                unit: String::new(),
+                params: BTreeMap::new(),
+                by_generator: false,
+                slice_ms: 50,
+                warmup_ms: 5,
+            })
+            .collect(),
+        rounds,
+        blocks,
+        server_cpus: vec![0],
+        load_cpus: vec![1],
+        budget_s: 1.0,
+        precision: None,
+    };
+    Record::new(Header { schema: SCHEMA, seed: 7, receipt: Receipt::default(), plan })
+}
+
+fn measure(record: &mut Record, mock: &mut Mock, limit: Option<u64>) -> (Ended, Silent) {
+    let mut observer = Silent::default();
+    let limit = limit.map(Duration::from_secs);
+    let never = |_: &Record, _: &str| false;
+    let ended = run(record, mock, &mut Disk(usize::MAX), &mut observer, &never, limit).unwrap();
+    assert!(mock.alive.is_empty(), "a lane outlives the run");
+    (ended, observer)
+}
+
+fn stops(record: &Record) -> Vec<Stop> {
+    record.footer.as_ref().unwrap().stopped.values().copied().collect()
+}
+
+#[test]
+fn every_block_has_one_slice_of_every_lane() {
+    let mut record = record(&["a", "b"], 3, 5);
+    let (ended, observer) = measure(&mut record, &mut Mock::default(), None);
+    assert_eq!(ended, Ended::Complete);
+    assert_eq!(record.blocks.len(), 2 * 3 * 5);
+    for block in &record.blocks {
+        let lanes: BTreeSet<_> = block.slices.iter().map(|slice| slice.lane.as_str()).collect();
+        assert_eq!(lanes, BTreeSet::from(LANES));
+    }
+    assert_eq!(stops(&record), [Stop::Rounds, Stop::Rounds]);
+    assert!((observer.last_share - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn orders_are_drawn_afresh_and_each_lane_comes_first_about_as_often() {
+    let mut record = record(&["a"], 100, 4);
+    measure(&mut record, &mut Mock::default(), None);
+    let mut firsts = BTreeMap::<_, u32>::new();
+    for block in &record.blocks {
+        *firsts.entry(block.slices[0].lane.clone()).or_default() += 1;
+    }
+    // 400 blocks, 100 expected for each; a deviation of 5 sigma is 43.
+    assert!(firsts.len() == 4 && firsts.values().all(|count| (57..=143).contains(count)));
+    let second_differs = record.blocks.windows(2).any(|pair| {
+        pair[0].slices[0].lane == pair[1].slices[0].lane
+            && pair[0].slices[1].lane != pair[1].slices[1].lane
+    });
+    assert!(second_differs, "the whole order is drawn, not its start");
+}
+
+#[test]
+fn the_same_seed_draws_the_same_orders_and_another_draws_others() {
+    let logs = [7, 7, 8].map(|seed| {
+        let (mut record, mut mock) = (record(&["a"], 3, 5), Mock::default());
+        record.header.seed = seed;
+        measure(&mut record, &mut mock, None);
+        mock.log
+    });
+    assert!(logs[0] == logs[1] && logs[0] != logs[2]);
+}
+
+#[test]
+fn rounds_go_around_the_workloads_with_fresh_processes() {
+    let mut mock = Mock::default();
+    measure(&mut record(&["a", "b"], 2, 1), &mut mock, None);
+    let starts: Vec<_> = mock.log.iter().filter_map(|line| line.strip_prefix("start ")).collect();
+    let workloads: Vec<_> = starts.iter().map(|start| &start[..1]).collect();
+    assert_eq!(workloads, ["a", "b", "a", "b"]);
+}
+
+#[test]
+fn a_lane_that_dies_loses_its_cell_and_the_others_go_on() {
+    let mut record = record(&["a", "b"], 4, 3);
+    let mut mock = Mock { dies: Some((1, 6)), ..Mock::default() };
+    let (ended, observer) = measure(&mut record, &mut mock, None);
+    assert_eq!((ended, observer.lost), (Ended::Complete, 2));
+    assert_eq!(record.lost[0].lane, "smol");
+    assert_eq!(
+        (record.lost[0].status, record.lost[0].reason.as_str()),
+        (Status::Failed, "it died")
+    );
+    assert_eq!(record.blocks.len(), 2 * 4 * 3, "no block is missing");
+    let after = record.blocks.iter().rev().take_while(|block| block.workload == "b");
+    assert!(after.flat_map(|block| &block.slices).all(|slice| slice.lane != "smol"));
+}
+
+#[test]
+fn a_lane_that_cannot_start_is_not_started_again() {
+    let mut record = record(&["a"], 3, 1);
+    let mut mock = Mock { refuses: Some(2), ..Mock::default() };
+    measure(&mut record, &mut mock, None);
+    assert_eq!(record.lost.len(), 1);
+    assert_eq!(record.lost[0].status, Status::Unsupported);
+    let later = mock.log.iter().filter(|line| line.starts_with("start")).skip(1);
+    assert!(later.clone().count() == 2 && later.clone().all(|line| !line.contains('2')));
+}
+
+#[test]
+fn without_the_reference_there_is_nothing_to_compare() {
+    let mut record = record(&["a", "b"], 3, 2);
+    let mut mock = Mock { dies: Some((0, 1)), ..Mock::default() };
+    let (ended, _) = measure(&mut record, &mut mock, None);
+    assert_eq!(ended, Ended::Complete);
+    assert_eq!(stops(&record), [Stop::Lanes, Stop::Lanes]);
+    assert_eq!(record.blocks.len(), 2, "each workload ends with the block in which it happened");
+}
+
+#[test]
+fn the_run_ends_before_the_round_that_would_exceed_the_budget() {
+    // A round takes 4 s: four lanes, one block. The scheduler learns that from the first one.
+    let mut record = record(&["a"], 1000, 1);
+    let (ended, _) = measure(&mut record, &mut Mock::default(), Some(62));
+    assert_eq!((ended, stops(&record)), (Ended::Complete, vec![Stop::Budget]));
+    assert_eq!(record.rounds.len(), 15);
+}
+
+#[test]
+fn a_slow_machine_overruns_the_budget_rather_than_deciding_nothing() {
+    let mut record = record(&["a"], 12, 1);
+    // Ten rounds take 40 s, which is 30 % more than planned; twelve would be too many.
+    let (_, _) = measure(&mut record, &mut Mock::default(), Some(31));
+    assert_eq!(record.rounds.len(), 10);
+    assert_eq!(stops(&record), [Stop::Budget]);
+}
+
+#[test]
+fn a_workload_that_is_precise_enough_is_left_alone() {
+    let (mut record, mut mock) = (record(&["a", "b"], 9, 1), Mock::default());
+    let precise = |record: &Record, workload: &str| {
+        workload == "a" && record.rounds.iter().filter(|round| round.workload == "a").count() == 4
+    };
+    let mut observer = Silent::default();
+    run(&mut record, &mut mock, &mut Disk(usize::MAX), &mut observer, &precise, None).unwrap();
+    assert_eq!(stops(&record), [Stop::Precision, Stop::Rounds]);
+    let rounds = |name| record.rounds.iter().filter(|round| round.workload == name).count();
+    assert_eq!((rounds("a"), rounds("b")), (4, 9));
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_it_has_and_can_be_resumed() {
+    let (mut record, rounds, blocks) = (record(&["a", "b"], 4, 3), 4, 3);
+    let mut mock = Mock { cancel_at: Some(30), ..Mock::default() };
+    let (ended, _) = measure(&mut record, &mut mock, None);
+    assert_eq!(ended, Ended::Interrupted);
+    assert_eq!(record.footer.as_ref().unwrap().ended, Ended::Interrupted);
+    let kept = record.blocks.clone();
+    assert!(!kept.is_empty() && kept.len() < 24);
+
+    let (ended, _) = measure(&mut record, &mut Mock::default(), None);
+    assert_eq!((ended, stops(&record)), (Ended::Complete, vec![Stop::Rounds, Stop::Rounds]));
+    assert_eq!(record.blocks[..kept.len()], kept, "nothing is lost or changed");
+    for name in ["a", "b"] {
+        let done: Vec<_> =
+            record.rounds.iter().filter(|it| it.workload == name).map(|it| it.round).collect();
+        assert_eq!(done.len(), rounds, "{name}");
+        // A round that was cut off is not mixed with one of new processes.
+        for round in done {
+            let same = record.blocks.iter().filter(|it| it.workload == name && it.round == round);
+            assert_eq!(same.count(), blocks, "{name}, round {round}");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_run_with_an_error_and_no_lane_alive() {
+    let (mut record, mut mock) = (record(&["a"], 4, 3), Mock::default());
+    let never = |_: &Record, _: &str| false;
+    let error = run(&mut record, &mut mock, &mut Disk(3), &mut Silent::default(), &never, None)
+        .unwrap_err();
+    assert!(error.to_string().starts_with("cannot write to record"), "{error}");
+    assert!(mock.alive.is_empty());
+}
