@@ -17,7 +17,8 @@ type Guests = Arc<Mutex<HashMap<SocketAddr, Sender<String>>>>;
 fn main() -> std::io::Result<()> {
     let mut args = std::env::args().skip(1);
     let named = args.next().or(std::env::var("CHAT_RUNTIME").ok());
-    let addr = args.next().unwrap_or("127.0.0.1:7878".to_owned());
+    let addr = args.next().or(std::env::var("CHAT_ADDR").ok());
+    let addr = addr.as_deref().unwrap_or("127.0.0.1:7878");
     let addr = addr.parse().map_err(std::io::Error::other)?;
     match named.as_deref().unwrap_or("tokio") {
         "tokio" => run::<Tokio>(addr), // the swap is this one type
