@@ -15,7 +15,7 @@ use crate::summary::{
 use crate::{sentence, warn};
 
 /// The chance of any false alarm in one workload's family of comparisons.
-pub(crate) const ALPHA: f64 = 0.05;
+pub const ALPHA: f64 = 0.05;
 
 /// Share of its CPUs from which on somebody is said to use them to the full. The rest is the
 /// scheduler's and the ends of the slice.

@@ -38,12 +38,12 @@ mod summary;
 mod table;
 mod warn;
 mod whisker;
-mod words;
+pub mod words;
 
-pub use analyse::precise_enough;
+pub use analyse::{ALPHA, precise_enough};
 pub use markdown::markdown;
 pub use splice::{SpliceError, is_stale, sections, splice};
-pub use style::Style;
+pub use style::{Style, Tone};
 pub use summary::{
     Bound, Cell, Figure, Interval, Latency, Metric, PlanSummary, Role, SCHEMA, Summary, Warning,
     WarningKind, WorkloadSummary,

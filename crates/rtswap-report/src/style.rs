@@ -58,11 +58,12 @@ impl Style {
     }
 
     /// The text as this terminal can show it.
-    pub(crate) fn text(self, text: &str) -> String {
+    pub fn text(self, text: &str) -> String {
         if self.unicode { text.to_owned() } else { words::ascii(text) }
     }
 
-    pub(crate) fn paint(self, text: &str, tone: Tone) -> String {
+    /// The text in the colour of what it is about.
+    pub fn paint(self, text: &str, tone: Tone) -> String {
         let style = tone.style();
         if self.color && !text.is_empty() {
             format!("{style}{text}{style:#}")
@@ -71,8 +72,8 @@ impl Style {
         }
     }
 
-    /// Wrapped to the width, later lines under the first one's `indent`.
-    pub(crate) fn wrap(self, text: &str, first: &str, indent: &str) -> String {
+    /// Wrapped to the width: `first` before the first line, `indent` before the later ones.
+    pub fn wrap(self, text: &str, first: &str, indent: &str) -> String {
         let mut tied = self.text(text);
         for unit in UNITS {
             tied = tied.replace(&format!(" {unit}"), &format!("\u{a0}{unit}"));
@@ -88,12 +89,18 @@ impl Style {
 
 /// What a piece of text is about, which its colour follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
+    /// Nothing in particular.
     Plain,
+    /// What to read first.
     Strong,
+    /// What to read last.
     Faint,
+    /// Better, or as it should be.
     Good,
+    /// Worse, or wrong.
     Bad,
+    /// Neither, or a warning.
     Unsure,
 }
 
@@ -110,7 +117,7 @@ impl Tone {
         }
     }
 
-    pub fn color(self) -> Option<comfy_table::Color> {
+    pub(crate) fn color(self) -> Option<comfy_table::Color> {
         match self {
             Self::Good => Some(comfy_table::Color::DarkGreen),
             Self::Bad => Some(comfy_table::Color::DarkRed),
@@ -119,7 +126,7 @@ impl Tone {
         }
     }
 
-    pub fn attribute(self) -> Option<comfy_table::Attribute> {
+    pub(crate) fn attribute(self) -> Option<comfy_table::Attribute> {
         match self {
             Self::Strong => Some(comfy_table::Attribute::Bold),
             Self::Faint => Some(comfy_table::Attribute::Dim),

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::summary::Interval;
 
 /// Three significant digits, no exponent: `0.0613`, `8.05`, `124`, `1,240`.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     significant(value, 3)
 }
 
@@ -28,7 +28,7 @@ fn significant(value: f64, digits: i32) -> String {
 }
 
 /// Operations per second.
-pub(crate) fn rate(per_s: f64) -> String {
+pub fn rate(per_s: f64) -> String {
     if per_s >= 1000.0 { thousands(&format!("{per_s:.0}")) } else { number(per_s) }
 }
 
@@ -45,7 +45,7 @@ fn thousands(digits: &str) -> String {
 }
 
 /// Nanoseconds in the unit that leaves one to three digits before the point.
-pub(crate) fn time(ns: f64) -> String {
+pub fn time(ns: f64) -> String {
     let (divisor, unit) = match ns.abs() {
         ns if ns < 999.5 => (1.0, "ns"),
         ns if ns < 999.5e3 => (1e3, "µs"),
@@ -56,7 +56,7 @@ pub(crate) fn time(ns: f64) -> String {
 }
 
 /// Bytes in binary units.
-pub(crate) fn bytes(bytes: f64) -> String {
+pub fn bytes(bytes: f64) -> String {
     let mut value = bytes;
     let mut units = ["B", "KiB", "MiB", "GiB"].into_iter();
     let mut unit = units.next().unwrap_or_default();
@@ -84,7 +84,7 @@ pub(crate) fn interval(of: &Interval) -> String {
 }
 
 /// A relative size: `0.6 %`, `22 %`.
-pub(crate) fn percent(part: f64) -> String {
+pub fn percent(part: f64) -> String {
     format!("{} %", percent_digits(part, 0))
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn plural(noun: &str) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-pub(crate) fn list<T: AsRef<str>>(items: &[T]) -> String {
+pub fn list<T: AsRef<str>>(items: &[T]) -> String {
     match items {
         [] => String::new(),
         [one] => one.as_ref().to_owned(),
@@ -144,13 +144,13 @@ pub(crate) fn list<T: AsRef<str>>(items: &[T]) -> String {
 }
 
 /// `1 round`, `12 rounds`.
-pub(crate) fn counted(n: usize, noun: &str) -> String {
+pub fn counted(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {}", plural(noun)) }
 }
 
 /// Foreign text (a lane's last words) on one line and without control characters, which could
 /// break the table or the terminal.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let clean: String =
         text.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c }).collect();
     clean.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
