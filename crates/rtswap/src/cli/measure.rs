@@ -76,7 +76,7 @@ impl Job {
         if ended? == Ended::Interrupted {
             let path = path.display();
             return Err(Exit::Interrupted(format!(
-                "; `rtswap run --resume {path}` goes on where it stopped"
+                "; `rtswap run --resume {path}` goes on, `rtswap summary {path}` shows what there is"
             ))
             .into());
         }
@@ -108,18 +108,27 @@ fn launches(registry: &Registry, plan: &Plan) -> Result<Vec<(LanePlan, Launch)>>
         .collect()
 }
 
+/// What will run, and how long it will take.
 fn announce(plan: &Plan, path: &Path, resumed: bool) {
     let seconds = plan::expected_s(plan).round();
+    let lanes: Vec<_> = plan.lanes.iter().map(|lane| lane.name.as_str()).collect();
+    let workloads: Vec<_> = plan.workloads.iter().map(|it| it.name.as_str()).collect();
     eprintln!(
-        "{} {} workloads on {} lanes and a control, {} rounds of {} blocks, about {seconds} s.\n\
-         Lanes on CPU {:?}, load generator on CPU {:?}. Record: {}",
-        if resumed { "Going on with" } else { "Measuring" },
-        plan.workloads.len(),
-        plan.lanes.len() - 1,
+        "{}: {} rounds of {} blocks, about {seconds} s\n  \
+           workloads: {}\n  \
+           lanes: {}, on CPU {}; load generator on CPU {}\n  \
+           record: {}",
+        if resumed { "Going on" } else { "Measuring" },
         plan.rounds,
         plan.blocks,
-        plan.server_cpus,
-        plan.load_cpus,
+        workloads.join(", "),
+        lanes.join(", "),
+        numbers(&plan.server_cpus),
+        numbers(&plan.load_cpus),
         path.display(),
     );
+}
+
+fn numbers(cpus: &[usize]) -> String {
+    cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
