@@ -2,6 +2,7 @@
 
 mod args;
 mod completions;
+mod doctor;
 mod lane;
 mod list;
 mod measure;
@@ -55,6 +56,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     List(list::Args),
+    Doctor(doctor::Args),
     Verify(verify::Args),
     Summary(summary::Args),
     Report(report::Args),
@@ -93,6 +95,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
     let done = match cli.command {
         Command::Run(args) => run::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
+        Command::Doctor(args) => doctor::run(registry, &args),
         Command::Verify(args) => verify::run(registry, &args),
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),
