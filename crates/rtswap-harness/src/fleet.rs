@@ -282,7 +282,7 @@ impl Bench for Fleet {
         let (slice, latency, _) = self.measure(workload, lane, warmup, window, None)?;
         let alive = self.alive.get_mut(&lane).expect("it was just measured");
         match (&mut alive.latency, latency) {
-            (Some(sum), Some(more)) => sum.add(more).expect("they have the same bounds"),
+            (Some(sum), Some(more)) => sum.add(more).expect("it widens itself"),
             (sum @ None, more) => *sum = more,
             (Some(_), None) => {}
         }
@@ -378,7 +378,10 @@ fn decode(done: &SliceDone) -> Result<Latency, Trouble> {
     let nonsense = |why: String| Trouble::failed(format!("its latencies are no histogram: {why}"));
     let bytes = STANDARD.decode(text).map_err(|error| nonsense(error.to_string()))?;
     let read = Deserializer::new().deserialize(&mut bytes.as_slice());
-    read.map(Some).map_err(|error| nonsense(error.to_string()))
+    let mut latency: Histogram<u64> = read.map_err(|error| nonsense(error.to_string()))?;
+    // It is as wide as this slice needed; a later one may need more.
+    latency.auto(true);
+    Ok(Some(latency))
 }
 
 fn encode(histogram: &Histogram<u64>) -> String {

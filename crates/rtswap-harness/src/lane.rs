@@ -125,15 +125,21 @@ impl Lane {
     /// [`Trouble`] if it fails, dies, hangs, answers something else, or claims what cannot be.
     pub fn slice(&mut self, window: Duration, cancel: &AtomicBool) -> Result<SliceDone, Trouble> {
         let start = Instant::now();
-        self.order(&Order::Slice { ms: window.as_millis() as u64 })?;
+        let ms = window.as_millis() as u64;
+        self.order(&Order::Slice { ms })?;
         let done = match self.answer(window + SLICE_LIMIT, cancel)? {
             Answer::Slice(done) => done,
             other => return Err(unexpected("slice", &other)),
         };
-        // A lane times itself: it may at least not claim more than there was.
+        // A lane times itself: it may at least not claim more than there was, which is also how an
+        // answer to an earlier order shows, nor less than was ordered, but for a clock of milliseconds.
         let most_ns = start.elapsed().as_nanos() as u64;
-        if done.elapsed_ns > most_ns || done.elapsed_ns == 0 {
-            let why = format!("it claims a slice of {} ns within {most_ns} ns", done.elapsed_ns);
+        let least_ns = (ms.saturating_sub(1) * 1_000_000).max(1);
+        if !(least_ns..=most_ns).contains(&done.elapsed_ns) {
+            let claimed_ns = done.elapsed_ns;
+            let why = format!(
+                "it claims a slice of {claimed_ns} ns within {most_ns} ns, of {ms} ms ordered"
+            );
             return Err(Trouble::Lost(Status::Invalid, why));
         }
         Ok(done)
@@ -202,8 +208,7 @@ impl Lane {
         let length = self.stderr.seek(SeekFrom::End(0)).unwrap_or(0);
         let _ = self.stderr.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)));
         let _ = self.stderr.read_to_end(&mut text);
-        let text = String::from_utf8_lossy(&text);
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = one_line(&String::from_utf8_lossy(&text));
         if text.is_empty() { text } else { format!("; it said: {text}") }
     }
 }
@@ -232,7 +237,7 @@ fn unexpected(order: &str, answer: &Answer) -> Trouble {
                 Refusal::Failed(_) => Status::Failed,
                 Refusal::Invalid(_) => Status::Invalid,
             };
-            Trouble::Lost(status, refusal.to_string())
+            Trouble::Lost(status, one_line(&refusal.to_string()))
         }
         other => {
             let text = serde_json::to_string(other).unwrap_or_default();
@@ -243,9 +248,15 @@ fn unexpected(order: &str, answer: &Answer) -> Trouble {
 
 fn read_answer(line: &[u8]) -> Result<Answer, Trouble> {
     serde_json::from_slice(line).map_err(|error| {
-        let text: String = String::from_utf8_lossy(line).trim().chars().take(80).collect();
+        let text: String = one_line(&String::from_utf8_lossy(line)).chars().take(80).collect();
         Trouble::failed(format!("it answers nonsense ({error}): {text}"))
     })
+}
+
+/// What a lane says, as part of a message: nothing in it moves a terminal's cursor or colours it.
+fn one_line(text: &str) -> String {
+    let breaks = |c: char| c.is_whitespace() || c.is_control();
+    text.split(breaks).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn readable(stdout: &ChildStdout, limit: Duration) -> bool {
