@@ -402,7 +402,14 @@ impl Record {
             number += 1;
             let whole = text.last() == Some(&b'\n');
             match &mut record {
-                None => record = Some(Self::new(header(path, &text)?)),
+                None => {
+                    record = Some(Self::new(header(path, &text)?));
+                    if !whole {
+                        // The next line would be appended to it.
+                        let why = "its first line is cut off".to_owned();
+                        return Err(RecordError::Foreign { path: path.into(), why });
+                    }
+                }
                 Some(_) if !whole => {
                     return Ok((record.unwrap(), Some(Cut { line: number, at_byte })));
                 }

@@ -26,10 +26,15 @@ impl Server {
         let share = if place.shards.len() > 1 { socket::Share::Port } else { socket::Share::No };
         let (report, ended) = channel();
         let mut addr = addr.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+        let refuse = |addr, error| Refusal::Failed(format!("cannot listen on {addr}: {error}"));
+        if share == socket::Share::Port && addr.port() != 0 {
+            // Shards share their port with each other, not with whoever has it already.
+            drop(socket::listen(addr, socket::Share::No).map_err(|error| refuse(addr, error))?);
+        }
         for &cpu in &place.shards {
             let listener = socket::listen(addr, share)
                 .and_then(|listener| Ok((listener.local_addr()?, listener)))
-                .map_err(|error| Refusal::Failed(format!("cannot listen on {addr}: {error}")));
+                .map_err(|error| refuse(addr, error));
             let (bound, listener) = listener?;
             // The first shard finds a free port, the others share it.
             addr = bound;

@@ -35,7 +35,7 @@ impl Job {
         let header = Header {
             schema: SCHEMA,
             seed: seed.unwrap_or_else(|| rand::random::<u64>() >> 16),
-            receipt: machine::receipt(std::env::args().collect()),
+            receipt: machine::receipt(command_line()),
             plan: plan::make(request),
         };
         let mut writer = create(out, header.receipt.started_unix_s)?;
@@ -82,6 +82,11 @@ impl Job {
         }
         Ok(self.record)
     }
+}
+
+/// As it was typed, but for what is not Unicode.
+fn command_line() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
 fn create(out: Option<&Path>, now_s: u64) -> Result<Writer> {

@@ -105,6 +105,8 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
     };
     match done {
         Ok(code) => code,
+        // Whoever reads our output has seen enough: `rtswap list | head -1`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rtswap: {error:#}");
             ExitCode::from(match error.downcast_ref() {
@@ -115,4 +117,9 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
             })
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

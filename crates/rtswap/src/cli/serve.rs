@@ -1,10 +1,12 @@
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rtswap_harness::machine;
 use rtswap_lane::Prepare;
 use rtswap_workload::{Drive, Spec};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Registry;
 use crate::cli::{CpuList, Exit, select, signals};
@@ -38,15 +40,25 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         let name = spec.family().name;
         return Err(Exit::Usage(format!("`{name}` is not served: its lane drives itself")).into());
     }
-    let order = Prepare {
-        workload: spec.to_string(),
-        cpus: args.cpus.as_ref().map_or_else(machine::cpus, |list| list.0.clone()),
-        delay_ns: 0,
-        addr: Some(args.addr),
+    let cpus = match &args.cpus {
+        None => machine::cpus(),
+        chosen => select::placement(chosen.as_ref(), None)?.0,
     };
+    confine(&cpus).context("cannot confine this process to its CPUs")?;
+    let order = Prepare { workload: spec.to_string(), cpus, delay_ns: 0, addr: Some(args.addr) };
     let Err(refusal) = lane.serve(&order, |ready| {
         let addr = ready.addr.map(|addr| addr.to_string()).unwrap_or_default();
-        println!("{} serves {spec} on {addr}", lane.name);
+        // Somebody who has closed our output may want to be served even so.
+        let _ = writeln!(io::stdout(), "{} serves {spec} on {addr}", lane.name);
     });
     Err(anyhow::anyhow!("{}: {refusal}", lane.name))
+}
+
+/// As the harness does with a lane: the threads of a runtime inherit it.
+fn confine(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu);
+    }
+    Ok(sched_setaffinity(None, &set)?)
 }

@@ -1,3 +1,4 @@
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -43,8 +44,9 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         .context("cannot start the load generator")?;
     let width = names.iter().map(String::len).max().unwrap_or(0);
     let mut wrong = 0;
+    let mut stdout = io::stdout();
     for spec in &workloads {
-        println!("{spec}");
+        writeln!(stdout, "{spec}")?;
         let workload = plan::workload(spec, true);
         for (index, name) in names.iter().enumerate() {
             // Order does not matter here, so the stream may be the same for all.
@@ -55,10 +57,11 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             match verified {
                 Ok((ops, ready)) => {
                     let receipt = ready.receipt;
-                    println!(
+                    writeln!(
+                        stdout,
                         "  {name:width$}  ok, {ops} operations ({} {}, {}, workers: {})",
                         receipt.runtime, receipt.version, receipt.driver, receipt.workers
-                    );
+                    )?;
                 }
                 Err(Trouble::Lost(status, reason)) => {
                     let word = match status {
@@ -67,7 +70,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
                         Status::Invalid => "invalid",
                         Status::Skipped => "skipped",
                     };
-                    println!("  {name:width$}  {word}: {reason}");
+                    writeln!(stdout, "  {name:width$}  {word}: {reason}")?;
                     wrong += u32::from(matches!(status, Status::Failed | Status::Invalid));
                 }
                 Err(Trouble::Cancelled) => return Err(Exit::Interrupted(String::new()).into()),
