@@ -66,7 +66,7 @@ pub(super) fn checks(registry: &Registry, server: &[usize], load: &[usize]) -> V
             read("/proc/sys/kernel/randomize_va_space").as_deref(),
             read("/proc/self/personality").as_deref(),
         ),
-        limits::loopback(read("/sys/class/net/lo/flags").as_deref(), connect()),
+        limits::loopback(connect()),
         limits::congestion(read("/proc/sys/net/ipv4/tcp_congestion_control").as_deref()),
         limits::ports(read("/proc/sys/net/ipv4/ip_local_port_range").as_deref(), need),
         limits::descriptors(descriptors.current, descriptors.maximum, need),

@@ -11,6 +11,9 @@ use serde::Serialize;
 /// the aim is taken before the run.
 const REQUIRED: f64 = 0.015;
 
+/// Steal from which on it is the likeliest reason for not seeing enough.
+const HEAVY_STEAL: f64 = 0.05;
+
 /// A lane that was slowed down on purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Delayed {
@@ -20,7 +23,8 @@ pub(super) struct Delayed {
     pub ns: u64,
 }
 
-/// How much the reference's slices differ from one another: standard deviation, relative to the mean.
+/// How much the reference's slices differ from one another: the standard deviation of the figures'
+/// logarithms, so that a few slices that nearly stood still do not hide the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Noise {
     ops_per_s: Option<f64>,
@@ -71,6 +75,8 @@ pub(super) struct Outcome {
     /// The slowed lanes, the least slowed first.
     lanes: Vec<Row>,
     noise: Noise,
+    /// Share of the machine's CPU time that the hypervisor gave to others, 0 to 1.
+    steal: Option<f64>,
     /// The smallest true difference in CPU time that the run would have called four times of five.
     smallest_effect: Option<f64>,
     rounds: usize,
@@ -91,7 +97,8 @@ impl Noise {
             .blocks
             .iter()
             .flat_map(|block| &block.slices)
-            .filter(|it| it.lane == *reference && it.ops > 0 && it.elapsed_ns > 0)
+            .filter(|it| it.lane == *reference)
+            .filter(|it| it.ops > 0 && it.elapsed_ns > 0 && it.cpu_ns > 0)
             .collect();
         let each = |figure: fn(f64, f64, f64) -> f64| {
             deviation(slices.iter().map(|slice| {
@@ -106,12 +113,14 @@ impl Noise {
 }
 
 fn deviation(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let deviation = (squares / (n - 1.0)).sqrt() / mean;
-    deviation.is_finite().then_some(deviation)
+    let logs: Vec<f64> = values.map(f64::ln).collect();
+    if logs.len() < 2 {
+        return None;
+    }
+    let n = logs.len() as f64;
+    let mean = logs.iter().sum::<f64>() / n;
+    let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
+    Some((squares / (n - 1.0)).sqrt())
 }
 
 impl Outcome {
@@ -139,6 +148,7 @@ impl Outcome {
             control,
             lanes,
             noise,
+            steal: workload.steal,
             smallest_effect: workload.mde.get(&Metric::CpuNsPerOp).copied(),
             rounds: workload.rounds,
             blocks: workload.blocks,

@@ -12,7 +12,7 @@ use rtswap_harness::fleet::Fleet;
 use rtswap_harness::lane::Trouble;
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::schedule::Bench as _;
-use rtswap_report::{Summary, words};
+use rtswap_report::{Style, Summary, words};
 use rtswap_workload::Spec;
 
 use super::outcome::{Delayed, Noise, Outcome};
@@ -80,9 +80,11 @@ pub(super) fn run(
     };
     let record =
         Job::begin(request, args.seed, args.out.as_deref())?.carry_out(registry, cancel)?;
-    let outcome = Outcome::of(&Summary::of(&record), &delayed, Noise::of(&record))
+    let summary = Summary::of(&record);
+    let outcome = Outcome::of(&summary, &delayed, Noise::of(&record))
         .context("the record holds no workload")?;
     print(args.format, &outcome, |style| outcome.text(style))?;
+    eprint!("{}", rtswap_report::warnings(&summary, &Style::of_stdout()));
     match outcome.remedy {
         None => Ok(ExitCode::SUCCESS),
         Some(remedy) => Err(Exit::Inconclusive(format!("inconclusive; {remedy}")).into()),

@@ -177,6 +177,11 @@ fn a_control_that_is_called_spoils_everything() {
     assert!(outcome.sentence.contains("The control was called, although it is the same program"));
     assert!(outcome.remedy.unwrap().contains("treats two processes differently"));
 
+    let mut summary = made.summary();
+    summary.workloads[0].steal = Some(0.28);
+    let outcome = Outcome::of(&summary, &delayed(), Noise::default()).unwrap();
+    assert!(outcome.remedy.unwrap().contains("28 % of the CPU time to others: test at a quieter"));
+
     // In throughput alone it spoils them as well, though CPU time looks fine.
     let mut summary = Made::lanes([Dearer; 3]).summary();
     summary.cells[4].metrics.insert(Metric::OpsPerS, off);
@@ -299,7 +304,7 @@ fn noise_is_the_deviation_of_the_references_slices() {
     let header = Header { schema: SCHEMA, seed: 0, receipt: Receipt::default(), plan };
     let mut record = Record::new(header);
     assert_eq!(Noise::of(&record), Noise::default());
-    for (ops, other) in [(90, 1), (110, 1_000), (0, 7)] {
+    for (ops, other) in [(100, 1), (200, 1_000), (0, 7)] {
         let slice = |lane: &str, ops| Slice {
             lane: lane.to_owned(),
             ops,
@@ -311,6 +316,7 @@ fn noise_is_the_deviation_of_the_references_slices() {
         record.blocks.push(Block { workload: ECHO.to_owned(), round: 0, block: 0, slices });
     }
     let noise = Noise::of(&record);
-    assert!((noise.ops_per_s.unwrap() - 0.02_f64.sqrt()).abs() < 1e-9, "{noise:?}");
+    let expected = 2.0_f64.ln() / 2.0_f64.sqrt();
+    assert!((noise.ops_per_s.unwrap() - expected).abs() < 1e-9, "{noise:?}");
     assert_eq!(noise.cpu_ns_per_op, Some(0.0));
 }

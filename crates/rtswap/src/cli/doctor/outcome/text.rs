@@ -2,7 +2,7 @@
 
 use rtswap_report::{Cell, Style, Tone, words};
 
-use super::{Call, Outcome, REQUIRED, Row};
+use super::{Call, HEAVY_STEAL, Outcome, REQUIRED, Row};
 
 impl Outcome {
     /// What was seen, in plain words.
@@ -87,11 +87,6 @@ impl Outcome {
     }
 
     pub(super) fn remedy(&self, budget_s: f64) -> String {
-        if self.control.verdict == Call::Called {
-            return "look for what treats two processes differently here (`rtswap doctor`), then \
-                    test again"
-                .to_owned();
-        }
         if self.cpu_ns_per_op.is_none()
             || self.control.verdict == Call::Lost
             || self.required().any(|row| row.verdict == Call::Lost)
@@ -104,6 +99,18 @@ impl Outcome {
                 "no lane was slower by {} or more: inject more (`--delays`)",
                 words::percent(REQUIRED)
             );
+        }
+        if let Some(steal) = self.steal.filter(|steal| *steal > HEAVY_STEAL) {
+            return format!(
+                "the hypervisor gave {} of the CPU time to others: test at a quieter hour, or \
+                 on a machine of your own",
+                words::percent(steal)
+            );
+        }
+        if self.control.verdict == Call::Called {
+            return "look for what treats two processes differently here (`rtswap doctor`), then \
+                    test again"
+                .to_owned();
         }
         format!(
             "measure for longer (`rtswap doctor --self-test --budget {:.0}s`), or on a quieter \
