@@ -1,0 +1,298 @@
+//! What every command prints, and where.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty};
+use serde_json::Value;
+use support::{Case, RECORD, assert_one_line, json, program, quick_run, rtswap};
+
+const SUBCOMMANDS: &[&str] =
+    &["run", "list", "verify", "summary", "report", "serve", "completions"];
+
+/// One run for all tests that only read: what it printed, and its record.
+struct Done {
+    stdout: String,
+    stderr: String,
+    record: String,
+}
+
+static DONE: LazyLock<Done> = LazyLock::new(|| {
+    let case = Case::new();
+    let lanes = ["smol-local".to_owned(), case.own_lane("mine", "gives-up --after 0")];
+    let mut args = quick_run("3s", "tcp-echo/size=1024/conns=2", &lanes);
+    args.extend(["--workload", "spawn/tasks=1"]);
+    let output = case.rtswap().args(args).unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Done {
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+        record: fs::read_to_string(case.path(RECORD)).unwrap(),
+    }
+});
+
+/// A folder with a copy of that run's record.
+fn with_record() -> Case {
+    let case = Case::new();
+    fs::write(case.path(RECORD), &DONE.record).unwrap();
+    case
+}
+
+#[test]
+fn every_command_helps_with_an_example() {
+    let help = rtswap().arg("--help").assert().success().stderr(is_empty());
+    let text = String::from_utf8(help.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("Examples:\n") && text.contains("Exit codes:"), "{text}");
+    for name in SUBCOMMANDS {
+        assert!(text.contains(&format!("\n  {name} ")), "{name} is not in: {text}");
+        let example = || contains("Examples:\n").and(contains(format!("  rtswap {name}")));
+        for flag in ["-h", "--help"] {
+            rtswap().args([name, flag]).assert().success().stdout(example());
+        }
+    }
+    // Those that came later, too.
+    let listed = text.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    for name in listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let name = name.split_whitespace().next().unwrap();
+        if name != "help" {
+            rtswap().args([name, "--help"]).assert().success().stdout(contains("Examples:\n"));
+        }
+    }
+}
+
+#[test]
+fn without_a_command_the_help_is_shown_and_it_is_a_mistake() {
+    rtswap().assert().code(2).stdout(is_empty()).stderr(contains("Usage: rtswap <COMMAND>"));
+    rtswap().arg("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn every_shell_gets_completions() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let told = contains("rtswap").and(contains("budget")).and(contains("verify"));
+        rtswap().args(["completions", shell]).assert().success().stdout(told).stderr(is_empty());
+    }
+}
+
+#[test]
+fn the_listing_is_the_same_in_every_format() {
+    let output = rtswap().args(["list", "--format", "json"]).unwrap();
+    let listing = json(&output.stdout);
+    let lanes = listing["lanes"].as_array().unwrap();
+    let workloads = listing["workloads"].as_array().unwrap();
+    assert!(lanes.iter().any(|lane| lane["name"] == "tokio" && lane["available"] == true));
+    assert!(workloads.iter().any(|it| it["in_default"] == true && it["driven_by"] == "generator"));
+    for format in ["table", "markdown"] {
+        let text = rtswap().args(["list", "--format", format]).unwrap();
+        let text = String::from_utf8(text.stdout).unwrap();
+        for name in lanes.iter().chain(workloads).map(|it| it["name"].as_str().unwrap()) {
+            assert!(text.contains(name), "{name} is not in the {format}");
+        }
+    }
+}
+
+#[test]
+fn the_summary_of_a_run_has_the_shape_that_is_documented() {
+    let summary = json(DONE.stdout.as_bytes());
+    assert_eq!(summary["schema"], 1);
+    assert_eq!(summary["reference"], "tokio-local");
+    for field in ["rtswap", "command", "kernel", "cpu_model", "cpus", "started_unix_s"] {
+        assert!(!summary["receipt"][field].is_null(), "the receipt has no {field}");
+    }
+    let control = &summary["control"]["ops_per_s"];
+    let [lo, ratio, hi] = ["lo", "ratio", "hi"].map(|field| control[field].as_f64().unwrap());
+    assert!(lo <= ratio && ratio <= hi, "{control}");
+
+    let cells = summary["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 2 * 4, "workloads by lanes, the reference and the control among them");
+    for cell in cells {
+        assert!(cell["params"].is_object() && cell["workload"].is_string(), "{cell:#}");
+        let status = cell["status"].as_str().unwrap();
+        let expected =
+            if cell["lane"] == "mine" && cell["workload"] == "spawn" { "invalid" } else { "ok" };
+        assert_eq!(status, expected, "{cell:#}");
+        if status == "ok" {
+            assert_measured(cell);
+        } else {
+            assert_eq!(cell["reason"], "task 7 is lost");
+        }
+    }
+}
+
+fn assert_measured(cell: &Value) {
+    assert!(cell["reason"].is_null());
+    let one_of = |value: &Value, words: &[&str]| {
+        assert!(words.contains(&value.as_str().unwrap_or("null")), "{value}: {cell:#}");
+    };
+    one_of(&cell["bound"], &["lane", "generator", "none"]);
+    let metrics = cell["metrics"].as_object().unwrap();
+    for name in ["ops_per_s", "cpu_ns_per_op"] {
+        assert!(metrics[name]["value"].as_f64() > Some(0.0), "{name}: {cell:#}");
+    }
+    if cell["lane"] != "tokio-local" {
+        let speed = ["faster", "slower", "tie", "inconclusive"];
+        let cost = ["cheaper", "dearer", "tie", "inconclusive"];
+        one_of(&metrics["ops_per_s"]["verdict"], &speed);
+        one_of(&metrics["cpu_ns_per_op"]["verdict"], &cost);
+    }
+}
+
+#[test]
+fn results_are_on_standard_output_and_all_else_on_standard_error() {
+    json(DONE.stdout.as_bytes());
+    assert!(DONE.stderr.contains(RECORD), "{}", DONE.stderr);
+    assert!(DONE.stderr.contains("warning: mine has lost spawn/tasks=1: task 7 is lost"));
+}
+
+#[test]
+fn a_record_gives_the_same_summary_every_time() {
+    let case = with_record();
+    for format in ["json", "table", "markdown"] {
+        let summary = || case.rtswap().args(["summary", RECORD, "--format", format]).unwrap();
+        let first = summary();
+        assert!(first.status.success() && !first.stdout.is_empty());
+        assert_eq!(first.stdout, summary().stdout);
+        if format == "json" {
+            assert_eq!(String::from_utf8(first.stdout).unwrap(), DONE.stdout, "as the run printed");
+        }
+    }
+}
+
+#[test]
+fn nothing_but_a_terminal_gets_escape_codes() {
+    let case = with_record();
+    let escapes = |text: &[u8]| text.contains(&0x1b);
+    assert!(!escapes(DONE.stderr.as_bytes()) && !escapes(DONE.stdout.as_bytes()));
+    for args in [&["summary", RECORD][..], &["list"], &["--help"], &["run", "--lane", "tokoi"]] {
+        let output = case.rtswap().args(args).output().unwrap();
+        assert!(!escapes(&output.stdout) && !escapes(&output.stderr), "{args:?} to a pipe");
+    }
+}
+
+/// `script` runs a command on a terminal of its own.
+#[test]
+fn no_color_is_respected_on_a_terminal() {
+    let case = with_record();
+    let on_terminal = |no_color: bool| {
+        let mut command = Command::new("script");
+        let line = format!("{} summary {RECORD}", program().display());
+        command.args(["-qec", &line, "/dev/null"]).current_dir(case.folder.path());
+        command.stdin(Stdio::null()).env("TERM", "xterm").env_remove("NO_COLOR");
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        command.output()
+    };
+    let Ok(plain) = on_terminal(true) else {
+        eprintln!("SKIPPED: NO_COLOR on a terminal: install script (util-linux)");
+        return;
+    };
+    assert!(plain.status.success() && plain.stdout.len() > 100, "{plain:?}");
+    let colours = |output: &[u8]| output.windows(2).any(|pair| pair == b"\x1b[");
+    assert!(!colours(&plain.stdout), "{}", String::from_utf8_lossy(&plain.stdout));
+    assert!(colours(&on_terminal(false).unwrap().stdout), "a terminal gets colours otherwise");
+}
+
+#[test]
+fn a_document_is_brought_up_to_date_and_checked() {
+    let case = with_record();
+    let document = case.path("README.md");
+    let around = "# Title\n\n<!-- BEGIN: summary -->\nold\n<!-- END: summary -->\n\nafter\n";
+    fs::write(&document, around).unwrap();
+    let report = ["report", "--splice", "README.md", RECORD];
+    let check = [&report[..], &["--check"]].concat();
+
+    let stale = case.rtswap().args(&check).assert().code(1).stdout(is_empty());
+    let stderr = String::from_utf8(stale.get_output().stderr.clone()).unwrap();
+    let told = assert_one_line(&stderr);
+    assert!(told.contains("`rtswap report --splice README.md record.jsonl`"), "{told}");
+    assert_eq!(fs::read_to_string(&document).unwrap(), around, "checking changes nothing");
+
+    case.rtswap().args(report).assert().success();
+    let spliced = fs::read_to_string(&document).unwrap();
+    assert!(spliced.starts_with("# Title\n\n<!-- BEGIN: summary -->\n"));
+    assert!(spliced.ends_with("<!-- END: summary -->\n\nafter\n"));
+    assert!(spliced.contains("smol-local") && !spliced.contains("\nold\n"));
+    case.rtswap().args(&check).assert().success().stderr(is_empty());
+    case.rtswap().args(report).assert().success();
+    assert_eq!(fs::read_to_string(&document).unwrap(), spliced, "twice is as once");
+}
+
+#[test]
+fn a_document_that_cannot_be_spliced_is_told_and_untouched() {
+    let case = with_record();
+    let report = ["report", "--splice", "README.md", RECORD];
+    let told = || {
+        let done = case.rtswap().args(report).assert().code(1);
+        let stderr = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+        assert_one_line(&stderr).to_owned()
+    };
+    assert!(told().contains("cannot read README.md"));
+    for (text, tells) in [
+        ("nothing here\n", "has no markers"),
+        ("<!-- BEGIN: summary -->\n", "line 1: BEGIN: summary has no END"),
+        ("<!-- BEGIN: nope -->\n<!-- END: nope -->\n", "known names are"),
+    ] {
+        fs::write(case.path("README.md"), text).unwrap();
+        assert!(told().contains(tells), "{tells}");
+        assert_eq!(fs::read_to_string(case.path("README.md")).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_ends_it_quietly() {
+    let case = with_record();
+    for args in [
+        &["list"][..],
+        &["summary", RECORD, "--format", "json"],
+        &["completions", "zsh"],
+        &["--help"],
+        &["verify", "--lane", "tokio-local", "--workload", "spawn/tasks=1"],
+    ] {
+        let mut command = Command::new(program());
+        command.args(args).current_dir(case.folder.path());
+        // Gone before the first byte.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let done = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&done.stderr), "", "{args:?}");
+        assert!(done.status.success(), "{args:?}: {}", done.status);
+    }
+    // Gone after the first line, as `head -1` is.
+    let mut child = Command::new(program()).arg("list").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("lane"), "{line}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn every_lane_does_the_work_right() {
+    let case = Case::new();
+    let args = ["verify", "--workload", "tcp-echo/conns=2", "--workload", "spawn/tasks=10"];
+    let done = case.rtswap().args(args).assert().success().stderr(is_empty());
+    let stdout = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+    let listing = json(&rtswap().args(["list", "--format", "json"]).unwrap().stdout);
+    for lane in listing["lanes"].as_array().unwrap() {
+        let name = lane["name"].as_str().unwrap();
+        let lines = stdout.lines().filter(|line| line.split_whitespace().next() == Some(name));
+        let expected = if lane["available"] == true { "ok, " } else { "unsupported: " };
+        assert_eq!(lines.filter(|line| line.contains(expected)).count(), 2, "{name}: {stdout}");
+    }
+    case.assert_nothing_left();
+}
+
+#[test]
+fn a_lane_that_does_the_work_wrong_fails_its_verification() {
+    let case = Case::new();
+    let wrong = case.own_lane("wrong", "wrong-byte");
+    let args = ["verify", "--lane", &wrong, "--lane", "smol", "--workload", "tcp-echo"];
+    let told = contains("wrong  invalid: ").and(contains("smol   ok, "));
+    case.rtswap().args(args).assert().code(1).stdout(told);
+    case.assert_nothing_left();
+}

@@ -1,0 +1,164 @@
+//! A run that is cut short, in whatever way, leaves no lane behind and a record that can be read and
+//! completed.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+use support::{Case, RECORD, assert_one_line, json, program, quick_run};
+
+/// A run of some seconds, of two workloads: long enough to be cut short, and soon completed.
+fn args(lanes: &[String]) -> Vec<&str> {
+    let mut args = quick_run("3s", "spawn/tasks=10", lanes);
+    args.extend(["--workload", "tcp-echo/size=1024/conns=2"]);
+    args
+}
+
+/// Completes the record of a run that was cut short, and reads it before and after.
+fn assert_resumes(case: &Case) {
+    let summary = || case.rtswap().args(["summary", RECORD, "--format", "json"]).unwrap();
+    assert_eq!(json(&summary().stdout)["schema"], 1);
+    let resume = ["run", "--resume", RECORD, "--format", "json"];
+    let resumed = case.rtswap().args(resume).assert().success();
+    case.assert_complete();
+    let printed = &resumed.get_output().stdout;
+    assert_eq!(printed, &summary().stdout, "the record alone says the same");
+    for cell in json(printed)["cells"].as_array().unwrap() {
+        assert_eq!(cell["status"], "ok", "{cell:#}");
+    }
+    case.assert_nothing_left();
+}
+
+#[test]
+fn ctrl_c_ends_a_run_that_can_be_completed() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let case = Case::new();
+        let lanes = [case.own_lane("mine", "none")];
+        let run = case.spawn(&args(&lanes));
+        case.wait_for_rounds(1);
+        run.signal(signal);
+        let (status, stderr) = run.wait();
+        assert_eq!(status.code(), Some(130), "{stderr}");
+        let last = assert_one_line(stderr.lines().last().unwrap());
+        assert!(last.contains(&format!("`rtswap run --resume {RECORD}`")), "{last}");
+        case.assert_nothing_left();
+        assert_eq!(case.lines().last().unwrap()["ended"], "interrupted");
+        assert_resumes(&case);
+    }
+}
+
+#[test]
+fn ctrl_c_does_not_wait_for_a_lane_that_hangs() {
+    let case = Case::new();
+    let lanes = [case.own_lane("bad", "hang-at-prepare")];
+    let run = case.spawn(&args(&lanes));
+    case.find("own_lane");
+    run.signal(Signal::INT);
+    let (status, stderr) = run.wait();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    let lost = case.lines().iter().filter(|line| line["kind"] == "lost").count();
+    assert_eq!(lost, 0, "an interruption is nobody's fault");
+    case.assert_nothing_left();
+}
+
+#[test]
+fn lanes_die_with_a_run_that_is_killed_and_it_can_be_completed() {
+    let case = Case::new();
+    // This one would not end by itself.
+    let lanes = [case.own_lane("bad", "hang-in-slice --after 2"), "smol-local".to_owned()];
+    let run = case.spawn(&args(&lanes));
+    case.find("own_lane");
+    run.signal(Signal::KILL);
+    assert_eq!(run.wait().0.code(), None);
+    case.assert_nothing_left();
+
+    let case = Case::new();
+    let lanes = [case.own_lane("mine", "none")];
+    let run = case.spawn(&args(&lanes));
+    case.wait_for_rounds(1);
+    run.signal(Signal::KILL);
+    run.wait();
+    case.assert_nothing_left();
+    assert_resumes(&case);
+}
+
+#[test]
+fn a_record_that_is_cut_in_a_line_is_mended_and_completed() {
+    let case = Case::new();
+    let lanes = ["smol-local".to_owned()];
+    case.rtswap().args(args(&lanes)).assert().success();
+    let text = fs::read_to_string(case.path(RECORD)).unwrap();
+    let whole: usize = text.lines().take(6).map(|line| line.len() + 1).sum();
+    let cut = &text[..whole + 40];
+    fs::write(case.path(RECORD), cut).unwrap();
+
+    let summary = case.rtswap().args(["summary", RECORD]).assert().code(1);
+    let stderr = String::from_utf8(summary.get_output().stderr.clone()).unwrap();
+    let told = assert_one_line(&stderr);
+    assert!(told.contains("line 7") && told.contains("rtswap run --resume"), "{told}");
+    assert_eq!(fs::read_to_string(case.path(RECORD)).unwrap(), cut, "reading changes nothing");
+
+    case.rtswap().args(["run", "--resume", RECORD]).assert().success();
+    case.assert_complete();
+    assert!(fs::read_to_string(case.path(RECORD)).unwrap().starts_with(&cut[..whole]));
+}
+
+#[test]
+fn a_record_that_is_complete_is_resumed_without_measuring_anything() {
+    let case = Case::new();
+    case.quick_run("spawn/tasks=1", &["smol-local".to_owned()]).assert().success();
+    // The budget was too short for all rounds.
+    case.rtswap().args(["run", "--resume", RECORD]).assert().success();
+    case.assert_complete();
+    let before = case.lines();
+    case.rtswap().args(["run", "--resume", RECORD]).assert().success();
+    let after = case.lines();
+    assert_eq!(after[..before.len()], before);
+    assert!(after[before.len()..].iter().all(|line| line["kind"] == "footer"));
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_keeps_what_was_written() {
+    let case = Case::new();
+    let disk = case.path("disk");
+    fs::create_dir(&disk).unwrap();
+    if !may_mount(&disk) {
+        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount a small disk");
+        eprintln!("SKIPPED: a full disk: only root may mount one; run this test as root");
+        return;
+    }
+    // 16 KiB: the header and a few rounds. What is on it is gone with the namespace, so it is copied.
+    let script = r#"
+        mount -t tmpfs -o size=16k tmpfs disk
+        code=0
+        "$@" || code=$?
+        echo $code > code
+        cp disk/record.jsonl record.jsonl
+    "#;
+    let lanes = ["smol-local".to_owned()];
+    let args = quick_run("4s", "spawn/tasks=1", &lanes);
+    let args = args.iter().map(|arg| if *arg == RECORD { "disk/record.jsonl" } else { arg });
+    let mut run = case.unshared(script);
+    let output = run.arg("sh").arg(program()).args(args).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(fs::read_to_string(case.path("code")).unwrap(), "1\n", "{stderr}");
+    assert!(output.stdout.is_empty(), "a run that failed has no results");
+    let told = assert_one_line(stderr.lines().last().unwrap());
+    assert!(told.contains("disk/record.jsonl") && told.contains("No space left"), "{told}");
+    case.assert_nothing_left();
+
+    case.wait_for_rounds(1);
+    case.rtswap().args(["run", "--resume", RECORD]).assert().success();
+    case.assert_complete();
+}
+
+fn may_mount(folder: &Path) -> bool {
+    let mount = Command::new("unshare")
+        .args(["--mount", "mount", "-t", "tmpfs", "tmpfs"])
+        .arg(folder)
+        .output();
+    mount.is_ok_and(|done| done.status.success())
+}

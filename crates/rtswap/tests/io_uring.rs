@@ -1,0 +1,99 @@
+//! A machine that forbids `io_uring`, as containers do: its lanes are unsupported, with the reason,
+//! and the others are measured.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use assert_cmd::assert::Assert;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use serde_json::Value;
+use support::{Case, assert_one_line, cell, json};
+
+/// `io_uring_setup`, by the one number it has on every architecture.
+const IO_URING_SETUP: i64 = 425;
+const EPERM: u32 = 1;
+
+/// Runs it where `io_uring_setup` is not permitted. A filter is inherited by what a thread starts, so
+/// it is put on a thread of its own.
+fn forbidden(case: &Case, args: &[&str]) -> Assert {
+    let rules = BTreeMap::from([(IO_URING_SETUP, Vec::new())]);
+    let filter: BpfProgram = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(EPERM),
+        std::env::consts::ARCH.try_into().unwrap(),
+    )
+    .and_then(TryInto::try_into)
+    .unwrap();
+    let mut command = case.rtswap();
+    thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            seccompiler::apply_filter(&filter).unwrap();
+            command.args(args).assert()
+        });
+        run.join().unwrap()
+    })
+}
+
+/// It says what was refused, how, and what to do.
+fn assert_tells(reason: &str) {
+    for tell in ["io_uring", "os error 1"] {
+        assert!(reason.contains(tell), "{tell} is not in: {reason}");
+    }
+}
+
+#[test]
+fn a_run_measures_the_others() {
+    let case = Case::new();
+    let lanes = ["tokio-uring".to_owned(), "smol-local".to_owned()];
+    for workload in ["tcp-echo/size=1024/conns=2", "startup"] {
+        let args = support::quick_run("1s", workload, &lanes);
+        let done = forbidden(&case, &args).success();
+        let summary = json(&done.get_output().stdout);
+        let refused = cell(&summary, "tokio-uring");
+        assert_eq!(refused["status"], "unsupported", "{refused:#}");
+        assert_tells(refused["reason"].as_str().unwrap());
+        for lane in ["tokio-local", "smol-local", "control"] {
+            assert_eq!(cell(&summary, lane)["status"], "ok");
+        }
+        std::fs::remove_file(case.path(support::RECORD)).unwrap();
+    }
+    case.assert_nothing_left();
+}
+
+#[test]
+fn a_listing_says_what_cannot_be_used_and_why() {
+    let done = forbidden(&Case::new(), &["list", "--format", "json"]).success();
+    let listing = json(&done.get_output().stdout);
+    let lanes = listing["lanes"].as_array().unwrap();
+    let (rings, others): (Vec<_>, Vec<_>) =
+        lanes.iter().partition(|lane| lane["driver"] == "io_uring");
+    assert!(!rings.is_empty());
+    for lane in rings {
+        assert_eq!(lane["available"], false, "{lane:#}");
+        assert_tells(lane["reason"].as_str().unwrap());
+    }
+    assert!(others.iter().all(|lane| lane["available"] == true && lane["reason"] == Value::Null));
+}
+
+#[test]
+fn a_verification_does_not_call_it_a_failure() {
+    let args = ["verify", "--lane", "tokio-uring", "--lane", "smol", "--workload", "spawn/tasks=1"];
+    let done = forbidden(&Case::new(), &args).success();
+    let stdout = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+    let line = |lane: &str| {
+        stdout.lines().find(|line| line.trim_start().starts_with(lane)).unwrap().to_owned()
+    };
+    assert!(line("tokio-uring").contains("unsupported: "), "{stdout}");
+    assert_tells(&line("tokio-uring"));
+    assert!(line("smol ").contains("ok, "), "{stdout}");
+}
+
+#[test]
+fn serving_is_refused_in_one_line() {
+    let done = forbidden(&Case::new(), &["serve", "--lane", "tokio-uring"]).code(1);
+    let stderr = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+    assert_tells(assert_one_line(&stderr));
+}

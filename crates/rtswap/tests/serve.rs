@@ -1,0 +1,131 @@
+//! `rtswap serve`: any client may use any lane.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+
+use procfs::process::Process;
+use rustix::process::Signal;
+use support::{Case, Running, assert_one_line, eventually, json, rtswap};
+
+/// Lanes that work on this machine.
+fn lanes() -> Vec<String> {
+    let listing = json(&rtswap().args(["list", "--format", "json"]).unwrap().stdout);
+    let lanes = listing["lanes"].as_array().unwrap();
+    let usable = lanes.iter().filter(|lane| lane["available"] == true);
+    usable.map(|lane| lane["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Serves on a free port, which is printed.
+fn serve(case: &Case, lane: &str, more: &[&str]) -> (Running, SocketAddr) {
+    let args = ["serve", "--lane", lane, "--workload", "tcp-echo", "--addr", "127.0.0.1:0"];
+    let mut server = case.spawn(&[&args, more].concat());
+    let mut line = String::new();
+    BufReader::new(server.stdout()).read_line(&mut line).unwrap();
+    let addr = line.split_whitespace().last().and_then(|addr| addr.parse().ok());
+    (server, addr.unwrap_or_else(|| panic!("no address in {line:?}")))
+}
+
+fn echoes(addr: SocketAddr) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.write_all(b"hello").unwrap();
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"hello");
+}
+
+#[test]
+fn a_client_of_another_language_gets_its_bytes_back_from_every_lane() {
+    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/echo_client.py");
+    let lanes = lanes();
+    assert!(lanes.len() >= 5, "few lanes work here: {lanes:?}");
+    for lane in lanes {
+        let case = Case::new();
+        let (_server, addr) = serve(&case, &lane, &[]);
+        let (host, port) = (addr.ip().to_string(), addr.port().to_string());
+        let done = Command::new("python3").args([client, &host, &port]).output();
+        let done = done.expect("this test needs python3 on the PATH: apt-get install python3");
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{lane}: {stderr}");
+        assert_eq!(done.stdout, b"56 messages came back\n", "{lane}");
+    }
+}
+
+#[test]
+fn a_signal_ends_it_and_frees_its_port() {
+    // One with workers, one with shards, and one that has a ring.
+    for (lane, signal) in
+        [("tokio", Signal::INT), ("smol-local", Signal::TERM), ("tokio-uring", Signal::INT)]
+    {
+        if !lanes().iter().any(|usable| usable == lane) {
+            continue;
+        }
+        let case = Case::new();
+        let (server, addr) = serve(&case, lane, &[]);
+        echoes(addr);
+        server.signal(signal);
+        let (status, stderr) = server.wait();
+        let ended = status.signal() == Some(signal.as_raw()) || status.code() == Some(130);
+        assert!(ended, "{lane}: {status}");
+        assert_eq!(stderr, "");
+        // The kernel takes a ring down a moment after its process.
+        let free = eventually(|| TcpListener::bind(addr).ok());
+        assert!(free.is_some(), "{lane} has left {addr} taken");
+        case.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_and_never_shared() {
+    let case = Case::new();
+    let ours = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_server, theirs) = serve(&case, "tokio-local", &[]);
+    for addr in [ours.local_addr().unwrap(), theirs] {
+        for lane in ["tokio", "tokio-local", "smol-local"] {
+            let args = ["serve", "--lane", lane, "--addr", &addr.to_string()];
+            let done = case.rtswap().args(args).assert().code(1);
+            let output = done.get_output();
+            assert!(output.stdout.is_empty());
+            let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+            let told = assert_one_line(&stderr);
+            let addr = addr.to_string();
+            assert!(told.contains(&addr) && told.contains("Address already in use"), "{told}");
+        }
+    }
+    echoes(theirs);
+}
+
+#[test]
+fn its_threads_stay_on_the_cpus_that_are_named() {
+    let case = Case::new();
+    let cpu = allowed(&Process::myself().unwrap()).first().unwrap().to_string();
+    for lane in ["tokio", "smol", "tokio-local"] {
+        let (server, addr) = serve(&case, lane, &["--cpus", &cpu]);
+        echoes(addr);
+        let process = Process::new(server.id()).unwrap();
+        let found = allowed(&process);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [cpu.parse::<u32>().unwrap()], "{lane}");
+    }
+}
+
+/// CPUs that any thread of a process may use.
+fn allowed(process: &Process) -> BTreeSet<u32> {
+    let threads = process.tasks().unwrap().flatten();
+    let lists = threads.filter_map(|thread| thread.status().ok()?.cpus_allowed_list);
+    lists.flatten().flat_map(|(first, last)| first..=last).collect()
+}
+
+#[test]
+fn it_serves_on_when_nobody_reads_its_output() {
+    let case = Case::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let args = ["serve", "--lane", "tokio-local", "--addr", &free.to_string()];
+    let mut server = case.spawn(&args);
+    drop(server.stdout());
+    eventually(|| TcpStream::connect(free).ok()).expect("it serves");
+    echoes(free);
+}
