@@ -82,7 +82,7 @@ pub(super) struct Outcome {
     rounds: usize,
     blocks: usize,
     seed: u64,
-    /// Whether the machine can be relied on for differences of about 2 % and more.
+    /// Whether the control was not called, and every lane slower by [`REQUIRED`] or more was.
     pub passed: bool,
     sentence: String,
     /// What to do about it; `None` if passed.

@@ -247,6 +247,7 @@ fn the_truth_is_looked_for_in_the_interval() {
     let holds: Vec<_> = outcome.lanes.iter().map(|row| row.holds_truth).collect();
     assert_eq!(holds, [Some(true), Some(false), Some(true)]);
     assert_eq!(outcome.control.holds_truth, Some(true));
+    assert!(outcome.text(Style::default()).contains("misses the truth once in twenty"));
 }
 
 #[test]

@@ -147,7 +147,13 @@ impl Outcome {
                 words::counted(self.blocks / self.rounds.max(1), "block")
             )
         });
-        for line in [Some(noise), smallest].into_iter().flatten() {
+        let missed = self.lanes.iter().any(|row| row.holds_truth == Some(false)).then(|| {
+            "An interval misses the truth once in twenty by chance, and more often on a busy \
+             machine: the injected loop is measured when its lane starts, and takes longer \
+             whenever the CPU is slower."
+                .to_owned()
+        });
+        for line in [Some(noise), smallest, missed].into_iter().flatten() {
             for line in style.wrap(&line, "", "  ").lines() {
                 text += &style.paint(line, Tone::Faint);
                 text.push('\n');
