@@ -15,9 +15,9 @@ pub const ROUNDS_LEAST: u32 = 10;
 pub const BLOCKS_MOST: u32 = 8;
 
 /// The counted part of an ordinary slice, milliseconds.
-const SLICE_MS: u64 = 40;
+pub const SLICE_MS: u64 = 40;
 /// The same with `--quick`.
-const SLICE_QUICK_MS: u64 = 20;
+pub const SLICE_QUICK_MS: u64 = 20;
 /// Round trips of every connection in a slice, at least.
 const TRIPS: f64 = 20.0;
 
@@ -34,8 +34,8 @@ pub struct Request {
     pub budget: Duration,
     /// Relative half-width at which a workload is measured well enough.
     pub precision: Option<f64>,
-    /// Shorter slices.
-    pub quick: bool,
+    /// The counted part of an ordinary slice, milliseconds; it is longer where it has to be.
+    pub slice_ms: u64,
     /// CPUs of the lanes.
     pub server_cpus: Vec<usize>,
     /// CPUs of the load generator.
@@ -45,7 +45,7 @@ pub struct Request {
 /// Spreads the budget over the workloads, evenly: the same rounds and blocks for each.
 pub fn make(request: Request) -> Plan {
     let workloads: Vec<_> =
-        request.workloads.iter().map(|spec| workload(spec, request.quick)).collect();
+        request.workloads.iter().map(|spec| workload(spec, request.slice_ms)).collect();
     let lanes = request.lanes.len();
     let fixed: f64 = workloads.iter().map(|workload| round_s(workload, lanes, 0)).sum();
     let one: f64 =
@@ -102,9 +102,8 @@ pub fn count_ms(workload: &WorkloadPlan) -> u64 {
 }
 
 /// One workload as it stands in a plan.
-pub fn workload(spec: &Spec, quick: bool) -> WorkloadPlan {
-    let ordinary = if quick { SLICE_QUICK_MS } else { SLICE_MS };
-    let slice_ms = ordinary.max(trips_ms(spec));
+pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
+    let slice_ms = slice_ms.max(trips_ms(spec));
     WorkloadPlan {
         name: spec.to_string(),
         family: spec.family().name.to_owned(),
@@ -147,7 +146,7 @@ mod tests {
             reference: "tokio".to_owned(),
             budget: Duration::from_secs(seconds),
             precision: None,
-            quick: false,
+            slice_ms: SLICE_MS,
             server_cpus: vec![0],
             load_cpus: vec![1],
         }

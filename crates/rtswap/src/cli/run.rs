@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use rtswap_harness::plan::Request;
+use rtswap_harness::plan::{Request, SLICE_MS, SLICE_QUICK_MS};
 
 use crate::Registry;
 use crate::cli::measure::Job;
@@ -39,6 +39,9 @@ pub(super) struct Args {
     /// Few workloads and short slices: a first impression in about 20 seconds.
     #[arg(long)]
     quick: bool,
+    /// Length of an ordinary slice in milliseconds, instead of 40.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000), value_name = "MS")]
+    slice_ms: Option<u64>,
     /// Draw orders from this number instead of a random one.
     #[arg(long)]
     seed: Option<u64>,
@@ -56,7 +59,7 @@ pub(super) struct Args {
     format: Format,
     /// Go on with a record that was cut short, instead of a new one.
     #[arg(long, value_name = "RECORD", conflicts_with_all = [
-        "workload", "lane", "all", "reference", "budget", "precision", "quick", "seed",
+        "workload", "lane", "all", "reference", "budget", "precision", "quick", "slice_ms", "seed",
         "server_cpus", "load_cpus", "out",
     ])]
     resume: Option<PathBuf>,
@@ -89,7 +92,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         reference,
         budget: args.budget.unwrap_or(if args.quick { BUDGET_QUICK } else { BUDGET }),
         precision: args.precision,
-        quick: args.quick,
+        slice_ms: args.slice_ms.unwrap_or(if args.quick { SLICE_QUICK_MS } else { SLICE_MS }),
         server_cpus,
         load_cpus,
     })

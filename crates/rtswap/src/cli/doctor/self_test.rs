@@ -74,7 +74,7 @@ pub(super) fn run(
         reference: REFERENCE.to_owned(),
         budget: args.budget.saturating_sub(begin.elapsed()).max(Duration::from_secs(1)),
         precision: None,
-        quick: false,
+        slice_ms: plan::SLICE_MS,
         server_cpus,
         load_cpus,
     };
@@ -104,7 +104,7 @@ fn alone(
 /// CPU time of the fleet's only lane for one operation, nanoseconds: the lower quartile over a few
 /// slices of a few processes, because whatever disturbs a slice makes it dearer.
 fn aim(mut fleet: Fleet, spec: &Spec) -> Result<f64> {
-    let workload = plan::workload(spec, false);
+    let workload = plan::workload(spec, plan::SLICE_MS);
     let mut figures = Vec::new();
     let failed = |trouble| match trouble {
         Trouble::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
