@@ -79,7 +79,13 @@ impl Lane {
         let cannot = |error: io::Error| {
             Trouble::failed(format!("cannot start {}: {error}", program.to_string_lossy()))
         };
-        let stderr = tempfile::tempfile().map_err(cannot)?;
+        let stderr = tempfile::tempfile().map_err(|error| {
+            let folder = std::env::temp_dir();
+            Trouble::failed(format!(
+                "cannot keep its standard error in {}: {error}; set TMPDIR to a folder that can",
+                folder.display()
+            ))
+        })?;
         let mut command = Command::new(program);
         command
             .args(&launch.command[1..])

@@ -6,7 +6,7 @@
 //! line count all the same.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -303,6 +303,12 @@ pub enum RecordError {
         /// What the system says.
         source: io::Error,
     },
+    /// Another process is writing it.
+    #[error("{} is being written by another run: wait for its end, or end it", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
     /// It does not begin as a record does.
     #[error("{} is not an rtswap record: {why}", path.display())]
     Foreign {
@@ -402,14 +408,7 @@ impl Record {
             number += 1;
             let whole = text.last() == Some(&b'\n');
             match &mut record {
-                None => {
-                    record = Some(Self::new(header(path, &text)?));
-                    if !whole {
-                        // The next line would be appended to it.
-                        let why = "its first line is cut off".to_owned();
-                        return Err(RecordError::Foreign { path: path.into(), why });
-                    }
-                }
+                None => record = Some(Self::new(header(path, &text)?)),
                 Some(_) if !whole => {
                     return Ok((record.unwrap(), Some(Cut { line: number, at_byte })));
                 }
@@ -442,8 +441,9 @@ fn header(path: &Path, text: &[u8]) -> Result<Header, RecordError> {
         None => return Err(foreign("its header names no schema".to_owned())),
     }
     match serde_json::from_value(json) {
-        Ok(Line::Header(header)) => Ok(*header),
-        Ok(_) => unreachable!("the kind was checked above"),
+        Ok(Line::Header(header)) if text.ends_with(b"\n") => Ok(*header),
+        // If only by its end: what comes next would be appended to it.
+        Ok(_) => Err(foreign("its first line is cut off".to_owned())),
         Err(error) => Err(foreign(format!("its header is incomplete ({error})"))),
     }
 }
@@ -467,15 +467,21 @@ impl Writer {
     /// Goes on at the end of a file.
     ///
     /// # Errors
-    /// [`RecordError::Io`].
+    /// [`RecordError::Io`]; [`RecordError::Busy`] while another writer is alive.
     pub fn append(path: &Path) -> Result<Self, RecordError> {
         Self::open(path, OpenOptions::new().append(true), "append to")
     }
 
     fn open(path: &Path, options: &OpenOptions, doing: &'static str) -> Result<Self, RecordError> {
-        match options.open(path) {
-            Ok(file) => Ok(Self { file, path: path.into() }),
-            Err(source) => Err(RecordError::Io { doing, path: path.into(), source }),
+        let file = options.open(path).map_err(|source| RecordError::Io {
+            doing,
+            path: path.into(),
+            source,
+        })?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(RecordError::Busy { path: path.into() }),
+            // Some file systems have no locks: then it is as it was without.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { file, path: path.into() }),
         }
     }
 

@@ -327,18 +327,18 @@ struct SoFar {
 
 /// How much of the plan is done, 0 to 1.
 fn share(plan: &Plan, stopped: &BTreeMap<String, Stop>, record: &Record) -> f64 {
-    let done: u32 = plan
+    let done: f64 = plan
         .workloads
         .iter()
         .map(|workload| {
             if stopped.contains_key(&workload.name) {
-                return plan.rounds;
+                return 1.0;
             }
             let rounds = record.rounds.iter().filter(|round| round.workload == workload.name);
-            (rounds.count() as u32).min(plan.rounds)
+            (rounds.count() as f64 / f64::from(plan.rounds).max(1.0)).min(1.0)
         })
         .sum();
-    f64::from(done) / f64::from(plan.rounds * plan.workloads.len() as u32).max(1.0)
+    done / (plan.workloads.len() as f64).max(1.0)
 }
 
 /// Its own stream for each round, so that a resumed run draws as an unbroken one would.

@@ -181,6 +181,30 @@ fn a_lane_that_dies_in_its_slice_fails() {
 }
 
 #[test]
+fn a_command_that_cannot_be_run_is_told_as_the_shell_tells_it() {
+    let case = Case::new();
+    let lanes = ["absent=no-such-program --x".to_owned(), "data=/etc/passwd".to_owned()];
+    let done = case.quick_run("spawn/tasks=1", &lanes).assert().success();
+    let summary = json(&done.get_output().stdout);
+    for (lane, tells) in [("absent", "no-such-program"), ("data", "Permission denied")] {
+        let cell = cell(&summary, lane);
+        assert_eq!(cell["status"], "failed");
+        assert!(cell["reason"].as_str().unwrap().contains(tells), "{cell:#}");
+    }
+    case.assert_nothing_left();
+}
+
+#[test]
+fn a_machine_without_a_place_for_temporary_files_is_told() {
+    let case = Case::new();
+    let mut run = case.quick_run("spawn/tasks=1", &["smol-local".to_owned()]);
+    let done = run.env("TMPDIR", "/nonexistent").assert();
+    let summary = json(&done.get_output().stdout);
+    let reason = cell(&summary, "smol-local")["reason"].as_str().unwrap();
+    assert!(reason.contains("/nonexistent") && reason.contains("set TMPDIR"), "{reason}");
+}
+
+#[test]
 fn a_lane_that_is_killed_from_outside_loses_only_its_own_cell() {
     let case = Case::new();
     let lanes = [case.own_lane("victim", "none"), "smol-local".to_owned()];

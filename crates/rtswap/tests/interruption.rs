@@ -121,6 +121,36 @@ fn a_record_that_is_complete_is_resumed_without_measuring_anything() {
 }
 
 #[test]
+fn a_record_that_is_being_written_is_not_resumed() {
+    let case = Case::new();
+    let lanes = ["smol-local".to_owned()];
+    let run = case.spawn(&quick_run("4s", "spawn/tasks=1", &lanes));
+    case.wait_for_rounds(1);
+    let resumed = case.rtswap().args(["run", "--resume", RECORD]).assert().code(1);
+    let stderr = String::from_utf8(resumed.get_output().stderr.clone()).unwrap();
+    let told = assert_one_line(&stderr);
+    assert!(told.contains("is being written by another run"), "{told}");
+    let (status, stderr) = run.wait();
+    assert!(status.success(), "{stderr}");
+    let footers = case.lines().iter().filter(|line| line["kind"] == "footer").count();
+    assert_eq!(footers, 1, "nobody else has written");
+}
+
+#[test]
+fn a_budget_of_ages_is_no_reason_to_fail() {
+    let case = Case::new();
+    let lanes = ["smol-local".to_owned()];
+    let mut args = quick_run("1000000000h", "spawn/tasks=1", &lanes);
+    args.extend(["--workload", "startup"]);
+    let run = case.spawn(&args);
+    case.wait_for_rounds(2);
+    run.signal(Signal::INT);
+    let (status, stderr) = run.wait();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    case.assert_nothing_left();
+}
+
+#[test]
 fn a_full_disk_ends_the_run_and_keeps_what_was_written() {
     let case = Case::new();
     let disk = case.path("disk");

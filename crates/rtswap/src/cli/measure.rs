@@ -45,8 +45,10 @@ impl Job {
 
     /// The rest of a run that was cut short. It may take as long as it needs.
     pub fn resume(path: &Path) -> Result<Self> {
+        // In this order: what another process is still writing is not mended.
+        let writer = Writer::append(path)?;
         let record = Record::recover(path)?;
-        Ok(Self { record, writer: Writer::append(path)?, limit: None, resumed: true })
+        Ok(Self { record, writer, limit: None, resumed: true })
     }
 
     /// Measures what is planned, with progress on standard error. `cancel` ends it early.
