@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use support::{Case, RECORD, assert_one_line, json, program, quick_run};
@@ -61,6 +62,20 @@ fn ctrl_c_does_not_wait_for_a_lane_that_hangs() {
     assert_eq!(status.code(), Some(130), "{stderr}");
     let lost = case.lines().iter().filter(|line| line["kind"] == "lost").count();
     assert_eq!(lost, 0, "an interruption is nobody's fault");
+    case.assert_nothing_left();
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once() {
+    let case = Case::new();
+    // Lanes that do not end when they are told to are waited for, for a second each.
+    let lanes = ["a", "b", "c"].map(|name| case.own_lane(name, "hang-at-prepare"));
+    let run = case.spawn(&args(&lanes));
+    case.find("own_lane");
+    run.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(50));
+    run.signal(Signal::INT);
+    assert_eq!(run.wait().0.code(), Some(130));
     case.assert_nothing_left();
 }
 

@@ -94,6 +94,9 @@ fn times_and_widths_are_checked() {
         let flag = format!("--precision={precision}");
         assert_rejected(&["run", &flag], &["--precision", "1% or 0.01"]);
     }
+    for length in ["0", "10001", "-1", "short"] {
+        assert_rejected(&["run", &format!("--slice-ms={length}")], &["--slice-ms"]);
+    }
     assert_rejected(&["run", "--seed=-1"], &["--seed"]);
     assert_rejected(&["run", "--format", "xml"], &["table, json, markdown"]);
 }
@@ -111,6 +114,7 @@ fn flags_that_contradict_each_other_are_told() {
         &["--reference", "smol"],
         &["--budget", "5s"],
         &["--precision", "1%"],
+        &["--slice-ms", "5"],
         &["--seed", "1"],
         &["--server-cpus", "0"],
         &["--load-cpus", "0"],
