@@ -105,7 +105,10 @@ fn the_summary_of_a_run_has_the_shape_that_is_documented() {
         assert!(!summary["receipt"][field].is_null(), "the receipt has no {field}");
     }
     let control = &summary["control"]["ops_per_s"];
-    let [lo, ratio, hi] = ["lo", "ratio", "hi"].map(|field| control[field].as_f64().unwrap());
+    // On a busy machine there may be too few rounds for an interval with two ends.
+    let [lo, hi] =
+        [("lo", 0.0), ("hi", f64::MAX)].map(|(end, no)| control[end].as_f64().unwrap_or(no));
+    let ratio = control["ratio"].as_f64().unwrap();
     assert!(lo <= ratio && ratio <= hi, "{control}");
 
     let cells = summary["cells"].as_array().unwrap();
