@@ -1,0 +1,3 @@
+//! A message from task to task and its answer.
+
+include!("start.rs");

@@ -1,0 +1,3 @@
+//! The project's own harness: what decides (README.md).
+
+include!("start.rs");

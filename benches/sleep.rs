@@ -1,0 +1,3 @@
+//! Many sleeps at once.
+
+include!("start.rs");

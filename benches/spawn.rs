@@ -1,0 +1,3 @@
+//! Spawning and joining tasks.
+
+include!("start.rs");

@@ -1,0 +1,117 @@
+//! A workload on a lane, in a process of its own.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rtswap_harness::lane::{Lane, Launch, Trouble};
+use rtswap_harness::machine;
+use rtswap_harness::record::Status;
+use rtswap_load::{Config, Generator, Session, Target};
+use rtswap_workload::{Drive, Spec};
+
+/// Orders count in milliseconds; two of them, so that the batch that ends a slice late is not all of it.
+const LANE_LEAST: Duration = Duration::from_millis(2);
+/// Enough round trips of all connections, the first of which find caches cold.
+const LOAD_LEAST: Duration = Duration::from_millis(5);
+
+/// A lane that was made ready for a workload. Dropping it ends its process.
+pub(crate) struct Subject {
+    // Before the lane: connections are closed before the process goes.
+    load: Option<Load>,
+    lane: Lane,
+    /// What an operation took at last, in seconds.
+    op_s: f64,
+}
+
+struct Load {
+    session: Session,
+    generator: Generator,
+}
+
+/// Why there is nothing to measure.
+pub(crate) enum Missing {
+    /// The machine or the lane cannot do it.
+    LeftOut(String),
+    /// Something is broken.
+    Broken(String),
+}
+
+impl Subject {
+    pub fn start(workload: &Spec, lane: &str) -> Result<Self, Missing> {
+        let (server_cpus, load_cpus) = machine::halves(&machine::cpus());
+        let command = ["/proc/self/exe", "lane", lane].map(Into::into).to_vec();
+        let launch = Launch { command, delay_ns: 0 };
+        let mut lane = Lane::start(&launch, &workload.to_string(), &server_cpus, 0)?;
+        let ready = lane.ready(&AtomicBool::new(false))?;
+        let load = match workload.drive() {
+            Drive::Lane => None,
+            Drive::Generator => {
+                let broken = |error: String| Missing::Broken(error);
+                let addr = ready.addr.ok_or_else(|| broken("it names no address".to_owned()))?;
+                let [size, conns] = ["size", "conns"].map(|name| workload.get(name) as usize);
+                let generator = Generator::new(Config::new(load_cpus))
+                    .map_err(|error| broken(format!("cannot start the load generator: {error}")))?;
+                let session = generator
+                    .connect(Target { addr, size, conns })
+                    .map_err(|error| broken(lane.explain(&error.to_string())))?;
+                Some(Load { session, generator })
+            }
+        };
+        Ok(Self { load, lane, op_s: 0.0 })
+    }
+
+    /// How long `ops` operations take.
+    ///
+    /// A lane works for a time and not for a number of operations, and so does the generator: a fixed
+    /// number on each connection would end with most of them idle. So this asks for as long as `ops`
+    /// operations should take and scales what was done in it.
+    ///
+    /// # Errors
+    /// What the verification found, or why the lane is gone.
+    pub fn run(&mut self, ops: u64) -> Result<Duration, String> {
+        let least = if self.load.is_some() { LOAD_LEAST } else { LANE_LEAST };
+        let mut window = Duration::from_secs_f64(self.op_s * ops as f64).max(least);
+        loop {
+            let (done, elapsed) = self.slice(window)?;
+            if done > 0 {
+                self.op_s = elapsed.as_secs_f64() / done as f64;
+                return Ok(elapsed.mul_f64(ops as f64 / done as f64));
+            }
+            // The machine kept a short window from its CPU, or a message takes longer than that. One
+            // that hangs is found by the generator.
+            window *= 2;
+        }
+    }
+
+    /// Operations done, and in what time.
+    fn slice(&mut self, window: Duration) -> Result<(u64, Duration), String> {
+        if let Some(Load { session, generator }) = &mut self.load {
+            let slice = generator
+                .slice(session, window / 10, window, || ())
+                .map_err(|error| self.lane.explain(&error.to_string()))?;
+            return Ok((slice.ops, slice.elapsed));
+        }
+        let slice = self.lane.slice(window, &AtomicBool::new(false));
+        let slice = slice.map_err(|trouble| reason(trouble).1)?;
+        if slice.ops == 0 {
+            return Err("it answered a slice in which nothing was done".to_owned());
+        }
+        Ok((slice.ops, Duration::from_nanos(slice.elapsed_ns)))
+    }
+}
+
+impl From<Trouble> for Missing {
+    fn from(trouble: Trouble) -> Self {
+        match reason(trouble) {
+            (Status::Unsupported | Status::Skipped, why) => Self::LeftOut(why),
+            (_, why) => Self::Broken(why),
+        }
+    }
+}
+
+fn reason(trouble: Trouble) -> (Status, String) {
+    match trouble {
+        Trouble::Lost(status, why) => (status, why),
+        Trouble::Cancelled => unreachable!("nothing here cancels"),
+    }
+}

@@ -1,0 +1,3 @@
+//! An echo server under the load generator.
+
+include!("start.rs");

@@ -1,0 +1,3 @@
+//! Switching between ready tasks.
+
+include!("start.rs");
