@@ -32,11 +32,11 @@
 //!
 //! **Median over the blocks of a round.** One slice in ten or twenty is disturbed by about a
 //! quarter, always for the worse. At 12 rounds × 20 blocks of CPU time the mean of the blocks has a
-//! standard error of 0.64 %, the median of 0.40 %. (The mean of the middle half has 0.37 %, but bears
+//! standard error of 0.89 %, the median of 0.56 %. (The mean of the middle half has 0.53 %, but bears
 //! half as many outliers; the median is kept.)
 //!
 //! **Mean over the rounds.** The rounds' medians are near normal already, so a robust centre buys
-//! nothing: the Hodges-Lehmann estimator in its place had a standard error 1 to 4 % larger.
+//! nothing: the Hodges-Lehmann estimator in its place had a standard error up to 4 % larger.
 //!
 //! **The round is the unit of inference.** One process is one sample of memory layout (Mytkowicz
 //! et al., *Producing Wrong Data Without Doing Anything Obviously Wrong!*, 2009), so blocks of the
@@ -51,11 +51,11 @@
 //!
 //! | interval | coverage of 95 % | mean half width |
 //! |---|---|---|
-//! | rounds, percentile | 0.906 | 0.74 % |
-//! | **rounds, percentile, widened for small n** | **0.950** | **0.87 %** |
-//! | rounds then blocks, percentile | 0.993 | 1.06 % |
-//! | rounds then blocks, widened for small n | 0.999 | 1.24 % |
-//! | Student's t over the rounds' medians | 0.946 | 0.87 % |
+//! | rounds, percentile | 0.907 | 1.00 % |
+//! | **rounds, percentile, widened for small n** | **0.941** | **1.18 %** |
+//! | rounds then blocks, percentile | 0.994 | 1.50 % |
+//! | rounds then blocks, widened for small n | 0.999 | 1.76 % |
+//! | Student's t over the rounds' medians | 0.943 | 1.19 % |
 //!
 //! (The last row agrees with the chosen one, as it must for near normal rounds; the bootstrap
 //! follows them where they are skewed.)
@@ -72,8 +72,8 @@
 //! 80 %).
 //!
 //! **Stopping** on width alone ([`precise_enough`]). Even so, a run stops a little more readily where
-//! the rounds happen to agree: at ±0.75 % the coverage is 94.1 % if first asked after 10
-//! rounds and 92.7 % after 6, so ask only from [`rounds_needed`] on.
+//! the rounds happen to agree: at ±0.75 % the coverage was 94.1 % if first asked after 10
+//! rounds and 92.7 % after 6 (under noise three quarters as large as today's model), so ask only from [`rounds_needed`] on.
 
 mod decide;
 mod estimate;

@@ -51,8 +51,8 @@ impl Noise {
     pub const fn cpu_time() -> Self {
         Self {
             better: Better::Lower,
-            core_sd: 0.03,
-            outlier_share: 0.05,
+            core_sd: 0.04,
+            outlier_share: 0.10,
             outlier_mean: 0.25,
             offset_sd: 0.004,
             drift_sd: 0.10,

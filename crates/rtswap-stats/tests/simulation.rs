@@ -11,12 +11,12 @@ const SAME: [f64; 6] = [0.0; 6];
 /// One lane costs 2 % more than the reference.
 const DEARER: [f64; 6] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.02];
 
-/// Blocks that twelve rounds need to see 2 % under [`Noise::cpu_time`].
-const BLOCKS: usize = 45;
+/// What the default budget of two minutes buys for one workload on all lanes, at least: `rtswap-harness`
+/// holds its planner to it.
+const DEFAULT: Plan = Plan::new(32, 16);
 
-/// Sees as much in 60 % of the slices: noise within a round averages out in rounds just as well,
-/// and the rounds' own does so nowhere else.
-const MORE_ROUNDS: Plan = Plan::new(20, 16);
+/// An ordinary plan, where no particular one is meant.
+const BLOCKS: usize = 45;
 
 fn options(seed: u64) -> Options {
     Options { seed, ..Options::default() }
@@ -55,15 +55,8 @@ fn called_dearer(plan: Plan) -> usize {
 }
 
 #[test]
-fn two_percent_on_cost_is_called_in_95_of_100_runs() {
-    let called = called_dearer(Plan::new(12, BLOCKS));
-    assert!(called >= 380, "{called} of 400");
-}
-
-#[test]
-fn more_rounds_of_fewer_blocks_see_as_much() {
-    const { assert!(MORE_ROUNDS.rounds * MORE_ROUNDS.blocks * 10 < 12 * BLOCKS * 6) };
-    let called = called_dearer(MORE_ROUNDS);
+fn two_percent_on_cost_is_called_in_95_of_100_runs_of_the_default_budget() {
+    let called = called_dearer(DEFAULT);
     assert!(called >= 380, "{called} of 400");
 }
 

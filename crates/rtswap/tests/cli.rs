@@ -299,3 +299,12 @@ fn a_lane_that_does_the_work_wrong_fails_its_verification() {
     case.rtswap().args(args).assert().code(1).stdout(told);
     case.assert_nothing_left();
 }
+
+#[test]
+fn lanes_and_generator_on_one_cpu_are_warned_of() {
+    let case = Case::new();
+    let mut command = case.quick_run("spawn/tasks=1", &["smol-local".to_owned()]);
+    command.args(["--server-cpus", "0", "--load-cpus", "0"]);
+    let warned = contains("share CPU 0").and(contains("remedy: give each CPUs of their own"));
+    command.assert().success().stderr(warned);
+}

@@ -38,9 +38,9 @@ pub(super) struct Args {
     /// Measure differences that are known, and say which of them were found.
     #[arg(long)]
     self_test: bool,
-    /// Time that the self-test may take: 60s, 5m.
+    /// Time that the self-test may take: 90s, 5m.
     #[arg(
-        long, value_parser = args::seconds, value_name = "TIME", default_value = "60s",
+        long, value_parser = args::seconds, value_name = "TIME", default_value = "2m",
         requires = "self_test"
     )]
     budget: Duration,

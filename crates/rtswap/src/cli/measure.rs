@@ -57,6 +57,7 @@ impl Job {
         let spelled = launches(registry, &plan)?;
         let path = self.writer.path().to_owned();
         announce(&plan, &path, self.resumed);
+        warn_of_sharing(&plan);
         let mut fleet =
             Fleet::new(spelled, plan.server_cpus.clone(), plan.load_cpus.clone(), cancel)
                 .context("cannot start the load generator")?;
@@ -134,6 +135,19 @@ fn announce(plan: &Plan, path: &Path, resumed: bool) {
         numbers(&plan.load_cpus),
         path.display(),
     );
+}
+
+/// What the placement costs, if it costs something.
+fn warn_of_sharing(plan: &Plan) {
+    let shared: Vec<_> =
+        plan.server_cpus.iter().copied().filter(|cpu| plan.load_cpus.contains(cpu)).collect();
+    if !shared.is_empty() {
+        eprintln!(
+            "warning: lanes and load generator share CPU {}, and take it from each other\n  \
+               remedy: give each CPUs of their own, with --server-cpus and --load-cpus",
+            numbers(&shared)
+        );
+    }
 }
 
 fn numbers(cpus: &[usize]) -> String {

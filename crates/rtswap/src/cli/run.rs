@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use rtswap_harness::plan::{Request, SLICE_MS, SLICE_QUICK_MS};
+use rtswap_harness::plan::{Request, SLICE_MS};
 
 use crate::Registry;
 use crate::cli::measure::Job;
@@ -36,10 +36,10 @@ pub(super) struct Args {
     /// Stop a workload once every interval is this narrow: 1% or 0.01 means ± 1 %.
     #[arg(long, value_parser = args::share, value_name = "WIDTH")]
     precision: Option<f64>,
-    /// Few workloads and short slices: a first impression in about 20 seconds.
+    /// Few workloads and few blocks: a first impression in about 20 seconds.
     #[arg(long)]
     quick: bool,
-    /// Length of an ordinary slice in milliseconds, instead of 40.
+    /// Length of an ordinary slice in milliseconds, instead of 20.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000), value_name = "MS")]
     slice_ms: Option<u64>,
     /// Draw orders from this number instead of a random one.
@@ -92,7 +92,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         reference,
         budget: args.budget.unwrap_or(if args.quick { BUDGET_QUICK } else { BUDGET }),
         precision: args.precision,
-        slice_ms: args.slice_ms.unwrap_or(if args.quick { SLICE_QUICK_MS } else { SLICE_MS }),
+        slice_ms: args.slice_ms.unwrap_or(SLICE_MS),
         server_cpus,
         load_cpus,
     })

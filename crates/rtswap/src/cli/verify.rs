@@ -47,7 +47,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let mut stdout = io::stdout();
     for spec in &workloads {
         writeln!(stdout, "{spec}")?;
-        let workload = plan::workload(spec, plan::SLICE_QUICK_MS);
+        let workload = plan::workload(spec, plan::SLICE_MS);
         for (index, name) in names.iter().enumerate() {
             // Order does not matter here, so the stream may be the same for all.
             let mut rng = Pcg64::seed_from_u64(0);
