@@ -22,8 +22,14 @@ pub fn halves(cpus: &[usize]) -> (Vec<usize>, Vec<usize>) {
     (server.to_vec(), load.to_vec())
 }
 
-/// Where, when and by what: `command` is the command line.
-pub fn receipt(command: Vec<String>) -> Receipt {
+/// Where, when and by what: `command` is the command line, of which the program keeps its name alone:
+/// where it is installed is nobody's business.
+pub fn receipt(mut command: Vec<String>) -> Receipt {
+    if let Some(program) = command.first_mut()
+        && let Some((_, name)) = program.rsplit_once('/')
+    {
+        *program = name.to_owned();
+    }
     let cpu = procfs::CpuInfo::current().ok();
     let flags = cpu.as_ref().and_then(|cpu| cpu.flags(0)).unwrap_or_default();
     let kernel = rustix::system::uname();
@@ -102,7 +108,8 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_cpu_and_a_name() {
-        let receipt = receipt(vec!["rtswap".to_owned()]);
+        let receipt = receipt(vec!["/some/where/rtswap".to_owned(), "run".to_owned()]);
+        assert_eq!(receipt.command, ["rtswap", "run"]);
         assert!(receipt.cpus > 0 && receipt.memory_bytes > 0);
         assert!(receipt.kernel.starts_with("Linux "), "{}", receipt.kernel);
     }
