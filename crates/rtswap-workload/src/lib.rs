@@ -1,6 +1,6 @@
 //! The shared workloads, written once against the contract.
 //!
-//! A workload is a program generic over [`Runtime`](rtswap_runtime::Runtime). It never asks which
+//! A workload is a program generic over [`Runtime`]. It never asks which
 //! runtime it is on. Three kinds, by who drives a slice of it:
 //!
 //! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`);
