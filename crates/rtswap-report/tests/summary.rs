@@ -151,7 +151,7 @@ fn cpu_time_decides_where_the_generator_was_the_limit() {
 #[test]
 fn single_lane_at_the_generators_limit_is_decided_by_cpu_time() {
     let mut run = lanes();
-    run.load_ns = 7_000.0;
+    run.load_ns = 7_400.0;
     let summary = Summary::of(&run.record());
     let deciding = |lane| summary.cell(ECHO, lane).unwrap().deciding.unwrap();
     assert_eq!([deciding("compio"), deciding("smol")], [Metric::CpuNsPerOp, Metric::OpsPerS]);
