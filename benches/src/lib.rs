@@ -107,7 +107,7 @@ fn criterion(registry: &Registry, target: &Target, args: &Args) -> ExitCode {
         // slice, for a regression against an overhead per call, which the lane's own clock leaves out.
         group.sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::Elements(1));
-        for lane in &registry.lanes {
+        for lane in registry.runtimes() {
             if args.matches(&format!("{spec}/{}", lane.name)) {
                 measure(&mut group, &spec, lane, args.mode);
             }
@@ -124,7 +124,7 @@ fn measure(
     lane: &rtswap::registry::Lane,
     mode: Mode,
 ) {
-    let name = lane.name;
+    let name = lane.name.as_str();
     let started = match mode {
         Mode::Bench | Mode::Test => Subject::start(spec, name).map(Some),
         // Nothing is called, so nothing is started.

@@ -45,7 +45,7 @@ impl Subject {
         let ready = lane.ready(&AtomicBool::new(false))?;
         let load = match workload.drive() {
             Drive::Lane => None,
-            Drive::Generator => {
+            Drive::Generator(_) => {
                 let broken = |error: String| Missing::Broken(error);
                 let addr = ready.addr.ok_or_else(|| broken("it names no address".to_owned()))?;
                 let [size, conns] = ["size", "conns"].map(|name| workload.get(name) as usize);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtswap_workload::{Drive, Spec};
+use rtswap_workload::{Drive, Spec, Traffic};
 
 use crate::record::{LanePlan, Plan, WorkloadPlan};
 
@@ -111,7 +111,12 @@ pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
         operation: spec.family().operation.to_owned(),
         unit: spec.family().unit.to_owned(),
         params: spec.params().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        by_generator: spec.drive() == Drive::Generator,
+        by_generator: matches!(spec.drive(), Drive::Generator(_)),
+        traffic: match spec.drive() {
+            Drive::Generator(traffic) => traffic,
+            Drive::Lane => Traffic::default(),
+        },
+        reconnects: false,
         slice_ms,
         warmup_ms: (slice_ms / 10).max(WARMUP_MS),
     }
@@ -142,6 +147,7 @@ mod tests {
                     name: name.to_owned(),
                     spelling: name.to_owned(),
                     control: name == "control",
+                    ..LanePlan::default()
                 })
                 .to_vec(),
             reference: "tokio".to_owned(),

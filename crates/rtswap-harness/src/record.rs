@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use rtswap_workload::Traffic;
 use serde::{Deserialize, Serialize};
 
 /// The version of this format. A reader refuses any other.
@@ -89,7 +90,7 @@ pub struct Plan {
 }
 
 /// A lane of the plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LanePlan {
     /// Its name in every line of the record: `tokio?delay_ns=110`, `control`.
     pub name: String,
@@ -97,10 +98,42 @@ pub struct LanePlan {
     pub spelling: String,
     /// Whether it is the control lane: a second process of the reference.
     pub control: bool,
+    /// What it stands for.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The lane that its ratios are taken against and that it is measured next to, if that is not the
+    /// plan's reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
+    /// The families of workloads that it takes part in; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<String>,
+}
+
+impl LanePlan {
+    /// Whether it takes part in the workloads of a family.
+    pub fn does(&self, family: &str) -> bool {
+        self.families.is_empty() || self.families.iter().any(|known| known == family)
+    }
+}
+
+/// What a lane stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A runtime, under the contract.
+    #[default]
+    Runtime,
+    /// Hand-written on system calls: what the kernel allows.
+    Floor,
+    /// Hand-written for one runtime, without the contract.
+    Native,
+    /// A command of the user's.
+    Command,
 }
 
 /// A workload of the plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadPlan {
     /// Its full name: `tcp-echo/size=1024/conns=32`.
     pub name: String,
@@ -114,6 +147,13 @@ pub struct WorkloadPlan {
     pub params: BTreeMap<String, u64>,
     /// Whether the load generator drives it; otherwise the lane does.
     pub by_generator: bool,
+    /// What the generator sends, if it drives.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// Whether connections are opened for each slice, because those of all lanes are too many to be
+    /// open at once.
+    #[serde(default)]
+    pub reconnects: bool,
     /// Milliseconds of the counted part of a slice.
     pub slice_ms: u64,
     /// Milliseconds before it that are not counted.

@@ -124,6 +124,7 @@ fn record(workloads: &[&str], rounds: u32, blocks: u32) -> Record {
                 name: name.to_owned(),
                 spelling: name.to_owned(),
                 control: name == "control",
+                ..LanePlan::default()
             })
             .to_vec(),
         workloads: workloads
@@ -137,6 +138,7 @@ fn record(workloads: &[&str], rounds: u32, blocks: u32) -> Record {
                 by_generator: false,
                 slice_ms: 50,
                 warmup_ms: 5,
+                ..WorkloadPlan::default()
             })
             .collect(),
         rounds,

@@ -1,9 +1,10 @@
 use rtswap_runtime::{Config, Runtime, Threads};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// How a runtime is spread over the CPUs it was given.
-pub(crate) struct Place {
-    /// CPU of each shard, or none if one runtime has them all.
+/// How a program is spread over the CPUs that it was given.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// CPU of each shard, or none if one shard has them all.
     pub shards: Vec<Option<usize>>,
     /// The configuration of each shard.
     pub config: Config,
@@ -14,13 +15,19 @@ impl Place {
     /// get a shard for each CPU, pinned to it.
     pub fn of<R: Runtime>(cpus: &[usize]) -> Self {
         match R::ABOUT.threads {
-            Threads::Workers | Threads::Process => {
-                Self { shards: vec![None], config: Config::new(cpus.len()) }
-            }
-            Threads::One => {
-                Self { shards: cpus.iter().copied().map(Some).collect(), config: Config::default() }
-            }
+            Threads::Workers | Threads::Process => Self::whole(cpus),
+            Threads::One => Self::sharded(cpus),
         }
+    }
+
+    /// One shard that has all the CPUs.
+    pub fn whole(cpus: &[usize]) -> Self {
+        Self { shards: vec![None], config: Config::new(cpus.len()) }
+    }
+
+    /// A shard of one thread for each CPU.
+    pub fn sharded(cpus: &[usize]) -> Self {
+        Self { shards: cpus.iter().copied().map(Some).collect(), config: Config::default() }
     }
 }
 

@@ -2,26 +2,40 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use rtswap_runtime::{Runtime, socket};
-use rtswap_workload::{Served, Spin};
+use rtswap_runtime::socket;
 
 use crate::Refusal;
 use crate::host::guarded;
 use crate::place::{Place, pin};
 
 /// The threads that serve a workload.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     addr: SocketAddr,
     ended: Receiver<Result<(), Refusal>>,
 }
 
+/// How a shard tells that it accepts connections.
+#[derive(Clone, Debug)]
+pub struct Up(Sender<Result<(), Refusal>>);
+
+impl Up {
+    /// It does. To be called once.
+    pub fn tell(&self) {
+        let _ = self.0.send(Ok(()));
+    }
+}
+
 impl Server {
-    /// Returns when every shard accepts.
-    pub fn start<R: Runtime, W: Served>(
-        workload: &W,
+    /// Runs `shard` on a thread for each shard of the place, each with a listening socket of its own
+    /// (`SO_REUSEPORT`, where there are several), and returns when every shard accepts.
+    ///
+    /// # Errors
+    /// If the address is taken, or a shard cannot start.
+    pub fn start(
         place: &Place,
         addr: Option<SocketAddr>,
-        spin: Spin,
+        shard: impl Fn(TcpListener, &Up) -> Result<(), Refusal> + Clone + Send + 'static,
     ) -> Result<Self, Refusal> {
         let share = if place.shards.len() > 1 { socket::Share::Port } else { socket::Share::No };
         let (report, ended) = channel();
@@ -38,21 +52,15 @@ impl Server {
             let (bound, listener) = listener?;
             // The first shard finds a free port, the others share it.
             addr = bound;
-            let (workload, config, report) =
-                (workload.clone(), place.config.clone(), report.clone());
+            let (shard, up) = (shard.clone(), Up(report.clone()));
             thread::spawn(move || {
                 pin(cpu);
-                let main = shard::<R, W>(workload, listener, spin, report.clone());
-                let end = guarded(|| {
-                    R::block_on(&config, main).map_err(|error| {
-                        Refusal::Failed(format!("cannot start the runtime: {error}"))
-                    })?
-                });
+                let end = guarded(|| shard(listener, &up));
                 // The harness sees a server that is gone as connections that fail; why, it reads here.
                 if let Err(refusal) = &end {
                     eprintln!("{refusal}");
                 }
-                let _ = report.send(end);
+                let _ = up.0.send(end);
             });
         }
         drop(report);
@@ -62,6 +70,7 @@ impl Server {
         Ok(Self { addr, ended })
     }
 
+    /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -73,22 +82,6 @@ impl Server {
             Ok(Ok(())) | Err(_) => ended_early(),
         }
     }
-}
-
-/// One shard: reports once when it accepts, and ends only with an error.
-async fn shard<R: Runtime, W: Served>(
-    workload: W,
-    listener: TcpListener,
-    spin: Spin,
-    report: Sender<Result<(), Refusal>>,
-) -> Result<(), Refusal> {
-    let listener = R::listen(listener)
-        .map_err(|error| Refusal::Failed(format!("the runtime refuses the socket: {error}")))?;
-    let _ = report.send(Ok(()));
-    // As a task and not in main: on a multi-threaded runtime main is on none of the workers.
-    R::spawn(async move { workload.serve::<R>(listener, spin).await })
-        .await
-        .map_err(|error| Refusal::Failed(format!("cannot accept: {error}")))
 }
 
 fn ended_early() -> Refusal {

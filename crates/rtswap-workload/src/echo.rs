@@ -2,9 +2,12 @@ use std::io;
 
 use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, WriteOwned};
 
-use crate::{Drive, Family, Param, Served, Spec, Spin};
+use crate::{Drive, Family, Param, Served, Spec, Spin, Traffic};
 
-/// `tcp-echo`: what comes in goes out.
+/// `tcp-echo`, `idle`, `churn`: what comes in goes out.
+///
+/// One server under three kinds of load: connections that all send, connections that mostly are
+/// silent, and connections for one message each.
 ///
 /// The smallest server there is, so that what differs between lanes is the runtime: wake a task, read,
 /// write, wait. 1,024, 10,240 and 102,400 bytes are the sizes of uvloop's own benchmark.
@@ -13,7 +16,7 @@ pub struct TcpEcho {
     buffer_bytes: usize,
 }
 
-pub(crate) static FAMILY: Family = Family {
+pub(crate) static TCP_ECHO: Family = Family {
     name: "tcp-echo",
     operation: "one message sent to the lane and back, its content compared",
     unit: "message",
@@ -33,18 +36,64 @@ pub(crate) static FAMILY: Family = Family {
             max: 10_000,
         },
     ],
-    drive: Drive::Generator,
+    drive: Drive::Generator(Traffic::Echo),
+};
+
+/// Bytes of a message where it has no `size`.
+pub const SMALL_MESSAGE_BYTES: u64 = 64;
+
+pub(crate) static IDLE: Family = Family {
+    name: "idle",
+    operation: "one message of 64 bytes there and back, among many connections that are silent",
+    unit: "message",
+    params: &[
+        Param {
+            name: "conns",
+            about: "connections",
+            default: 1000,
+            values: &[100, 1000, 10_000],
+            max: 100_000,
+        },
+        Param {
+            name: "active",
+            about: "how many of them have a message under way; the others are silent",
+            default: 1,
+            values: &[1],
+            max: 100_000,
+        },
+    ],
+    drive: Drive::Generator(Traffic::Echo),
+};
+
+pub(crate) static CHURN: Family = Family {
+    name: "churn",
+    operation: "connect, one message of 64 bytes there and back, close",
+    unit: "connection",
+    params: &[Param {
+        name: "conns",
+        about: "connections at once, each replaced by the next",
+        default: 32,
+        values: &[1, 32],
+        max: 10_000,
+    }],
+    drive: Drive::Generator(Traffic::Churn),
 };
 
 impl TcpEcho {
-    /// Its parameters are `size` and `conns`; the server needs only the size.
+    /// Of its parameters the server needs only the size, if there is one.
     pub fn new(spec: &Spec) -> Self {
+        let size = spec.params().get("size").copied().unwrap_or(SMALL_MESSAGE_BYTES);
         // More than one message, because a runtime that waits for readiness learns from a read that
         // fills its buffer only in part that there is no more, and otherwise has to ask again: with a
         // buffer of just one message tokio makes 3 system calls instead of 2. 64 KiB is as much as
         // loopback carries at once.
-        let buffer_bytes = (spec.get("size") as usize + 1).next_power_of_two();
+        let buffer_bytes = (size as usize + 1).next_power_of_two();
         Self { buffer_bytes: buffer_bytes.clamp(4 << 10, 64 << 10) }
+    }
+
+    /// The size of a connection's buffer, in bytes.
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer_bytes
     }
 }
 

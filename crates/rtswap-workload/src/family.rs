@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 /// A workload with its parameters still open: `tcp-echo`.
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
@@ -28,11 +30,22 @@ pub struct Param {
     pub max: u64,
 }
 
+/// What the load generator sends to a lane that serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Traffic {
+    /// Messages that are to come back, on connections that are kept.
+    #[default]
+    Echo,
+    /// A message that is to come back, on a connection of its own.
+    Churn,
+}
+
 /// Who drives a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drive {
     /// The load generator, over TCP.
-    Generator,
+    Generator(Traffic),
     /// The lane itself.
     Lane,
 }

@@ -3,7 +3,7 @@
 //! A workload is a program generic over [`Runtime`]. It never asks which
 //! runtime it is on. Three kinds, by who drives a slice of it:
 //!
-//! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`);
+//! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`, `idle`, `churn`);
 //! - [`Driven`]: the lane drives itself, batch after batch (`sleep`, `spawn`, `yield`, `channel`);
 //! - [`Outside`]: like `Driven`, but outside of any runtime (`startup`).
 //!
@@ -25,8 +25,8 @@ mod suite;
 mod switch;
 
 pub use channel::Channel;
-pub use echo::TcpEcho;
-pub use family::{Drive, Family, Param};
+pub use echo::{SMALL_MESSAGE_BYTES, TcpEcho};
+pub use family::{Drive, Family, Param, Traffic};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
 pub use spec::{Spec, SpecError};

@@ -44,26 +44,24 @@ impl Sleep {
     pub fn new(spec: &Spec) -> Self {
         Self { tasks: spec.get("tasks"), ms: spec.get("ms") }
     }
-}
 
-impl Driven for Sleep {
-    async fn batch<R: Runtime>(&self, spin: Spin) -> Result<Batch, Fault> {
-        let begin = Instant::now();
-        let tasks: Vec<_> = (0..self.tasks)
-            .map(|index| {
-                let asked = Duration::from_millis(self.ms + index % GROUPS);
-                R::spawn(async move {
-                    let start = Instant::now();
-                    R::sleep(asked).await;
-                    spin.burn();
-                    (asked, start.elapsed(), begin.elapsed())
-                })
-            })
-            .collect();
+    /// How long each task of a batch is to sleep, by its number.
+    pub fn asked(&self) -> impl ExactSizeIterator<Item = Duration> + use<> {
+        let ms = self.ms;
+        (0..self.tasks as usize)
+            .map(move |number| Duration::from_millis(ms + number as u64 % GROUPS))
+    }
+
+    /// Checks a batch: for each task, in order, how long it slept, and how long after the batch's
+    /// beginning it woke.
+    ///
+    /// # Errors
+    /// [`Fault::Wrong`] if one woke early, or out of order.
+    pub fn check(&self, ends: impl Iterator<Item = (Duration, Duration)>) -> Result<Batch, Fault> {
         let mut batch = Batch::of(self.tasks);
         let mut finished = [const { Vec::new() }; GROUPS as usize];
-        for (task, group) in tasks.into_iter().zip((0..GROUPS as usize).cycle()) {
-            let (asked, slept, at) = task.await;
+        let groups = (0..GROUPS as usize).cycle();
+        for (((slept, at), asked), group) in ends.zip(self.asked()).zip(groups) {
             let Some(late) = slept.checked_sub(asked) else {
                 return Err(Fault::Wrong(format!("a sleep of {asked:?} ended after {slept:?}")));
             };
@@ -72,6 +70,28 @@ impl Driven for Sleep {
         }
         in_order(&mut finished)?;
         Ok(batch)
+    }
+}
+
+impl Driven for Sleep {
+    async fn batch<R: Runtime>(&self, spin: Spin) -> Result<Batch, Fault> {
+        let begin = Instant::now();
+        let tasks: Vec<_> = self
+            .asked()
+            .map(|asked| {
+                R::spawn(async move {
+                    let start = Instant::now();
+                    R::sleep(asked).await;
+                    spin.burn();
+                    (start.elapsed(), begin.elapsed())
+                })
+            })
+            .collect();
+        let mut ends = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            ends.push(task.await);
+        }
+        self.check(ends.into_iter())
     }
 }
 

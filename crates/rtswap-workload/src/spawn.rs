@@ -27,6 +27,22 @@ impl Spawn {
     pub fn new(spec: &Spec) -> Self {
         Self { tasks: spec.get("tasks") }
     }
+
+    /// How many tasks a batch spawns.
+    pub fn tasks(&self) -> u64 {
+        self.tasks
+    }
+
+    /// Checks what the task of that number returned, which is to be its number.
+    ///
+    /// # Errors
+    /// [`Fault::Wrong`].
+    pub fn check(number: u64, returned: u64) -> Result<(), Fault> {
+        if returned == number {
+            return Ok(());
+        }
+        Err(Fault::Wrong(format!("task {number} returned {returned}")))
+    }
 }
 
 impl Driven for Spawn {
@@ -38,11 +54,8 @@ impl Driven for Spawn {
                 index
             }));
         }
-        for (expected, task) in (0..self.tasks).zip(tasks) {
-            let index = task.await;
-            if index != expected {
-                return Err(Fault::Wrong(format!("task {expected} returned {index}")));
-            }
+        for (number, task) in (0..).zip(tasks) {
+            Self::check(number, task.await)?;
         }
         Ok(Batch::of(self.tasks))
     }

@@ -40,7 +40,9 @@ pub struct Standard;
 
 impl Suite for Standard {
     const CATALOGUE: &'static [&'static Family] = &[
-        &echo::FAMILY,
+        &echo::TCP_ECHO,
+        &echo::IDLE,
+        &echo::CHURN,
         &sleep::FAMILY,
         &spawn::FAMILY,
         &switch::FAMILY,
@@ -64,7 +66,7 @@ impl Suite for Standard {
 
     fn visit<V: Visitor>(spec: &Spec, visitor: V) -> Result<V::Output, SpecError> {
         Ok(match spec.family().name {
-            "tcp-echo" => visitor.served(TcpEcho::new(spec)),
+            "tcp-echo" | "idle" | "churn" => visitor.served(TcpEcho::new(spec)),
             "sleep" => visitor.driven(Sleep::new(spec)),
             "spawn" => visitor.driven(Spawn::new(spec)),
             "yield" => visitor.driven(Yield::new(spec)),

@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::io::{self, BufReader, stdin, stdout};
 use std::process::ExitCode;
 
-use rtswap_lane::{Prepare, Ready, Refusal, host};
+use rtswap_harness::record::Kind;
+use rtswap_lane::native::{self, Native};
+use rtswap_lane::{Prepare, Ready, Refusal, adapter, host};
 use rtswap_runtime::{Runtime, Threads};
 use rtswap_workload::{Family, Standard, Suite};
 
@@ -23,51 +25,93 @@ pub struct Registry {
     pub quick: &'static [&'static str],
 }
 
-/// A runtime in one configuration.
+/// A contestant: a runtime in one configuration, or what stands beside it.
 #[derive(Clone, Debug)]
 pub struct Lane {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// What it is, in a few words.
-    pub about: &'static str,
+    pub about: String,
     /// `tokio 1.54.1`, or `tokio` where the version is unknown.
     pub version: String,
     /// `epoll`, `io_uring`.
     pub driver: &'static str,
-    /// Who runs its tasks.
-    pub threads: Threads,
+    /// Who runs its tasks, in a few words.
+    pub threads: &'static str,
+    /// What it stands for.
+    pub kind: Kind,
+    /// Whether a run measures it unless told otherwise.
+    pub in_default: bool,
+    /// The families of workloads that it takes part in; empty for all.
+    pub families: &'static [&'static str],
     /// Whether this machine lets it work; the error says why not.
     pub available: fn() -> io::Result<()>,
-    host: fn(&str) -> ExitCode,
-    serve: Serve,
+    /// Makes it ready for a workload.
+    pub prepare: fn(&Prepare) -> Result<host::Program, Refusal>,
 }
 
-type Serve = fn(&Prepare, &mut dyn FnMut(&Ready)) -> Result<Infallible, Refusal>;
-
 /// Makes a lane of a runtime, for the workloads of a suite.
-pub fn lane<S: Suite, R: Runtime>(name: &'static str, about: &'static str) -> Lane {
+pub fn lane<S: Suite, R: Runtime>(name: &str, about: &str) -> Lane {
     Lane {
-        name,
-        about,
+        name: name.to_owned(),
+        about: about.to_owned(),
         version: version_of(R::ABOUT.package).unwrap_or_default().to_owned(),
         driver: R::ABOUT.driver.name(),
-        threads: R::ABOUT.threads,
+        threads: match R::ABOUT.threads {
+            Threads::Workers => "a worker for each CPU",
+            Threads::Process => "a worker for each CPU, for the whole process",
+            Threads::One => ONE_THREAD,
+        },
+        kind: Kind::Runtime,
+        in_default: true,
+        families: &[],
         available: R::available,
-        host: |version| host::run::<S, R>(version, BufReader::new(stdin()), stdout()),
-        serve: |order, ready| host::serve::<S, R>(order, ready),
+        prepare: adapter::prepare::<S, R>,
     }
+}
+
+const ONE_THREAD: &str = "one; a shard for each CPU";
+
+/// What the lane of a runtime is called when it is written by hand, without the contract.
+pub fn native_name(lane: &str) -> String {
+    format!("native-{lane}")
+}
+
+/// The lane of a runtime, and beside it the one that is written by hand.
+fn with_native<S: Suite, R: Native>(name: &str, about: &str) -> [Lane; 2] {
+    let lane = lane::<S, R>(name, about);
+    let by_hand = Lane {
+        name: native_name(name),
+        about: format!("{name} without the contract"),
+        kind: Kind::Native,
+        in_default: false,
+        families: native::FAMILIES,
+        prepare: native::prepare::<R>,
+        ..lane.clone()
+    };
+    [lane, by_hand]
+}
+
+/// Not in a run unless it is asked for.
+fn on_request(lanes: [Lane; 2]) -> [Lane; 2] {
+    lanes.map(|lane| Lane { in_default: false, ..lane })
 }
 
 /// All lanes that ship. Adding a runtime is one line here.
 fn lanes<S: Suite>() -> Vec<Lane> {
-    vec![
-        lane::<S, Tokio>("tokio", "tokio, multi-threaded, as by default"),
-        lane::<S, TokioLocal>("tokio-local", "tokio on one thread"),
+    [
+        with_native::<S, Tokio>("tokio", "tokio, multi-threaded, as by default"),
+        on_request(with_native::<S, TokioLocal>("tokio-local", "tokio on one thread")),
+    ]
+    .into_iter()
+    .flatten()
+    .chain([
         lane::<S, AsyncStd>("async-std", "async-std, as by default"),
         lane::<S, Smol>("smol", "smol, multi-threaded executor"),
         lane::<S, SmolLocal>("smol-local", "smol on one thread"),
         lane::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
-    ]
+    ])
+    .collect()
 }
 
 impl Registry {
@@ -89,6 +133,11 @@ impl Registry {
         self
     }
 
+    /// The lanes that are runtimes under the contract, and so do every workload.
+    pub fn runtimes(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().filter(|lane| lane.kind == Kind::Runtime)
+    }
+
     /// The lane of that name.
     pub fn lane(&self, name: &str) -> Option<&Lane> {
         self.lanes.iter().find(|lane| lane.name == name)
@@ -98,7 +147,7 @@ impl Registry {
 impl Lane {
     /// Speaks the lane protocol on standard input and output until told to stop.
     pub fn host(&self) -> ExitCode {
-        (self.host)(&self.version)
+        host::run(&self.version, BufReader::new(stdin()), stdout(), self.prepare)
     }
 
     /// Serves a workload until the process ends; `ready` hears the address.
@@ -108,9 +157,9 @@ impl Lane {
     pub fn serve(
         &self,
         order: &Prepare,
-        mut ready: impl FnMut(&Ready),
+        ready: impl FnOnce(&Ready),
     ) -> Result<Infallible, Refusal> {
-        (self.serve)(order, &mut ready)
+        host::serve(&self.version, order, self.prepare, ready)
     }
 }
 

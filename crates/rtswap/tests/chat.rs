@@ -49,12 +49,12 @@ fn chat(runtime: &str, by_variable: bool) -> Server {
 
 #[test]
 fn two_guests_chat_whatever_the_runtime() {
-    for (lane, by_variable) in Registry::standard().lanes.iter().zip([true, false].iter().cycle()) {
+    for (lane, by_variable) in Registry::standard().runtimes().zip([true, false].iter().cycle()) {
         if let Err(why) = (lane.available)() {
             eprintln!("{} cannot run here: {why}", lane.name);
             continue;
         }
-        let mut server = chat(lane.name, *by_variable);
+        let mut server = chat(&lane.name, *by_variable);
         let mut said = String::new();
         BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut said).unwrap();
         let addr = said.trim().strip_prefix("chatting on ").unwrap();

@@ -104,6 +104,7 @@ pub fn echo() -> WorkloadPlan {
         by_generator: true,
         slice_ms: 50,
         warmup_ms: 5,
+        ..WorkloadPlan::default()
     }
 }
 
@@ -117,6 +118,7 @@ pub fn own(name: &str, unit: &str, operation: &str) -> WorkloadPlan {
         by_generator: false,
         slice_ms: 50,
         warmup_ms: 5,
+        ..WorkloadPlan::default()
     }
 }
 
@@ -133,6 +135,7 @@ impl Run {
             name: lane.name.clone(),
             spelling: if lane.name == "control" { reference.clone() } else { lane.name.clone() },
             control: lane.name == "control",
+            ..LanePlan::default()
         };
         Header {
             schema: SCHEMA,

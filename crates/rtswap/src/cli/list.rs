@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, TableStyle, presets};
-use rtswap_runtime::Threads;
+use rtswap_harness::record::Kind;
 use rtswap_workload::Spec;
 use serde::Serialize;
 
@@ -27,11 +27,13 @@ struct Listing {
 
 #[derive(Serialize)]
 struct LaneLine {
-    name: &'static str,
-    about: &'static str,
+    name: String,
+    about: String,
     version: String,
     driver: &'static str,
     threads: &'static str,
+    kind: Kind,
+    in_default: bool,
     available: bool,
     reason: Option<String>,
 }
@@ -60,15 +62,13 @@ fn listing(registry: &Registry) -> Listing {
     let lanes = registry.lanes.iter().map(|lane| {
         let available = (lane.available)();
         LaneLine {
-            name: lane.name,
-            about: lane.about,
+            name: lane.name.clone(),
+            about: lane.about.clone(),
             version: lane.version.clone(),
             driver: lane.driver,
-            threads: match lane.threads {
-                Threads::Workers => "a worker for each CPU",
-                Threads::Process => "a worker for each CPU, for the whole process",
-                Threads::One => "one; a shard for each CPU",
-            },
+            kind: lane.kind,
+            in_default: lane.in_default,
+            threads: lane.threads,
             available: available.is_ok(),
             reason: available.err().map(|error| error.to_string()),
         }
@@ -91,7 +91,7 @@ fn workload(registry: &Registry, spec: &Spec) -> WorkloadLine {
     WorkloadLine {
         operation: spec.family().operation,
         driven_by: match spec.drive() {
-            rtswap_workload::Drive::Generator => "generator",
+            rtswap_workload::Drive::Generator(_) => "generator",
             rtswap_workload::Drive::Lane => "lane",
         },
         in_default: registry.default.contains(&name.as_str()),
@@ -110,8 +110,9 @@ fn text(listing: &Listing, style: TableStyle) -> String {
     };
     let lanes = listing.lanes.iter().map(|lane| {
         let usable = lane.reason.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}"));
-        let about = [lane.name, &lane.version, lane.driver, lane.about];
-        about.map(ToOwned::to_owned).into_iter().chain([usable]).collect()
+        let chosen = if lane.in_default { "default" } else { "--lane" };
+        let about = [&lane.name, &lane.version, lane.driver, chosen, &lane.about];
+        about.map(ToString::to_string).into_iter().chain([usable]).collect()
     });
     let workloads = listing.workloads.iter().map(|workload| {
         let chosen = match (workload.in_default, workload.in_quick) {
@@ -123,7 +124,10 @@ fn text(listing: &Listing, style: TableStyle) -> String {
     });
     format!(
         "{}\n{}\nParameters take other values too: --workload tcp-echo/size=64/conns=8\n",
-        table(&["lane", "version", "driver", "what it is", "usable here"], lanes.collect()),
+        table(
+            &["lane", "version", "driver", "measured by", "what it is", "usable here"],
+            lanes.collect()
+        ),
         table(&["workload", "measured by", "one operation is"], workloads.collect()),
     )
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use globset::{Glob, GlobMatcher};
 use rtswap_harness::lane::Launch;
 use rtswap_harness::machine;
-use rtswap_harness::record::LanePlan;
+use rtswap_harness::record::{Kind, LanePlan};
 use rtswap_workload::Spec;
 
 use crate::Registry;
@@ -94,7 +94,8 @@ pub(super) fn lanes(
     reference: &str,
 ) -> Result<Vec<(LanePlan, Launch)>> {
     let mut chosen = vec![spelled(registry, reference)?];
-    for lane in lanes_only(registry, patterns)? {
+    let default = |lane: &Lane| lane.in_default;
+    for lane in lanes_or(registry, patterns, default)? {
         if chosen.iter().all(|(other, _)| other.name != lane.0.name) {
             chosen.push(lane);
         }
@@ -105,18 +106,28 @@ pub(super) fn lanes(
     Ok(chosen)
 }
 
-/// The lanes that `patterns` spell, or all that are known.
-pub(super) fn lanes_only(
+/// The lanes that `patterns` spell, or those that are in by default.
+///
+/// Native lanes are there to be compared with one adapter each: a glob means them only if it says so.
+pub(super) fn lanes_or(
     registry: &Registry,
     patterns: &[String],
+    default: impl Fn(&Lane) -> bool,
 ) -> Result<Vec<(LanePlan, Launch)>> {
+    if patterns.is_empty() {
+        let default = registry.lanes.iter().filter(|lane| default(lane));
+        return default.map(|lane| spelled(registry, &lane.name)).collect();
+    }
     let mut chosen: Vec<(LanePlan, Launch)> = Vec::new();
-    let all = ["*".to_owned()];
-    for pattern in if patterns.is_empty() { &all } else { patterns } {
+    for pattern in patterns {
         let found = if is_glob(pattern) && !pattern.contains('=') {
             let matcher = glob(pattern)?;
-            let named = registry.lanes.iter().filter(|lane| matcher.is_match(lane.name));
-            let found: Result<Vec<_>> = named.map(|lane| spelled(registry, lane.name)).collect();
+            let natives = pattern.starts_with("native");
+            let meant = |lane: &&Lane| {
+                matcher.is_match(&lane.name) && (natives || lane.kind != Kind::Native)
+            };
+            let named = registry.lanes.iter().filter(meant);
+            let found: Result<Vec<_>> = named.map(|lane| spelled(registry, &lane.name)).collect();
             let found = found?;
             if found.is_empty() {
                 return Err(unknown(registry, pattern));
@@ -139,7 +150,7 @@ fn spelled(registry: &Registry, spelling: &str) -> Result<(LanePlan, Launch)> {
     let command = spelling.split_once('=').filter(|(name, _)| {
         name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     });
-    let (name, arguments, delay_ns) = match (command, spelling.split_once('?')) {
+    let (name, arguments, delay_ns, lane) = match (command, spelling.split_once('?')) {
         (Some((name, command)), _) => {
             if name.is_empty() || command.trim().is_empty() || name == CONTROL {
                 return Err(Exit::Usage(format!(
@@ -147,7 +158,7 @@ fn spelled(registry: &Registry, spelling: &str) -> Result<(LanePlan, Launch)> {
                 ))
                 .into());
             }
-            (name, vec!["--exec", command], 0)
+            (name, vec!["--exec", command], 0, None)
         }
         (None, Some((base, tweak))) => {
             let delay = tweak.strip_prefix("delay_ns=").and_then(|value| value.parse().ok());
@@ -157,16 +168,27 @@ fn spelled(registry: &Registry, spelling: &str) -> Result<(LanePlan, Launch)> {
                 ))
                 .into());
             };
-            (spelling, vec![known(registry, base)?.name], delay_ns)
+            let lane = known(registry, base)?;
+            (spelling, vec![lane.name.as_str()], delay_ns, Some(lane))
         }
-        (None, None) => (spelling, vec![known(registry, spelling)?.name], 0),
+        (None, None) => {
+            let lane = known(registry, spelling)?;
+            (spelling, vec![lane.name.as_str()], 0, Some(lane))
+        }
     };
     let program = ["/proc/self/exe", "lane"];
     let launch = Launch {
         command: program.into_iter().chain(arguments).map(Into::into).collect(),
         delay_ns,
     };
-    let plan = LanePlan { name: name.to_owned(), spelling: spelling.to_owned(), control: false };
+    let families = lane.map(|lane| lane.families).unwrap_or_default();
+    let plan = LanePlan {
+        name: name.to_owned(),
+        spelling: spelling.to_owned(),
+        kind: lane.map_or(Kind::Command, |lane| lane.kind),
+        families: families.iter().map(ToString::to_string).collect(),
+        ..LanePlan::default()
+    };
     Ok((plan, launch))
 }
 
@@ -179,7 +201,7 @@ fn unknown(registry: &Registry, name: &str) -> anyhow::Error {
     let nearest = registry
         .lanes
         .iter()
-        .map(|lane| (strsim::jaro_winkler(name, lane.name), lane.name))
+        .map(|lane| (strsim::jaro_winkler(name, &lane.name), &lane.name))
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let hint = nearest.map(|(_, name)| format!(" (did you mean `{name}`?)")).unwrap_or_default();
@@ -220,7 +242,16 @@ mod tests {
         assert_eq!(names(&["smol"], "tokio").unwrap(), ["tokio", "smol", "control"]);
         assert_eq!(names(&["smol*"], "smol").unwrap(), ["smol", "smol-local", "control"]);
         let all = names(&[], "tokio").unwrap();
-        assert_eq!(all.len(), Registry::standard().lanes.len() + 1);
+        let registry = Registry::standard();
+        let default = registry.lanes.iter().filter(|lane| lane.in_default).count();
+        assert_eq!(all.len(), default + 1);
+        let all = names(&["*"], "tokio").unwrap();
+        assert_eq!(
+            all.len(),
+            registry.lanes.iter().filter(|it| it.kind != Kind::Native).count() + 1
+        );
+        let natives = names(&["native-*"], "tokio").unwrap();
+        assert_eq!(natives[1], "native-tokio");
     }
 
     #[test]

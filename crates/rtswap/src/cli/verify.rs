@@ -37,18 +37,22 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
     let workloads = select::workloads_or(registry, &args.workload, args.all, registry.default)?;
-    let lanes = select::lanes_only(registry, &args.lane)?;
+    let lanes = select::lanes_or(registry, &args.lane, |_| true)?;
     let (server_cpus, load_cpus) = select::placement(None, None)?;
-    let names: Vec<_> = lanes.iter().map(|(plan, _)| plan.name.clone()).collect();
+    let plans: Vec<_> = lanes.iter().map(|(plan, _)| plan.clone()).collect();
     let mut fleet = Fleet::new(lanes, server_cpus, load_cpus, cancel.clone())
         .context("cannot start the load generator")?;
-    let width = names.iter().map(String::len).max().unwrap_or(0);
+    let width = plans.iter().map(|plan| plan.name.len()).max().unwrap_or(0);
     let mut wrong = 0;
     let mut stdout = io::stdout();
     for spec in &workloads {
         writeln!(stdout, "{spec}")?;
         let workload = plan::workload(spec, plan::SLICE_MS);
-        for (index, name) in names.iter().enumerate() {
+        for (index, plan) in plans.iter().enumerate() {
+            let name = &plan.name;
+            if !plan.does(&workload.family) {
+                continue;
+            }
             // Order does not matter here, so the stream may be the same for all.
             let mut rng = Pcg64::seed_from_u64(0);
             let started = fleet.start(&workload, &[index], &mut rng).swap_remove(0);

@@ -38,7 +38,7 @@ pub(super) fn checks(registry: &Registry, server: &[usize], load: &[usize]) -> V
     let available: Vec<(&str, Result<(), String>)> = registry
         .lanes
         .iter()
-        .map(|lane| (lane.name, (lane.available)().map_err(|error| error.to_string())))
+        .map(|lane| (lane.name.as_str(), (lane.available)().map_err(|error| error.to_string())))
         .collect();
     let descriptors = getrlimit(Resource::Nofile);
     let need = need(registry);

@@ -4,34 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
-use rtswap_runtime::{Config, Runtime};
-use rtswap_workload::{Batch, Fault, Outside, Spin};
+use rtswap_workload::{Batch, Fault};
 
 use crate::{Refusal, SliceDone};
 
-/// A workload that is driven from outside of the runtime, by the lane's main thread.
-pub(crate) struct Alone {
-    batch: Box<dyn Fn() -> Result<Batch, Fault>>,
-}
-
-impl Alone {
-    pub fn new<R: Runtime, W: Outside>(workload: W, config: Config, spin: Spin) -> Self {
-        Self { batch: Box::new(move || workload.batch::<R>(&config, spin)) }
-    }
-
-    pub fn slice(&self, window: Duration) -> Result<SliceDone, Refusal> {
-        let mut tally = Tally::start();
-        while tally.elapsed() < window {
-            tally.take((self.batch)().map_err(refuse)?);
-        }
-        let (mut done, mut histogram) = (SliceDone::default(), None);
-        add(&mut done, &mut histogram, tally.end());
-        done.latency_hdr = histogram.as_ref().map(encode);
-        Ok(done)
-    }
-}
-
 /// What one shard did in a slice.
+#[derive(Debug)]
 pub(crate) struct Tally {
     start: Instant,
     elapsed: Duration,

@@ -1,0 +1,126 @@
+//! Any workload on any runtime that has an adapter.
+
+use std::marker::PhantomData;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rtswap_runtime::{Config, Runtime};
+use rtswap_workload::{Driven, Outside, Served, Spec, Spin, Suite, Visitor};
+
+use crate::host::{Program, Work};
+use crate::tally::{Tally, add, encode, refuse};
+use crate::{Crew, Orders, Place, Prepare, Receipt, Refusal, Server, SliceDone, Up};
+
+/// Prepares a workload of the suite on the runtime.
+///
+/// # Errors
+/// [`Refusal`] if the machine does not let the runtime work, or it cannot start.
+pub fn prepare<S: Suite, R: Runtime>(order: &Prepare) -> Result<Program, Refusal> {
+    R::available().map_err(|error| Refusal::Unsupported(error.to_string()))?;
+    let spec = Spec::parse(&order.workload, S::CATALOGUE)
+        .map_err(|error| Refusal::Unsupported(error.to_string()))?;
+    let spin = Spin::calibrated(Duration::from_nanos(order.delay_ns));
+    let place = Place::of::<R>(&order.cpus);
+    let receipt = receipt::<R>(&place);
+    let maker = Maker::<R> { order, place, spin, runtime: PhantomData };
+    let work =
+        S::visit(&spec, maker).map_err(|error| Refusal::Unsupported(error.to_string()))??;
+    Ok(Program { receipt, work })
+}
+
+/// What a runtime really is when it is spread like this.
+pub(crate) fn receipt<R: Runtime>(place: &Place) -> Receipt {
+    let effective = R::effective(&place.config);
+    Receipt {
+        runtime: R::ABOUT.package.to_owned(),
+        version: String::new(),
+        driver: effective.driver.name().to_owned(),
+        workers: effective.workers * place.shards.len(),
+        shards: place.shards.len(),
+        notes: effective.notes,
+    }
+}
+
+struct Maker<'a, R> {
+    order: &'a Prepare,
+    place: Place,
+    spin: Spin,
+    runtime: PhantomData<R>,
+}
+
+impl<R: Runtime> Visitor for Maker<'_, R> {
+    type Output = Result<Work, Refusal>;
+
+    fn served<W: Served>(self, workload: W) -> Self::Output {
+        let Self { order, place, spin, .. } = self;
+        let config = place.config.clone();
+        let server = Server::start(&place, order.addr, move |listener, up| {
+            let main = serve::<R, W>(workload.clone(), listener, spin, up.clone());
+            started(R::block_on(&config, main))?
+        })?;
+        Ok(Work::Served(server))
+    }
+
+    fn driven<W: Driven>(self, workload: W) -> Self::Output {
+        let Self { place, spin, .. } = self;
+        let config = place.config.clone();
+        let mut crew = Crew::start(&place, move |orders| {
+            started(R::block_on(&config, drive::<R, W>(workload.clone(), orders, spin)))
+        })?;
+        Ok(Work::Driven(Box::new(move |window| crew.slice(window))))
+    }
+
+    fn outside<W: Outside>(self, workload: W) -> Self::Output {
+        let (config, spin) = (self.place.config, self.spin);
+        Ok(Work::Driven(Box::new(move |window| outside::<R, W>(&workload, &config, spin, window))))
+    }
+}
+
+fn started<T>(end: std::io::Result<T>) -> Result<T, Refusal> {
+    end.map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))
+}
+
+async fn serve<R: Runtime, W: Served>(
+    workload: W,
+    listener: TcpListener,
+    spin: Spin,
+    up: Up,
+) -> Result<(), Refusal> {
+    let listener = R::listen(listener)
+        .map_err(|error| Refusal::Failed(format!("the runtime refuses the socket: {error}")))?;
+    up.tell();
+    // As a task and not in main: on a multi-threaded runtime main is on none of the workers.
+    R::spawn(async move { workload.serve::<R>(listener, spin).await })
+        .await
+        .map_err(|error| Refusal::Failed(format!("cannot accept: {error}")))
+}
+
+async fn drive<R: Runtime, W: Driven>(workload: W, mut orders: Orders, spin: Spin) {
+    while let Some(mut slice) = orders.next().await {
+        let workload = workload.clone();
+        R::spawn(async move {
+            while slice.goes_on() {
+                slice.take(workload.batch::<R>(spin).await);
+            }
+            slice.end();
+        })
+        .await;
+    }
+}
+
+/// A slice that is driven from outside of the runtime, by the lane's main thread.
+fn outside<R: Runtime, W: Outside>(
+    workload: &W,
+    config: &Config,
+    spin: Spin,
+    window: Duration,
+) -> Result<SliceDone, Refusal> {
+    let mut tally = Tally::start();
+    while tally.elapsed() < window {
+        tally.take(workload.batch::<R>(config, spin).map_err(refuse)?);
+    }
+    let (mut done, mut histogram) = (SliceDone::default(), None);
+    add(&mut done, &mut histogram, tally.end());
+    done.latency_hdr = histogram.as_ref().map(encode);
+    Ok(done)
+}

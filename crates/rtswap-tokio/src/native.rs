@@ -1,0 +1,136 @@
+//! By hand, on tokio alone.
+
+use std::future::Future;
+use std::io;
+use std::time::Instant;
+
+use rtswap_lane::native::Native;
+use rtswap_lane::{Orders, Up};
+use rtswap_runtime::Config;
+use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{Tokio, TokioLocal};
+
+impl Native for Tokio {
+    fn tcp_echo(
+        config: &Config,
+        listener: std::net::TcpListener,
+        echo: TcpEcho,
+        up: &Up,
+    ) -> io::Result<()> {
+        on_worker(&multi_thread(config)?, serve(listener, echo, up.clone()))
+    }
+
+    fn sleeps(config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+        on_worker(&multi_thread(config)?, sleeps(sleep, orders))
+    }
+
+    fn spawns(config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+        on_worker(&multi_thread(config)?, spawns(spawn, orders))
+    }
+}
+
+impl Native for TokioLocal {
+    fn tcp_echo(
+        _config: &Config,
+        listener: std::net::TcpListener,
+        echo: TcpEcho,
+        up: &Up,
+    ) -> io::Result<()> {
+        on_worker(&current_thread()?, serve(listener, echo, up.clone()))
+    }
+
+    fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+        on_worker(&current_thread()?, sleeps(sleep, orders))
+    }
+
+    fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+        on_worker(&current_thread()?, spawns(spawn, orders))
+    }
+}
+
+fn multi_thread(config: &Config) -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(config.workers.get()).enable_all().build()
+}
+
+fn current_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// As a task, because what `block_on` is given runs on none of the workers.
+fn on_worker<F>(runtime: &Runtime, main: F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    runtime.block_on(async { tokio::spawn(main).await? })
+}
+
+async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    up.tell();
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let mut buffer = vec![0; echo.buffer_bytes()];
+            loop {
+                match stream.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(bytes) => {
+                        if stream.write_all(&buffer[..bytes]).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn sleeps(sleep: Sleep, mut orders: Orders) -> io::Result<()> {
+    while let Some(mut slice) = orders.next().await {
+        while slice.goes_on() {
+            let begin = Instant::now();
+            let tasks: Vec<_> = sleep
+                .asked()
+                .map(|asked| {
+                    tokio::spawn(async move {
+                        let start = Instant::now();
+                        tokio::time::sleep(asked).await;
+                        (start.elapsed(), begin.elapsed())
+                    })
+                })
+                .collect();
+            let mut ends = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                ends.push(task.await?);
+            }
+            slice.take(sleep.check(ends.into_iter()));
+        }
+        slice.end();
+    }
+    Ok(())
+}
+
+async fn spawns(spawn: Spawn, mut orders: Orders) -> io::Result<()> {
+    while let Some(mut slice) = orders.next().await {
+        while slice.goes_on() {
+            slice.take(batch(spawn).await);
+        }
+        slice.end();
+    }
+    Ok(())
+}
+
+async fn batch(spawn: Spawn) -> Result<Batch, Fault> {
+    let mut tasks = Vec::with_capacity(spawn.tasks() as usize);
+    for number in 0..spawn.tasks() {
+        tasks.push(tokio::spawn(async move { number }));
+    }
+    for (number, task) in (0..).zip(tasks) {
+        Spawn::check(number, task.await.map_err(io::Error::from)?)?;
+    }
+    Ok(Batch::of(spawn.tasks()))
+}
