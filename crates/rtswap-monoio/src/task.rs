@@ -13,8 +13,8 @@ use slab::Slab;
 use crate::turn;
 
 thread_local! {
-    /// The tasks that wait for something. Whoever will wake one of them holds it, and nobody else does:
-    /// without this, no one could drop it when the runtime ends.
+    /// The tasks that wait for something. Only what will wake one of them holds it, so that without
+    /// this nobody could find it when the runtime ends.
     static WAITING: RefCell<Slab<Waker>> = const { RefCell::new(Slab::new()) };
     /// Whether `main` has returned.
     static ENDED: Cell<bool> = const { Cell::new(false) };
@@ -68,9 +68,7 @@ impl<F: Future> Future for Task<F> {
             }
         };
         if let Some(place) = this.place.take() {
-            // Not while it is borrowed: this may be what keeps another task, whose end comes here.
-            let waker = WAITING.with_borrow_mut(|waiting| waiting.try_remove(place));
-            drop(waker);
+            drop(WAITING.with_borrow_mut(|waiting| waiting.remove(place)));
         }
         // What panics when it is dropped has nobody to tell, and must not end the runtime.
         let _ = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
