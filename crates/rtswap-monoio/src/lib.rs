@@ -1,0 +1,126 @@
+#![warn(missing_docs)]
+//! monoio under the rtswap contract: [`Monoio`] on `io_uring`, [`MonoioEpoll`] on epoll.
+//!
+//! What maps to what, and monoio's limits, is in this crate's README.
+
+mod net;
+mod task;
+mod turn;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::resume_unwind;
+use std::time::Duration;
+
+use io_uring::IoUring;
+use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
+use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+use send_wrapper::SendWrapper;
+
+pub use net::{Half, Io, Listener, ReadHalf, Stream, WriteHalf};
+pub use task::JoinHandle;
+
+/// monoio on the calling thread, on its `io_uring` driver and never on another.
+#[derive(Debug)]
+pub struct Monoio;
+
+/// The same scheduler on monoio's driver for machines without `io_uring`, which uses epoll.
+#[derive(Debug)]
+pub struct MonoioEpoll;
+
+/// monoio's default, which it does not tell: the submission entries of a ring, or the events that one
+/// `epoll_wait` may give.
+const ENTRIES: u32 = 1024;
+
+/// The two differ in the driver and in nothing else: monoio's functions find the one that they are
+/// called in.
+macro_rules! runtime {
+    ($name:ident, $monoio_driver:ty, $driver:expr, $entries:literal, $available:expr) => {
+        impl Runtime for $name {
+            const ABOUT: About =
+                About { package: "monoio", threads: Threads::One, driver: $driver };
+
+            type TcpStream = Stream;
+            type TcpListener = Listener;
+            type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+
+            fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
+                let builder = RuntimeBuilder::<$monoio_driver>::new();
+                let mut runtime = builder.with_entries(ENTRIES).enable_timer().build()?;
+                let output = runtime.block_on(task::with_end(main));
+                drop(runtime);
+                Ok(output.unwrap_or_else(|panic| resume_unwind(panic)))
+            }
+
+            fn spawn<F>(task: F) -> JoinHandle<F::Output>
+            where
+                F: Future + Send + 'static,
+                F::Output: Send + 'static,
+            {
+                task::spawn(task)
+            }
+
+            fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+                SendWrapper::new(async move { monoio::time::sleep(duration).await })
+            }
+
+            fn yield_now() -> impl Future<Output = ()> + Send {
+                turn::yield_now()
+            }
+
+            fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+                net::listen(socket)
+            }
+
+            fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+                net::connect(addr)
+            }
+
+            fn available() -> io::Result<()> {
+                $available
+            }
+
+            fn effective(_config: &Config) -> Effective {
+                let note = ($entries.into(), ENTRIES.to_string());
+                Effective { driver: $driver, workers: 1, notes: BTreeMap::from([note]) }
+            }
+        }
+    };
+}
+
+runtime!(
+    Monoio,
+    IoUringDriver,
+    Driver::IoUring,
+    "ring_entries",
+    IoUring::new(ENTRIES).map(drop).map_err(|error| explain(&error))
+);
+runtime!(MonoioEpoll, LegacyDriver, Driver::Epoll, "events_per_wait", Ok(()));
+
+/// Adds what to do about it. The kind stays; the errno is in the text.
+fn explain(error: &io::Error) -> io::Error {
+    let remedy = match error.raw_os_error() {
+        Some(1) => {
+            "allow it: `sysctl kernel.io_uring_disabled=0`, or a seccomp profile that permits it"
+        }
+        Some(12) => "raise the limit of locked memory: `ulimit -l`",
+        Some(38) => "needs Linux 5.6 or a seccomp profile that permits it",
+        _ => "see io_uring_setup(2)",
+    };
+    io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_its_errno_and_its_remedy() {
+        for (errno, remedy) in [(1, "kernel.io_uring_disabled"), (38, "seccomp")] {
+            let text = explain(&io::Error::from_raw_os_error(errno)).to_string();
+            assert!(text.contains(&format!("os error {errno}")) && text.contains(remedy), "{text}");
+        }
+    }
+}
