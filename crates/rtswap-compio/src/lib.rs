@@ -100,15 +100,22 @@ fn available(driver: DriverType) -> io::Result<()> {
     start(driver).map(drop).map_err(|error| explain(&error))
 }
 
-/// Asks a runtime that is running, the same as `block_on` makes.
-fn effective(driver: DriverType, capacity: &str) -> Effective {
-    let running = start(driver).map_or(driver, |runtime| runtime.driver_type());
-    let notes = [
+/// Asks a runtime that is made as `block_on` makes it.
+fn effective(asked: DriverType, capacity: &str) -> Effective {
+    let mut notes = BTreeMap::from([
         (capacity.to_owned(), CAPACITY.to_string()),
         ("event_interval".to_owned(), EVENT_INTERVAL.to_string()),
-    ];
+    ]);
+    let running = match start(asked) {
+        Ok(runtime) => runtime.driver_type(),
+        // `block_on` fails with the same, so nothing runs.
+        Err(error) => {
+            notes.insert("refused".to_owned(), error.to_string());
+            asked
+        }
+    };
     let driver = if running.is_iouring() { Driver::IoUring } else { Driver::Epoll };
-    Effective { driver, workers: 1, notes: BTreeMap::from(notes) }
+    Effective { driver, workers: 1, notes }
 }
 
 /// Adds what to do about it. The kind stays; the errno is in the text.
