@@ -1,0 +1,198 @@
+#![warn(missing_docs)]
+//! compio under the rtswap contract: [`Compio`] on `io_uring`, [`CompioPoll`] on epoll.
+//!
+//! What maps to what, and compio's limits, is in this crate's README.
+
+mod net;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use compio::driver::op::OpCodeFlag;
+use compio::driver::{DriverType, ProactorBuilder};
+use compio::runtime::{self, JoinError, RuntimeBuilder};
+use futures_lite::future;
+use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+use send_wrapper::SendWrapper;
+
+pub use net::{Listener, Stream};
+
+/// compio on the calling thread, on its `io_uring` driver.
+#[derive(Debug)]
+pub struct Compio;
+
+/// compio on the calling thread, on its poll driver: the same scheduler over epoll.
+#[derive(Debug)]
+pub struct CompioPoll;
+
+/// compio's default for either driver: submission entries of the ring, or events of one wait.
+const CAPACITY: u32 = 1024;
+
+/// compio's default: tasks that run before the driver is asked for events.
+const EVENT_INTERVAL: usize = 61;
+
+/// The operations that streams need. One that the kernel has not would run on threads otherwise.
+const OPERATIONS: OpCodeFlag = OpCodeFlag::Accept
+    .union(OpCodeFlag::Connect)
+    .union(OpCodeFlag::Recv)
+    .union(OpCodeFlag::Send)
+    .union(OpCodeFlag::Shutdown)
+    .union(OpCodeFlag::AsyncCancel)
+    .union(OpCodeFlag::PollAdd);
+
+/// A task of compio's, which dropping it detaches: compio alone would cancel it.
+#[derive(Debug)]
+pub struct JoinHandle<T>(Option<runtime::JoinHandle<T>>);
+
+impl<T> Future for JoinHandle<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let task = self.0.as_mut().expect("taken by drop only");
+        match ready!(Pin::new(task).poll(cx)) {
+            Ok(output) => Poll::Ready(output),
+            Err(JoinError::Panicked(payload)) => resume_unwind(payload),
+            // Nothing here cancels a task, so only the end of its runtime can have.
+            Err(JoinError::Cancelled) => panic!("joined a task whose runtime has shut down"),
+        }
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.detach();
+        }
+    }
+}
+
+/// A builder of the one driver: left the choice, compio would take the other without a word.
+fn builder(driver: DriverType) -> ProactorBuilder {
+    let mut builder = ProactorBuilder::new();
+    builder.capacity(CAPACITY).driver_type(driver);
+    builder
+}
+
+fn start(driver: DriverType) -> io::Result<runtime::Runtime> {
+    let mut proactor = builder(driver);
+    if driver.is_iouring() {
+        proactor.detect_opcode_support(OPERATIONS);
+    }
+    let runtime =
+        RuntimeBuilder::new().with_proactor(proactor).event_interval(EVENT_INTERVAL).build()?;
+    // A compio that was compiled with a single driver does not look at what was asked.
+    if runtime.driver_type() != driver {
+        let text = format!("compio runs its {:?} driver instead", runtime.driver_type());
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
+    Ok(runtime)
+}
+
+fn available(driver: DriverType) -> io::Result<()> {
+    // The errno of a refusal first: the search for operations would swallow it.
+    builder(driver).build().map(drop).map_err(|error| explain(&error))?;
+    start(driver).map(drop).map_err(|error| explain(&error))
+}
+
+/// Asks a runtime that is made as `block_on` makes it.
+fn effective(asked: DriverType, capacity: &str) -> Effective {
+    let mut notes = BTreeMap::from([
+        (capacity.to_owned(), CAPACITY.to_string()),
+        ("event_interval".to_owned(), EVENT_INTERVAL.to_string()),
+    ]);
+    let running = match start(asked) {
+        Ok(runtime) => runtime.driver_type(),
+        // `block_on` fails with the same, so nothing runs.
+        Err(error) => {
+            notes.insert("refused".to_owned(), error.to_string());
+            asked
+        }
+    };
+    let driver = if running.is_iouring() { Driver::IoUring } else { Driver::Epoll };
+    Effective { driver, workers: 1, notes }
+}
+
+/// Adds what to do about it. The kind stays; the errno is in the text.
+fn explain(error: &io::Error) -> io::Error {
+    let remedy = match error.raw_os_error() {
+        Some(1) => {
+            "allow it: `sysctl kernel.io_uring_disabled=0`, or a seccomp profile that permits it"
+        }
+        Some(12) => "raise the limit of locked memory: `ulimit -l`",
+        Some(38) | None => "needs Linux 5.11 or a seccomp profile that permits it",
+        _ => "see io_uring_setup(2)",
+    };
+    io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
+}
+
+/// The two differ in their driver and in nothing else.
+macro_rules! runtime {
+    ($name:ident, $driver:ident, $type:ident, $capacity:literal, $available:expr) => {
+        impl Runtime for $name {
+            const ABOUT: About =
+                About { package: "compio", threads: Threads::One, driver: Driver::$driver };
+
+            type TcpStream = Stream;
+            type TcpListener = Listener;
+            type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+
+            fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
+                Ok(start(DriverType::$type)?.block_on(main))
+            }
+
+            fn spawn<F>(task: F) -> JoinHandle<F::Output>
+            where
+                F: Future + Send + 'static,
+                F::Output: Send + 'static,
+            {
+                JoinHandle(Some(runtime::spawn(task)))
+            }
+
+            async fn sleep(duration: Duration) {
+                SendWrapper::new(compio::time::sleep(duration)).await;
+            }
+
+            fn yield_now() -> impl Future<Output = ()> + Send {
+                future::yield_now()
+            }
+
+            fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+                net::listen(socket)
+            }
+
+            fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+                net::connect(addr)
+            }
+
+            fn available() -> io::Result<()> {
+                $available
+            }
+
+            fn effective(_config: &Config) -> Effective {
+                effective(DriverType::$type, $capacity)
+            }
+        }
+    };
+}
+
+runtime!(Compio, IoUring, IoUring, "ring_entries", available(DriverType::IoUring));
+runtime!(CompioPoll, Epoll, Poll, "events_per_wait", Ok(()));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_its_errno_and_its_remedy() {
+        for (errno, remedy) in [(1, "kernel.io_uring_disabled"), (38, "seccomp")] {
+            let text = explain(&io::Error::from_raw_os_error(errno)).to_string();
+            assert!(text.contains(&format!("os error {errno}")) && text.contains(remedy), "{text}");
+        }
+    }
+}

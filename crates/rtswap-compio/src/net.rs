@@ -1,0 +1,115 @@
+//! compio's own socket types: thread-confined, so inside `SendWrapper`, which checks.
+
+use std::io;
+use std::net::SocketAddr;
+
+use compio::BufResult;
+use compio::buf::{IntoInner, IoBuf};
+use compio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use compio::net;
+use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+use send_wrapper::SendWrapper;
+
+/// `compio::net::TcpListener`.
+#[derive(Debug)]
+pub struct Listener(SendWrapper<net::TcpListener>);
+
+/// `compio::net::TcpStream`. Its halves are clones of it, as compio's own are.
+#[derive(Debug)]
+pub struct Stream(SendWrapper<net::TcpStream>);
+
+impl From<net::TcpStream> for Stream {
+    fn from(stream: net::TcpStream) -> Self {
+        Self(SendWrapper::new(stream))
+    }
+}
+
+pub(crate) fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+    // The ring waits for the socket; one that does not block is answered EAGAIN by some kernels.
+    // The poll driver's own `from_std` undoes it.
+    socket.set_nonblocking(false)?;
+    net::TcpListener::from_std(socket).map(|listener| Listener(SendWrapper::new(listener)))
+}
+
+pub(crate) async fn connect(addr: SocketAddr) -> io::Result<Stream> {
+    SendWrapper::new(async move {
+        let stream = net::TcpStream::connect(addr).await?;
+        socket::tune(&stream)?;
+        Ok(stream.into())
+    })
+    .await
+}
+
+impl TcpListener for Listener {
+    type Stream = Stream;
+
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Stream, SocketAddr)>> + Send {
+        SendWrapper::new(async {
+            let (stream, peer) = self.0.accept().await?;
+            Ok((stream.into(), peer))
+        })
+    }
+}
+
+impl TcpStream for Stream {
+    type ReadHalf = Stream;
+    type WriteHalf = Stream;
+
+    fn into_split(self) -> (Stream, Stream) {
+        let (reader, writer) = self.0.take().into_split();
+        (reader.into(), writer.into())
+    }
+}
+
+impl ReadOwned for Stream {
+    fn read(
+        &mut self,
+        mut buffer: Buffer,
+    ) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send {
+        SendWrapper::new(async {
+            if buffer.capacity() == 0 {
+                // The poll driver would wait for data first.
+                buffer.clear();
+                return (Ok(0), buffer);
+            }
+            let (storage, _) = buffer.into_parts();
+            let BufResult(result, storage) = self.0.read(storage).await;
+            let len = *result.as_ref().unwrap_or(&0);
+            (result, Buffer::from_parts(storage, len))
+        })
+    }
+
+    fn read_exact(
+        &mut self,
+        mut buffer: Buffer,
+        len: usize,
+    ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
+        SendWrapper::new(async move {
+            if len > buffer.capacity() {
+                buffer.clear();
+                return (Err(io::ErrorKind::InvalidInput.into()), buffer);
+            }
+            let (storage, _) = buffer.into_parts();
+            let BufResult(result, slice) = self.0.read_exact(storage.slice(..len)).await;
+            let len = if result.is_ok() { len } else { 0 };
+            (result, Buffer::from_parts(slice.into_inner(), len))
+        })
+    }
+}
+
+impl WriteOwned for Stream {
+    fn write_all(
+        &mut self,
+        buffer: Buffer,
+    ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
+        SendWrapper::new(async {
+            let (storage, len) = buffer.into_parts();
+            let BufResult(result, slice) = self.0.write_all(storage.slice(..len)).await;
+            (result, Buffer::from_parts(slice.into_inner(), len))
+        })
+    }
+
+    fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        SendWrapper::new(async { self.0.shutdown().await })
+    }
+}
