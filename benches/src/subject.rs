@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rtswap_harness::lane::{Lane, Launch, Trouble};
-use rtswap_harness::machine;
 use rtswap_harness::record::Status;
-use rtswap_load::{Config, Generator, Session, Target};
+use rtswap_harness::{fleet, machine, plan};
+use rtswap_load::{Config, Generator, Session};
 use rtswap_workload::{Drive, Spec};
 
 /// Orders count in milliseconds; two of them, so that the batch that ends a slice late is not all of it.
@@ -48,11 +48,11 @@ impl Subject {
             Drive::Generator(_) => {
                 let broken = |error: String| Missing::Broken(error);
                 let addr = ready.addr.ok_or_else(|| broken("it names no address".to_owned()))?;
-                let [size, conns] = ["size", "conns"].map(|name| workload.get(name) as usize);
+                let target = fleet::target(&plan::workload(workload, plan::SLICE_MS), addr);
                 let generator = Generator::new(Config::new(load_cpus))
                     .map_err(|error| broken(format!("cannot start the load generator: {error}")))?;
                 let session = generator
-                    .connect(Target { addr, size, conns })
+                    .connect(target)
                     .map_err(|error| broken(lane.explain(&error.to_string())))?;
                 Some(Load { session, generator })
             }

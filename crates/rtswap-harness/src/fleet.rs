@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,14 +14,15 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rtswap_lane::{Ready, SliceDone};
-use rtswap_load::{Config, Generator, LoadError, Session, Target};
+use rtswap_load::{Config, Generator, LoadError, Session, Target, Traffic};
+use rtswap_workload::SMALL_MESSAGE_BYTES;
 
 use crate::counters::{CpuClock, SyscallCounter, memory_bytes};
 use crate::lane::{Lane, Launch, Trouble};
-use crate::machine::Weather;
+use crate::machine::{Weather, time_wait};
 use crate::plan::count_ms;
 use crate::record::{Counts, LanePlan, LaneRound, Slice, Status, WorkloadPlan};
-use crate::schedule::{Bench, RoundResult};
+use crate::schedule::{Bench, Conditions, RoundResult};
 
 /// The most bytes by which a lane's environment is made longer: more than a page, so that stacks
 /// begin at any offset of one.
@@ -50,6 +52,16 @@ struct Alive {
     clock: CpuClock,
     latency: Latency,
     idle: Idle,
+    memory: Memory,
+}
+
+/// What a lane takes, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Memory {
+    /// Before its connections were opened.
+    base: Option<u64>,
+    /// With all of them open.
+    full: Option<u64>,
 }
 
 /// What a lane does while others work.
@@ -88,14 +100,22 @@ impl Fleet {
 
     fn ready(&self, workload: &WorkloadPlan, mut lane: Lane) -> Result<Alive, Trouble> {
         let ready = lane.ready(&self.cancel)?;
+        let mut memory = Memory::default();
         let session = match (workload.by_generator, ready.addr) {
             (false, _) => None,
             (true, None) => return Err(Trouble::failed("it is ready but names no address")),
             (true, Some(addr)) => {
-                let param = |name| workload.params.get(name).copied().unwrap_or(1) as usize;
-                let target = Target { addr, size: param("size"), conns: param("conns") };
-                let connected = self.generator.connect(target);
-                Some(connected.map_err(|error| blame(&mut lane, &error))?)
+                let target = target(workload, addr);
+                let connect = |lane: &mut Lane, to| {
+                    self.generator.connect(to).map_err(|error| blame(lane, &error))
+                };
+                if counts_memory(workload) {
+                    // What the first connection takes and leaves is not what each one takes.
+                    let one = Target { conns: 1, traffic: Traffic::Kept { active: 1 }, ..target };
+                    drop(connect(&mut lane, one)?);
+                    memory.base = memory_bytes(lane.pid());
+                }
+                if workload.reconnects { None } else { Some(connect(&mut lane, target)?) }
             }
         };
         let gone = |lane: &mut Lane| Trouble::failed(lane.explain("its CPU clock cannot be read"));
@@ -103,7 +123,7 @@ impl Fleet {
         let Some(cpu) = clock.now() else { return Err(gone(&mut lane)) };
         let idle =
             Idle { since: Instant::now(), cpu, time: Duration::ZERO, cpu_used: Duration::ZERO };
-        Ok(Alive { lane, ready, session, clock, latency: None, idle })
+        Ok(Alive { lane, ready, session, clock, latency: None, idle, memory })
     }
 
     /// Exchanges and checks a fixed amount of work with a lane that was started, without timing it.
@@ -142,7 +162,7 @@ impl Fleet {
         let probe = Probe { clock: alive.clock, counter: Arc::new(Mutex::new(counter)) };
         alive.idle_ends();
         let measured = if workload.by_generator {
-            alive.loaded(&self.generator, warmup, window, probe)
+            alive.loaded(&self.generator, workload, warmup, window, probe)
         } else {
             alive.driven(warmup, window, &probe, &self.cancel)
         };
@@ -200,14 +220,25 @@ impl Alive {
     fn loaded(
         &mut self,
         generator: &Generator,
+        workload: &WorkloadPlan,
         warmup: Duration,
         window: Duration,
         probe: Probe,
     ) -> Result<Measured, Trouble> {
-        let session = self.session.as_mut().expect("a generator's workload has a session");
+        if self.session.is_none() {
+            let addr = self.ready.addr.expect("it was started for the generator");
+            let connected = generator.connect(target(workload, addr));
+            self.session = Some(connected.map_err(|error| blame(&mut self.lane, &error))?);
+        }
+        let session = self.session.as_mut().expect("it was just connected");
         let done = generator
             .slice(session, warmup, window, move || probe.read())
             .map_err(|error| blame(&mut self.lane, &error))?;
+        if workload.reconnects {
+            self.memory.full = memory_bytes(self.lane.pid());
+            self.session = None;
+            self.settle();
+        }
         let slice = Slice {
             ops: done.ops,
             elapsed_ns: nanos(done.elapsed),
@@ -234,6 +265,23 @@ impl Alive {
         let latency = decode(&done)?;
         let slice = Slice { ops: done.ops, elapsed_ns: done.elapsed_ns, ..Slice::default() };
         Ok(Measured { slice, latency, begin, end })
+    }
+
+    /// Waits until the lane has done with the connections that were closed, lest it do so in the time
+    /// of another.
+    fn settle(&self) {
+        const STILL: Duration = Duration::from_millis(3);
+        const LONGEST: Duration = Duration::from_secs(2);
+        let begin = Instant::now();
+        let mut used = self.clock.now();
+        while begin.elapsed() < LONGEST {
+            std::thread::sleep(STILL);
+            let now = self.clock.now();
+            if now == used {
+                return;
+            }
+            used = now;
+        }
     }
 
     fn idle_ends(&mut self) {
@@ -296,7 +344,8 @@ impl Bench for Fleet {
                 let alive = &self.alive[lane];
                 let result = LaneRound {
                     receipt: serde_json::to_value(&alive.ready.receipt).ok(),
-                    memory_bytes: memory_bytes(alive.lane.pid()),
+                    memory_base_bytes: alive.memory.base,
+                    memory_bytes: alive.memory.full.or_else(|| memory_bytes(alive.lane.pid())),
                     idle_cpu: share(alive.idle.cpu_used, alive.idle.time),
                     latency_hdr: alive.latency.as_ref().map(encode),
                     ..LaneRound::default()
@@ -328,10 +377,13 @@ impl Bench for Fleet {
         }
     }
 
-    fn weather(&mut self) -> (Option<f64>, Option<f64>) {
-        match (&self.weather, Weather::now()) {
-            (Some(before), Some(now)) => (now.steal_since(before), now.pressure_since(before)),
-            _ => (None, None),
+    fn weather(&mut self) -> Conditions {
+        let (before, now) = (self.weather.as_ref(), Weather::now());
+        let both = before.zip(now);
+        Conditions {
+            steal: both.and_then(|(before, now)| now.steal_since(before)),
+            cpu_pressure: both.and_then(|(before, now)| now.pressure_since(before)),
+            time_wait: time_wait(),
         }
     }
 
@@ -360,6 +412,25 @@ impl Fleet {
         let (.., counts) = self.measure(workload, lane, warmup, window, Some(counter))?;
         Ok(counts.ok_or_else(|| "the kernel's counters cannot be read".to_owned()))
     }
+}
+
+/// What the generator is to do with a lane that listens at `addr`.
+pub fn target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
+    let param = |name| workload.params.get(name).copied();
+    let size = param("size").unwrap_or(SMALL_MESSAGE_BYTES) as usize;
+    let conns = param("conns").unwrap_or(1) as usize;
+    let traffic = match workload.traffic {
+        rtswap_workload::Traffic::Echo => {
+            Traffic::Kept { active: param("active").map_or(conns, |active| active as usize) }
+        }
+        rtswap_workload::Traffic::Churn => Traffic::Churn,
+    };
+    Target { addr, size, conns, traffic }
+}
+
+/// Whether the workload is about what its connections take: most of them do nothing.
+fn counts_memory(workload: &WorkloadPlan) -> bool {
+    workload.params.contains_key("active")
 }
 
 /// Whose fault an error of the generator is: the lane's, unless the run was interrupted.

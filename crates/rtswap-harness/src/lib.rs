@@ -8,6 +8,7 @@
 pub mod counters;
 pub mod fleet;
 pub mod lane;
+pub mod limits;
 pub mod machine;
 pub mod plan;
 pub mod record;

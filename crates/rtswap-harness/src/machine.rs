@@ -95,6 +95,14 @@ impl Weather {
     }
 }
 
+/// Sockets in `TIME_WAIT`, of all processes.
+pub fn time_wait() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/net/sockstat").ok()?;
+    let tcp = stat.lines().find(|line| line.starts_with("TCP:"))?;
+    let mut words = tcp.split_whitespace().skip_while(|word| *word != "tw").skip(1);
+    words.next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +112,11 @@ mod tests {
         assert_eq!(halves(&[3]), (vec![3], vec![3]));
         assert_eq!(halves(&[0, 1]), (vec![0], vec![1]));
         assert_eq!(halves(&[0, 1, 4]), (vec![0], vec![1, 4]));
+    }
+
+    #[test]
+    fn sockets_in_time_wait_are_counted() {
+        assert!(time_wait().is_some());
     }
 
     #[test]

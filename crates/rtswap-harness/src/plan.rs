@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use rtswap_workload::{Drive, Spec, Traffic};
+use rtswap_workload::{Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
 
+use crate::limits::Limits;
 use crate::record::{LanePlan, Plan, WorkloadPlan};
 
 /// Rounds of a run, unless the budget forbids: enough for a sign-flip test of 12 comparisons under
@@ -37,6 +38,8 @@ pub struct Request {
     pub precision: Option<f64>,
     /// The counted part of an ordinary slice, milliseconds; it is longer where it has to be.
     pub slice_ms: u64,
+    /// What may be open at once.
+    pub limits: Limits,
     /// CPUs of the lanes.
     pub server_cpus: Vec<usize>,
     /// CPUs of the load generator.
@@ -45,12 +48,15 @@ pub struct Request {
 
 /// Spreads the budget over the workloads, evenly: the same rounds and blocks for each.
 pub fn make(request: Request) -> Plan {
-    let workloads: Vec<_> =
+    let part = |workload: &WorkloadPlan| part(&request.lanes, workload);
+    let mut workloads: Vec<_> =
         request.workloads.iter().map(|spec| workload(spec, request.slice_ms)).collect();
-    let lanes = request.lanes.len();
-    let fixed: f64 = workloads.iter().map(|workload| round_s(workload, lanes, 0)).sum();
-    let one: f64 =
-        workloads.iter().map(|workload| round_s(workload, lanes, 1)).sum::<f64>() - fixed;
+    for workload in &mut workloads {
+        workload.reconnects = request.limits.crowded(workload, part(workload));
+    }
+    let round = |blocks| -> f64 { workloads.iter().map(|it| round_s(it, part(it), blocks)).sum() };
+    let fixed = round(0);
+    let one = round(1) - fixed;
     let budget_s = request.budget.as_secs_f64();
 
     let rounds_at = |blocks: u32| (budget_s / (fixed + one * f64::from(blocks))) as u32;
@@ -75,9 +81,14 @@ pub fn expected_s(plan: &Plan) -> f64 {
     let round: f64 = plan
         .workloads
         .iter()
-        .map(|workload| round_s(workload, plan.lanes.len(), plan.blocks))
+        .map(|workload| round_s(workload, part(&plan.lanes, workload), plan.blocks))
         .sum();
     round * f64::from(plan.rounds)
+}
+
+/// How many of the lanes take part in a workload.
+fn part(lanes: &[LanePlan], workload: &WorkloadPlan) -> usize {
+    lanes.iter().filter(|lane| lane.does(&workload.family)).count()
 }
 
 /// Seconds that one round of a workload takes, about: measured on a 2-core virtual machine.
@@ -86,10 +97,11 @@ fn round_s(workload: &WorkloadPlan, lanes: usize, blocks: u32) -> f64 {
     const CONNECTION_S: f64 = 0.000_1;
     const ORDER_S: f64 = 0.001;
     let conns = workload.params.get("conns").copied().unwrap_or(0) as f64;
-    let start = START_S + conns * CONNECTION_S;
+    let connect = conns * CONNECTION_S;
+    let (once, each) = if workload.reconnects { (0.0, connect) } else { (connect, 0.0) };
     let slice = (workload.slice_ms + workload.warmup_ms) as f64 / 1000.0 + overrun_s(workload);
-    let count = count_ms(workload) as f64 / 1000.0 + overrun_s(workload);
-    (start + count + (slice + ORDER_S) * f64::from(blocks)) * lanes as f64
+    let count = count_ms(workload) as f64 / 1000.0 + overrun_s(workload) + each;
+    (START_S + once + count + (slice + each + ORDER_S) * f64::from(blocks)) * lanes as f64
 }
 
 /// A lane that drives itself finishes its batch: half a batch more on average, twice a slice.
@@ -123,12 +135,19 @@ pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
 }
 
 /// With many connections or large messages an ordinary slice holds too few round trips: 10 µs for
-/// each message, or 1 GB/s, whichever is slower, is what a slow lane does here.
+/// each message (60 for a connection), or 1 GB/s, whichever is slower, is what a slow lane does here.
 fn trips_ms(spec: &Spec) -> u64 {
+    let Drive::Generator(traffic) = spec.drive() else { return 0 };
     let params = spec.params();
-    let (Some(conns), Some(size)) = (params.get("conns"), params.get("size")) else { return 0 };
-    let message_s = (*size as f64 / 1e9).max(10e-6);
-    (TRIPS * *conns as f64 * message_s * 1000.0).ceil() as u64
+    let param = |name| params.get(name).copied();
+    let size = param("size").unwrap_or(SMALL_MESSAGE_BYTES);
+    let at_once = param("active").or(param("conns")).unwrap_or(1);
+    let least_s = match traffic {
+        Traffic::Echo => 10e-6,
+        Traffic::Churn => 60e-6,
+    };
+    let message_s = (size as f64 / 1e9).max(least_s);
+    (TRIPS * at_once as f64 * message_s * 1000.0).ceil() as u64
 }
 
 #[cfg(test)]
@@ -154,6 +173,7 @@ mod tests {
             budget: Duration::from_secs(seconds),
             precision: None,
             slice_ms: SLICE_MS,
+            limits: Limits { descriptors: Some(20_000), ports: Some(28_232) },
             server_cpus: vec![0],
             load_cpus: vec![1],
         }
@@ -203,5 +223,29 @@ mod tests {
         ));
         let slices: Vec<_> = plan.workloads.iter().map(|workload| workload.slice_ms).collect();
         assert_eq!(slices, [SLICE_MS, 2000, 525]);
+    }
+
+    #[test]
+    fn only_what_is_active_needs_round_trips() {
+        let plan = make(request(&["idle/conns=10000", "churn/conns=32"], 60));
+        let slices: Vec<_> = plan.workloads.iter().map(|workload| workload.slice_ms).collect();
+        assert_eq!(slices, [SLICE_MS, 39]);
+    }
+
+    #[test]
+    fn connections_that_do_not_fit_at_once_are_opened_for_each_slice_and_cost_time() {
+        let plan = make(request(&["idle/conns=100", "idle/conns=10000"], 60));
+        let [few, many] = &plan.workloads[..] else { panic!("two workloads") };
+        assert!(!few.reconnects && many.reconnects);
+        assert!(round_s(many, 3, 2) - round_s(many, 3, 1) > 3.0);
+        assert!(round_s(few, 3, 2) - round_s(few, 3, 1) < 1.0);
+    }
+
+    #[test]
+    fn a_lane_that_takes_no_part_takes_no_time() {
+        let mut request = request(&["spawn"], 60);
+        let plan = make(request.clone());
+        request.lanes[1].families = vec!["tcp-echo".to_owned()];
+        assert!(make(request).rounds > plan.rounds);
     }
 }

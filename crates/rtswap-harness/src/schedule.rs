@@ -38,14 +38,25 @@ pub trait Bench {
     /// Ends a lane's process, or all.
     fn stop(&mut self, lane: Option<usize>);
 
-    /// Steal and pressure since the start of the round.
-    fn weather(&mut self) -> (Option<f64>, Option<f64>);
+    /// How the machine was since the start of the round.
+    fn weather(&mut self) -> Conditions;
 
     /// Time since the run began.
     fn now(&mut self) -> Duration;
 
     /// Whether the user wants it to end.
     fn cancelled(&self) -> bool;
+}
+
+/// How the machine was during a round; `None` for what it does not tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conditions {
+    /// [`Round::steal`].
+    pub steal: Option<f64>,
+    /// [`Round::cpu_pressure`].
+    pub cpu_pressure: Option<f64>,
+    /// [`Round::time_wait`].
+    pub time_wait: Option<u64>,
 }
 
 /// What a lane has at the end of a round, or why it has nothing.
@@ -188,7 +199,7 @@ impl Run<'_> {
         SoFar { complete: finished, skip: finished, next }
     }
 
-    /// The lanes that have not lost the workload.
+    /// The lanes that take part in the workload and have not lost it.
     fn lanes_in(&self, workload: &WorkloadPlan) -> Vec<usize> {
         let lost: BTreeSet<_> = self
             .record
@@ -197,7 +208,8 @@ impl Run<'_> {
             .filter(|lost| lost.workload == workload.name)
             .map(|lost| lost.lane.as_str())
             .collect();
-        let is_in = |lane: &LanePlan| !lost.contains(lane.name.as_str());
+        let is_in =
+            |lane: &LanePlan| lane.does(&workload.family) && !lost.contains(lane.name.as_str());
         (0..self.plan.lanes.len()).filter(|&index| is_in(&self.plan.lanes[index])).collect()
     }
 
@@ -221,12 +233,12 @@ impl Run<'_> {
             }
         }
         for block in 0..self.plan.blocks {
-            let mut lanes = self.lanes_in(workload);
+            let lanes = self.lanes_in(workload);
             if !self.worth_going_on(&lanes) {
                 self.bench.stop(None);
                 return Ok(Ok(Some(Stop::Lanes)));
             }
-            lanes.shuffle(&mut rng);
+            let lanes = self.drawn(lanes, &mut rng);
             let mut slices = Vec::with_capacity(lanes.len());
             for lane in lanes {
                 if self.bench.cancelled() {
@@ -266,7 +278,7 @@ impl Run<'_> {
                 }
             }
         }
-        let (steal, cpu_pressure) = self.bench.weather();
+        let Conditions { steal, cpu_pressure, time_wait } = self.bench.weather();
         self.bench.stop(None);
         self.keep(Line::Round(Round {
             workload: workload.name.clone(),
@@ -274,9 +286,30 @@ impl Run<'_> {
             lanes: finished,
             steal,
             cpu_pressure,
+            time_wait,
         }))?;
         let lanes = self.lanes_in(workload);
         Ok(Ok((!self.worth_going_on(&lanes)).then_some(Stop::Lanes)))
+    }
+
+    /// The lanes in random order, each beside the lane that it is compared with.
+    ///
+    /// Which, unless the plan pairs them, may stand anywhere in the block.
+    fn drawn(&self, lanes: Vec<usize>, rng: &mut Pcg64) -> Vec<usize> {
+        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+        for lane in lanes {
+            let plan = &self.plan.lanes[lane];
+            let head = plan.against.as_deref().unwrap_or(&plan.name);
+            match groups.iter_mut().find(|(name, _)| *name == head) {
+                Some((_, group)) => group.push(lane),
+                None => groups.push((head, vec![lane])),
+            }
+        }
+        groups.shuffle(rng);
+        for (_, group) in &mut groups {
+            group.shuffle(rng);
+        }
+        groups.into_iter().flat_map(|(_, group)| group).collect()
     }
 
     /// Ratios need the reference and somebody else.

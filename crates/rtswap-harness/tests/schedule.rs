@@ -9,7 +9,7 @@ use rtswap_harness::record::{
     Ended, Header, LanePlan, LaneRound, Line, Lost, Plan, Receipt, Record, RecordError, SCHEMA,
     Slice, Status, Stop, WorkloadPlan,
 };
-use rtswap_harness::schedule::{Bench, Observer, RoundResult, Sink, run};
+use rtswap_harness::schedule::{Bench, Conditions, Observer, RoundResult, Sink, run};
 
 const LANES: [&str; 4] = ["tokio", "smol", "async-std", "control"];
 
@@ -69,8 +69,8 @@ impl Bench for Mock {
         }
     }
 
-    fn weather(&mut self) -> (Option<f64>, Option<f64>) {
-        (None, None)
+    fn weather(&mut self) -> Conditions {
+        Conditions::default()
     }
 
     fn now(&mut self) -> Duration {
@@ -316,4 +316,34 @@ fn a_full_disk_ends_the_run_with_an_error_and_no_lane_alive() {
         .unwrap_err();
     assert!(error.to_string().starts_with("cannot write to record"), "{error}");
     assert!(mock.alive.is_empty());
+}
+
+#[test]
+fn a_lane_is_measured_next_to_the_one_that_it_is_compared_with() {
+    let mut record = record(&["a"], 6, 6);
+    record.header.plan.lanes[1].against = Some("async-std".to_owned());
+    record.header.plan.lanes[3].against = Some("tokio".to_owned());
+    measure(&mut record, &mut Mock::default(), None);
+    let mut orders = BTreeSet::new();
+    for block in &record.blocks {
+        let order: Vec<_> = block.slices.iter().map(|slice| slice.lane.as_str()).collect();
+        let at = |lane| order.iter().position(|other| *other == lane).unwrap();
+        assert_eq!(at("smol").abs_diff(at("async-std")), 1, "{order:?}");
+        assert_eq!(at("control").abs_diff(at("tokio")), 1, "{order:?}");
+        orders.insert(order);
+    }
+    assert_eq!(orders.len(), 8, "pairs and the two of a pair stand in any order");
+}
+
+#[test]
+fn a_lane_is_started_only_for_what_it_takes_part_in() {
+    let mut record = record(&["a", "b"], 2, 2);
+    record.header.plan.lanes[1].families = vec!["b".to_owned()];
+    let (_, observer) = measure(&mut record, &mut Mock::default(), None);
+    assert_eq!(observer.lost, 0);
+    for block in &record.blocks {
+        let has = block.slices.iter().any(|slice| slice.lane == "smol");
+        assert_eq!(has, block.workload == "b");
+        assert_eq!(block.slices.len(), if has { 4 } else { 3 });
+    }
 }

@@ -65,6 +65,12 @@ pub struct Target {
     pub size: usize,
     /// Connections, each with one message in flight; at least 1.
     pub conns: usize,
+    pub traffic: Traffic,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    Kept { active: usize },
+    Churn,
 }
 
 /// The open connections to one lane. Dropping it closes them, without asking the lane.
@@ -166,7 +172,7 @@ impl Generator {
     ///
     /// See [`LoadError`]. Connections opened until then are closed.
     pub fn connect(&self, target: Target) -> Result<Session, LoadError> {
-        let Target { addr, size, conns } = target;
+        let Target { addr, size, conns, .. } = target;
         let bad = |reason| Err(LoadError::Target { addr, reason });
         if conns == 0 {
             return bad("the number of connections is 0; ask for at least one");

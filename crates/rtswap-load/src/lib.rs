@@ -46,6 +46,6 @@ mod share;
 mod worker;
 
 pub use error::LoadError;
-pub use generator::{Config, Generator, Session, Slice, Target};
+pub use generator::{Config, Generator, Session, Slice, Target, Traffic};
 /// The type of [`Slice::latency`] comes from this crate.
 pub use hdrhistogram;

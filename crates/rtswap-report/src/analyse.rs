@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_harness::record::{LanePlan, Record, Status, Stop};
+use rtswap_harness::record::{Kind, LanePlan, Record, Status, Stop};
 use rtswap_stats::{
     Comparison, Decision, Estimate, Options, Reason, Verdict, decide, estimate, pooled,
     rounds_needed,
@@ -10,7 +10,8 @@ use rtswap_stats::{
 
 use crate::data::{Data, median, timed};
 use crate::summary::{
-    Bound, Cell, Figure, Interval, Metric, PlanSummary, Role, SCHEMA, Summary, WorkloadSummary,
+    Bound, Cell, Figure, FloorShare, Interval, Metric, PlanSummary, Role, SCHEMA, Summary,
+    WorkloadSummary,
 };
 use crate::{sentence, warn};
 
@@ -53,15 +54,20 @@ impl Summary {
         for workload in &plan.workloads {
             let data = Data::of(record, workload);
             let decided = Decided::of(&data);
+            let floor = best_floor(&data);
             let cells: Vec<Cell> =
-                plan.lanes.iter().map(|lane| cell(&data, lane, &decided)).collect();
+                data.lanes().map(|lane| cell(&data, lane, &decided, floor)).collect();
             for (&(lane, metric), (estimate, _)) in &decided.rows {
                 if Metric::TIMED.contains(&metric) && is_control(plan.lanes.as_slice(), lane) {
                     controls.entry(metric).or_default().push(*estimate);
                 }
             }
             let mut this = workload_summary(&data, &cells, &decided);
-            this.sentence = sentence::of(&this, &cells, &plan.reference);
+            this.sentence = if data.is_paired() {
+                sentence::of_pairs(&cells)
+            } else {
+                sentence::of(&this, &cells, &plan.reference)
+            };
             notes.look(&data, &this, &cells, decided.control_differs());
             summary.workloads.push(this);
             summary.cells.extend(cells);
@@ -88,11 +94,10 @@ pub fn precise_enough(record: &Record, workload: &str, precision: f64) -> bool {
     let data = Data::of(record, plan);
     let lanes = data.compared();
     let needed = rounds_needed(lanes.len() * Metric::TIMED.len(), ALPHA);
-    let reference = bound(&data, data.reference());
     !lanes.is_empty()
         && data.rounds_measured() >= needed
         && lanes.iter().all(|lane| {
-            let metric = deciding(bound(&data, &lane.name), reference);
+            let metric = deciding(&data, &lane.name);
             estimate(&data.paired(&lane.name, metric), &options(record)).is_some_and(|estimate| {
                 estimate.rounds >= needed && rtswap_stats::precise_enough(&estimate, precision)
             })
@@ -172,7 +177,24 @@ impl<'a> Decided<'a> {
     }
 }
 
-fn cell(data: &Data, lane: &LanePlan, decided: &Decided) -> Cell {
+/// The floor that takes the least CPU time per operation.
+fn best_floor<'a>(data: &Data<'a>) -> Option<&'a str> {
+    let cpu = |lane: &str| data.value(lane, |slice| timed(Metric::CpuNsPerOp, slice));
+    data.lanes()
+        .filter(|lane| lane.kind == Kind::Floor && data.live(&lane.name))
+        .filter_map(|lane| Some((lane.name.as_str(), cpu(&lane.name)?)))
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(lane, _)| lane)
+}
+
+/// How near a lane comes to the best floor.
+fn floor_share(data: &Data, lane: &str, floor: &str) -> Option<FloorShare> {
+    let paired = data.paired_with(floor, lane, Metric::CpuNsPerOp);
+    let Interval { ratio, lo, hi } = estimate(&paired, &options(data.record))?.into();
+    Some(FloorShare { floor: floor.to_owned(), share: ratio, lo, hi })
+}
+
+fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Option<&str>) -> Cell {
     let name = lane.name.as_str();
     let mut cell = Cell {
         workload: data.plan.family.clone(),
@@ -180,6 +202,8 @@ fn cell(data: &Data, lane: &LanePlan, decided: &Decided) -> Cell {
         params: data.plan.params.clone(),
         lane: lane.name.clone(),
         role: data.role(lane),
+        kind: lane.kind,
+        against: lane.against.clone(),
         status: Status::Ok,
         reason: None,
         bound: None,
@@ -187,6 +211,8 @@ fn cell(data: &Data, lane: &LanePlan, decided: &Decided) -> Cell {
         metrics: BTreeMap::new(),
         latency_ns: None,
         memory_bytes: None,
+        memory_per_conn_bytes: None,
+        of_floor: None,
         load_cpu_ns_per_op: None,
         idle_cpu: None,
         receipt: data.lane_rounds(name).rev().find_map(|round| round.receipt.clone()),
@@ -199,7 +225,7 @@ fn cell(data: &Data, lane: &LanePlan, decided: &Decided) -> Cell {
     }
     let own = bound(data, name);
     cell.bound = Some(own);
-    cell.deciding = Some(deciding(own, bound(data, data.reference())));
+    cell.deciding = Some(deciding(data, name));
     for metric in Metric::TIMED {
         if let Some(value) = data.value(name, |slice| timed(metric, slice)) {
             cell.metrics.insert(metric, figure(data, &cell, metric, value, decided));
@@ -216,6 +242,8 @@ fn cell(data: &Data, lane: &LanePlan, decided: &Decided) -> Cell {
     cell.memory_bytes = median(
         data.lane_rounds(name).filter_map(|round| round.memory_bytes).map(|bytes| bytes as f64),
     );
+    cell.memory_per_conn_bytes = data.memory_per_conn(name);
+    cell.of_floor = floor.and_then(|floor| floor_share(data, name, floor));
     cell.idle_cpu = median(data.lane_rounds(name).filter_map(|round| round.idle_cpu));
     cell
 }
@@ -270,7 +298,7 @@ fn figure(data: &Data, cell: &Cell, metric: Metric, value: f64, decided: &Decide
     if cell.role == Role::Reference {
         return blank;
     }
-    let reference = data.reference();
+    let reference = data.against(&cell.lane);
     let Some((estimate, decision)) = decided.rows.get(&(cell.lane.as_str(), metric)) else {
         let why = if !data.live(reference) {
             format!(
@@ -321,8 +349,10 @@ fn bound(data: &Data, lane: &str) -> Bound {
     }
 }
 
-fn deciding(lane: Bound, reference: Bound) -> Metric {
-    if lane == Bound::Lane && reference == Bound::Lane {
+fn deciding(data: &Data, lane: &str) -> Metric {
+    let both = [lane, data.against(lane)];
+    // What a contract costs is CPU time, whoever is the limit.
+    if !data.is_paired() && both.iter().all(|lane| bound(data, lane) == Bound::Lane) {
         Metric::OpsPerS
     } else {
         Metric::CpuNsPerOp
@@ -350,7 +380,8 @@ fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadS
         .iter()
         .filter(|cell| cell.live())
         .filter(|cell| cell.role == Role::Reference || !data.live(data.reference()))
-        .all(|cell| cell.bound == Some(Bound::Lane));
+        .all(|cell| cell.bound == Some(Bound::Lane))
+        && !data.is_paired();
     WorkloadSummary {
         name: data.plan.name.clone(),
         unit: data.plan.unit.clone(),

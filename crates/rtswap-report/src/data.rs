@@ -43,10 +43,30 @@ impl<'a> Data<'a> {
         &self.record.header.plan.reference
     }
 
+    /// The lane that the ratios of a lane are taken against.
+    pub fn against(&self, lane: &str) -> &'a str {
+        let plan = self.record.header.plan.lanes.iter().find(|plan| plan.name == lane);
+        plan.and_then(|plan| plan.against.as_deref()).unwrap_or(self.reference())
+    }
+
+    /// Whether lanes are compared with one of their own each.
+    pub fn is_paired(&self) -> bool {
+        self.record.header.plan.lanes.iter().any(|lane| lane.against.is_some())
+    }
+
+    /// The lanes that take part, in listing order.
+    pub fn lanes(&self) -> impl Iterator<Item = &'a LanePlan> {
+        let family = &self.plan.family;
+        self.record.header.plan.lanes.iter().filter(move |lane| lane.does(family))
+    }
+
     pub fn role(&self, lane: &LanePlan) -> Role {
+        let others = || self.record.header.plan.lanes.iter();
         if lane.control {
             Role::Control
-        } else if lane.name == self.reference() {
+        } else if lane.name == self.reference()
+            || others().any(|other| other.against.as_ref() == Some(&lane.name))
+        {
             Role::Reference
         } else {
             Role::Lane
@@ -62,13 +82,10 @@ impl<'a> Data<'a> {
         self.lost(lane).is_none() && self.slices(lane).any(usable)
     }
 
-    /// The lanes to compare with the reference; none if the reference itself has no figures.
+    /// The lanes to compare with their reference, where both have figures.
     pub fn compared(&self) -> Vec<&'a LanePlan> {
-        if !self.live(self.reference()) {
-            return Vec::new();
-        }
-        let lanes = self.record.header.plan.lanes.iter();
-        lanes.filter(|lane| self.role(lane) != Role::Reference && self.live(&lane.name)).collect()
+        let both = |lane: &&LanePlan| self.live(&lane.name) && self.live(self.against(&lane.name));
+        self.lanes().filter(|lane| self.role(lane) != Role::Reference).filter(both).collect()
     }
 
     pub fn slices(&self, lane: &str) -> impl Iterator<Item = &'a Slice> {
@@ -86,12 +103,17 @@ impl<'a> Data<'a> {
         median(rounds.into_values().filter_map(median))
     }
 
-    /// The log ratios to the reference, in the blocks that have both.
+    /// The log ratios to the lane's reference, in the blocks that have both.
     pub fn paired(&self, lane: &str, metric: Metric) -> Paired {
+        self.paired_with(lane, self.against(lane), metric)
+    }
+
+    /// The log ratios to another lane, in the blocks that have both.
+    pub fn paired_with(&self, lane: &str, other: &str, metric: Metric) -> Paired {
         let mut rounds: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
         for block in &self.blocks {
             let of = |lane| timed(metric, slice(block, lane).filter(|s| usable(s))?);
-            if let (Some(lane), Some(reference)) = (of(lane), of(self.reference())) {
+            if let (Some(lane), Some(reference)) = (of(lane), of(other)) {
                 rounds.entry(block.round).or_default().push((lane, reference));
             }
         }
@@ -110,9 +132,10 @@ impl<'a> Data<'a> {
     /// metric without a ratio (to leave out those rounds alone would favour the others).
     pub fn paired_counts(&self, lane: &str, metric: Metric) -> Result<Paired, ZeroCount> {
         let mut rounds = Vec::new();
+        let against = self.against(lane);
         for round in &self.rounds {
             let of = |lane| counted(metric, round.lanes.get(lane)?);
-            if let (Some(lane), Some(reference)) = (of(lane), of(self.reference())) {
+            if let (Some(lane), Some(reference)) = (of(lane), of(against)) {
                 if (lane == 0.0) != (reference == 0.0) {
                     return Err(ZeroCount);
                 }
@@ -120,6 +143,15 @@ impl<'a> Data<'a> {
             }
         }
         Ok(Paired::from_figures(&rounds))
+    }
+
+    /// What a connection that is open takes, bytes: the median over rounds.
+    pub fn memory_per_conn(&self, lane: &str) -> Option<f64> {
+        let conns = *self.plan.params.get("conns")? as f64;
+        median(self.lane_rounds(lane).filter_map(|round| {
+            let (base, full) = (round.memory_base_bytes?, round.memory_bytes?);
+            Some(full.saturating_sub(base) as f64 / conns)
+        }))
     }
 
     /// The lane at the end of each round.

@@ -31,7 +31,13 @@ pub(crate) struct Grid<'a> {
 
 impl<'a> Grid<'a> {
     pub fn of(summary: &'a Summary, workload: &'a WorkloadSummary) -> Self {
-        let cells = || summary.cells_of(&workload.name).filter(|cell| cell.role != Role::Control);
+        // Pairs are about the lanes that are compared, not about what each is compared with.
+        let shown = |cell: &&Cell| match cell.role {
+            Role::Control => false,
+            Role::Reference => !summary.is_paired(),
+            Role::Lane => true,
+        };
+        let cells = || summary.cells_of(&workload.name).filter(shown);
         let mut rows: Vec<&Cell> = cells().filter(|cell| cell.live()).collect();
         rows.sort_by(|a, b| {
             let (a, b) = (rank(workload.deciding, a), rank(workload.deciding, b));
@@ -60,6 +66,9 @@ impl<'a> Grid<'a> {
         ];
         let others = [
             self.verdict_column(),
+            self.column(["share of", "best floor"], 1, true, |cell| {
+                cell.of_floor.as_ref().map(|it| words::percent(it.share))
+            }),
             self.column(value_head(other), 3, true, |cell| value(cell, other)),
             self.other_ratio_column(other),
             self.column(["system", "calls/op"], 2, true, |cell| value(cell, Metric::SyscallsPerOp)),
@@ -69,6 +78,9 @@ impl<'a> Grid<'a> {
             self.column(["latency", "median"], 6, true, latency(|l| l.p50)),
             self.column(["latency", "99 %"], 5, true, latency(|l| l.p99)),
             self.column(["", "memory"], 7, true, |cell| cell.memory_bytes.map(words::bytes)),
+            self.column(["memory per", "connection"], 1, true, |cell| {
+                cell.memory_per_conn_bytes.map(words::bytes)
+            }),
         ];
         let all = columns.into_iter().chain(whisker).chain(others);
         all.filter(|c| c.entries.iter().any(|(text, _)| text != MISSING)).collect()
@@ -98,7 +110,7 @@ impl<'a> Grid<'a> {
             None => (MISSING.to_owned(), Tone::Faint),
         });
         Column {
-            head: [format!("ratio to {}", self.summary.reference), "[95 % interval]".to_owned()],
+            head: [format!("ratio to {}", self.summary.base()), "[95 % interval]".to_owned()],
             entries: entries.collect(),
             right: false,
             dispensable: 0,
@@ -159,7 +171,7 @@ impl<'a> Grid<'a> {
         let mut column = self.column(["ratio to", ""], 4, true, |cell| {
             cell.metrics.get(&other)?.ratio.map(words::ratio)
         });
-        column.head[1].clone_from(&self.summary.reference);
+        self.summary.base().clone_into(&mut column.head[1]);
         column
     }
 

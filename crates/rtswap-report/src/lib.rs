@@ -45,8 +45,8 @@ pub use markdown::markdown;
 pub use splice::{SpliceError, is_stale, sections, splice};
 pub use style::{Style, Tone};
 pub use summary::{
-    Bound, Cell, Figure, Interval, Latency, Metric, PlanSummary, Role, SCHEMA, Summary, Warning,
-    WarningKind, WorkloadSummary,
+    Bound, Cell, Figure, FloorShare, Interval, Latency, Metric, PlanSummary, Role, SCHEMA, Summary,
+    Warning, WarningKind, WorkloadSummary,
 };
 pub use table::{table, warnings};
 

@@ -48,7 +48,7 @@ impl<'a> Overview<'a> {
     /// What the signs mean.
     pub fn key(&self, unicode: bool) -> String {
         let (better, worse) = if unicode { ("▲", "▼") } else { ("+", "-") };
-        let reference = &self.summary.reference;
+        let reference = self.summary.base();
         let by_cpu = self
             .summary
             .cells

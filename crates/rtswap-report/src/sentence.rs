@@ -3,10 +3,10 @@
 //! Each clause must be true of whatever data led to it. So nothing is called equal: a tie is stated as
 //! the largest difference that may still be there.
 
-use rtswap_harness::record::Status;
+use rtswap_harness::record::{Kind, Status};
 use rtswap_stats::Verdict;
 
-use crate::summary::{Bound, Cell, Figure, Metric, Role, WorkloadSummary};
+use crate::summary::{Bound, Cell, Figure, Interval, Metric, Role, WorkloadSummary};
 use crate::words;
 
 /// Factor from which on a count is worth naming beside a difference in time.
@@ -22,6 +22,38 @@ pub(crate) fn of(workload: &WorkloadSummary, cells: &[Cell], reference: &str) ->
     sentences.extend(about.differences());
     sentences.extend(about.ties());
     sentences.extend(about.undecided());
+    sentences.join(" ")
+}
+
+/// Which lanes take more than the ones that they are paired with, and which do not.
+pub(crate) fn of_pairs(cells: &[Cell]) -> String {
+    let figures: Vec<_> = cells
+        .iter()
+        .filter(|cell| cell.role == Role::Lane && cell.live())
+        .filter_map(|cell| Some((cell.lane.as_str(), cell.decisive()?.interval()?)))
+        .collect();
+    let (free, other): (Vec<_>, Vec<_>) =
+        figures.into_iter().partition(|(_, interval)| interval.is_level());
+    let mut sentences = Vec::new();
+    if !free.is_empty() {
+        let lanes: Vec<_> = free.iter().map(|(lane, _)| *lane).collect();
+        let reach = free.iter().filter_map(|(_, interval)| interval.reach()).fold(0.0, f64::max);
+        sentences.push(format!(
+            "The contract costs {} nothing that this run can see: any difference is below {}.",
+            words::list(&lanes),
+            words::percent(reach.max(0.0001))
+        ));
+    }
+    for (lane, Interval { ratio, lo, hi }) in other {
+        let ends = [Some(lo), hi].map(|end| end.map(|end| words::percent((end - 1.0).abs())));
+        let [Some(lo), Some(hi)] = ends else { continue };
+        let (part, more) = (words::percent((ratio - 1.0).abs()), ratio > 1.0);
+        let (less, most) = if more { (lo, hi) } else { (hi, lo) };
+        let word = if more { "more" } else { "less" };
+        sentences.push(format!(
+            "{lane} takes {part} {word} CPU time than by hand (between {less} and {most})."
+        ));
+    }
     sentences.join(" ")
 }
 
@@ -57,7 +89,9 @@ impl<'a> About<'a> {
     }
 
     fn lanes(&self) -> impl Iterator<Item = &'a Cell> {
-        self.cells.iter().filter(|cell| cell.role == Role::Lane && cell.live())
+        // A floor is no contestant.
+        let runs = |cell: &&Cell| cell.role == Role::Lane && cell.kind != Kind::Floor;
+        self.cells.iter().filter(runs).filter(|cell| cell.live())
     }
 
     fn unit(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_harness::record::{Ended, Receipt, Status, Stop};
+use rtswap_harness::record::{Ended, Kind, Receipt, Status, Stop};
 use rtswap_stats::{Better, Estimate, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,6 +38,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Whether each lane is compared with one of its own: an adapter with what was written by hand.
+    pub fn is_paired(&self) -> bool {
+        self.cells.iter().any(|cell| cell.against.is_some())
+    }
+
+    /// What stands in a heading for the lane that ratios are taken against.
+    pub fn base(&self) -> &str {
+        if self.is_paired() { "native" } else { &self.reference }
+    }
+
     /// The cells of one workload, in listing order.
     pub fn cells_of<'a>(&'a self, workload: &'a str) -> impl Iterator<Item = &'a Cell> {
         self.cells.iter().filter(move |cell| cell.name == workload)
@@ -118,6 +128,13 @@ impl From<Estimate> for Interval {
 }
 
 impl Interval {
+    /// Whether the two are as good as equal: the interval holds 1, or no end of it is more than 1 %
+    /// away.
+    pub fn is_level(&self) -> bool {
+        let Some(hi) = self.hi else { return true };
+        (self.lo <= 1.0 && 1.0 <= hi) || (self.lo >= 0.99 && hi <= 1.01)
+    }
+
     /// How far from 1 the interval reaches, relative: 0.006 for \[0.996, 1.006\].
     pub fn reach(&self) -> Option<f64> {
         Some((self.hi? - 1.0).max(1.0 - self.lo).max(0.0))
@@ -194,6 +211,20 @@ pub struct Latency {
     pub max: u64,
 }
 
+/// How near a lane comes to what the kernel allows: the CPU time per operation of the floor that takes
+/// the least, divided by the lane's, in the same blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FloorShare {
+    /// The floor.
+    pub floor: String,
+    /// 1 is the floor; 0.5 is a lane that takes twice its CPU time.
+    pub share: f64,
+    /// Lower end of the 95 % interval.
+    pub lo: f64,
+    /// Upper end of the 95 % interval; `None` where there is no bound.
+    pub hi: Option<f64>,
+}
+
 /// One workload on one lane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -207,6 +238,10 @@ pub struct Cell {
     pub lane: String,
     /// What the lane is there for.
     pub role: Role,
+    /// What the lane stands for.
+    pub kind: Kind,
+    /// The lane that its ratios are taken against, if not the summary's reference.
+    pub against: Option<String>,
     /// What became of it.
     pub status: Status,
     /// Why there are no figures, with the remedy; `None` where there are.
@@ -222,6 +257,12 @@ pub struct Cell {
     pub latency_ns: Option<Latency>,
     /// Proportional set size at the end of a round, median over rounds, bytes.
     pub memory_bytes: Option<f64>,
+    /// What an open connection takes: the proportional set size with all connections open, less
+    /// that before, divided by their number; median over rounds, bytes. Only in `idle`. What the kernel
+    /// takes for a socket is not in it: it is the same for all.
+    pub memory_per_conn_bytes: Option<f64>,
+    /// How near it comes to the best floor, where a floor takes part.
+    pub of_floor: Option<FloorShare>,
     /// CPU time of the load generator per operation, nanoseconds.
     pub load_cpu_ns_per_op: Option<f64>,
     /// CPUs that it kept busy while others worked, median over rounds.

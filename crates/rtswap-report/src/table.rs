@@ -16,7 +16,8 @@ const GAP: u16 = 2;
 pub(crate) const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, measured side \
     by side; the true ratio lies in the brackets with 95 % certainty. noise floor: how far a second process of the \
     reference (the control) may differ from the first; a difference is called only beyond it. faster, slower: by \
-    operations per second; cheaper, dearer: by CPU time per operation. tie: no difference was found. latency 99 %: 99 of 100 operations took no longer.";
+    operations per second; cheaper, dearer: by CPU time per operation. tie: no difference was found. latency 99 %: 99 of 100 operations took no longer. share \
+    of best floor: CPU time per operation of the cheapest hand-written lane, divided by the lane's: 100 % is what the kernel allows.";
 
 /// The whole report but for its [`warnings`], which belong on standard error.
 pub fn table(summary: &Summary, style: &Style) -> String {

@@ -10,7 +10,10 @@ use rtswap_lane::{Prepare, Ready, Refusal, adapter, host};
 use rtswap_runtime::{Runtime, Threads};
 use rtswap_workload::{Family, Standard, Suite};
 
-use crate::runtimes::{AsyncStd, Smol, SmolLocal, Tokio, TokioLocal, TokioUring};
+use crate::runtimes::{
+    AsyncStd, Compio, CompioPoll, Monoio, MonoioEpoll, Smol, SmolLocal, Tokio, TokioLocal,
+    TokioUring,
+};
 
 /// Lanes and workloads, by name.
 #[derive(Debug)]
@@ -110,6 +113,10 @@ fn lanes<S: Suite>() -> Vec<Lane> {
         lane::<S, Smol>("smol", "smol, multi-threaded executor"),
         lane::<S, SmolLocal>("smol-local", "smol on one thread"),
         lane::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
+        lane::<S, Monoio>("monoio", "monoio, one thread, io_uring"),
+        lane::<S, MonoioEpoll>("monoio-epoll", "monoio, the same on epoll"),
+        lane::<S, Compio>("compio", "compio, one thread, io_uring"),
+        lane::<S, CompioPoll>("compio-poll", "compio, the same on epoll"),
     ])
     .collect()
 }

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 use rtswap_harness::record::{
-    Block, Counts, Ended, Footer, Header, LanePlan, LaneRound, Lost, Plan, Receipt, Record, Round,
-    SCHEMA, Slice, Status, Stop, WorkloadPlan,
+    Block, Counts, Ended, Footer, Header, Kind, LanePlan, LaneRound, Lost, Plan, Receipt, Record,
+    Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
 };
 use rtswap_stats::simulate::{self, Noise};
 
@@ -36,6 +36,11 @@ pub struct Lane {
     pub at_most: f64,
     /// Rounds in which it has slices.
     pub rounds: Range<u32>,
+    pub kind: Kind,
+    pub against: Option<String>,
+    pub families: Vec<String>,
+    /// What a connection takes, where the workload counts it.
+    pub conn_bytes: u64,
 }
 
 pub fn lane(name: &str, cost: f64) -> Lane {
@@ -49,6 +54,10 @@ pub fn lane(name: &str, cost: f64) -> Lane {
         counts_missing: None,
         at_most: 0.99,
         rounds: 0..u32::MAX,
+        kind: Kind::Runtime,
+        against: None,
+        families: Vec::new(),
+        conn_bytes: 4096,
     }
 }
 
@@ -56,6 +65,17 @@ impl Lane {
     pub fn calls(mut self, syscalls: f64, switches: f64) -> Self {
         self.syscalls_per_op = syscalls;
         self.ctx_switches_per_op = switches;
+        self
+    }
+
+    pub fn against(mut self, lane: &str) -> Self {
+        self.against = Some(lane.to_owned());
+        self
+    }
+
+    pub fn floor(mut self) -> Self {
+        self.kind = Kind::Floor;
+        self.families = vec!["tcp-echo".to_owned()];
         self
     }
 
@@ -135,7 +155,9 @@ impl Run {
             name: lane.name.clone(),
             spelling: if lane.name == "control" { reference.clone() } else { lane.name.clone() },
             control: lane.name == "control",
-            ..LanePlan::default()
+            kind: lane.kind,
+            against: lane.against.clone(),
+            families: lane.families.clone(),
         };
         Header {
             schema: SCHEMA,
@@ -198,10 +220,14 @@ impl Run {
                 workload: workload.name.clone(),
                 round: round as u32,
                 lanes: live
-                    .map(|lane| (lane.name.clone(), lane_round(lane, round as u64)))
+                    .filter(|lane| {
+                        lane.families.is_empty() || lane.families.contains(&workload.family)
+                    })
+                    .map(|lane| (lane.name.clone(), lane_round(lane, workload, round as u64)))
                     .collect(),
                 steal: Some(self.steal),
                 cpu_pressure: Some(0.1),
+                time_wait: None,
             });
         }
         for lane in &lanes {
@@ -236,7 +262,7 @@ impl Run {
     }
 }
 
-fn lane_round(lane: &Lane, round: u64) -> LaneRound {
+fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
     // Not quite the same in each round, as counts are.
     let ops = 6_000 + 13 * round;
     let counts = Counts {
@@ -244,11 +270,14 @@ fn lane_round(lane: &Lane, round: u64) -> LaneRound {
         syscalls: (lane.syscalls_per_op * ops as f64) as u64 + round % 3,
         ctx_switches: (lane.ctx_switches_per_op * ops as f64) as u64,
     };
+    let memory = 3_500_000 + round * 4096;
+    let conns = workload.params.get("active").and(workload.params.get("conns")).unwrap_or(&0);
     LaneRound {
         receipt: Some(serde_json::json!({ "driver": "epoll", "threads": 1 })),
         counts: lane.counts_missing.is_none().then_some(counts),
         counts_missing: lane.counts_missing.clone(),
-        memory_bytes: Some(3_500_000 + round * 4096),
+        memory_base_bytes: workload.params.get("active").map(|_| memory),
+        memory_bytes: Some(memory + conns * lane.conn_bytes),
         idle_cpu: Some(lane.idle_cpu),
         latency_hdr: Some(histogram(lane.cost, 1_000)),
     }

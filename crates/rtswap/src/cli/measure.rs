@@ -9,8 +9,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use rtswap_harness::fleet::Fleet;
 use rtswap_harness::lane::Launch;
+use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, Request};
-use rtswap_harness::record::{Ended, Header, LanePlan, Line, Plan, Record, SCHEMA, Writer};
+use rtswap_harness::record::{
+    Ended, Header, LanePlan, Line, Lost, Plan, Record, SCHEMA, Status, Writer,
+};
 use rtswap_harness::{machine, schedule};
 
 use crate::Registry;
@@ -38,9 +41,15 @@ impl Job {
             receipt: machine::receipt(command_line()),
             plan: plan::make(request),
         };
+        let misfits = misfits(&header.plan)?;
         let mut writer = create(out, header.receipt.started_unix_s)?;
         writer.write(&Line::Header(Box::new(header.clone())))?;
-        Ok(Self { record: Record::new(header), writer, limit, resumed: false })
+        let mut record = Record::new(header);
+        for line in misfits {
+            writer.write(&line)?;
+            record.push(line);
+        }
+        Ok(Self { record, writer, limit, resumed: false })
     }
 
     /// The rest of a run that was cut short. It may take as long as it needs.
@@ -85,6 +94,32 @@ impl Job {
         }
         Ok(self.record)
     }
+}
+
+/// What does not fit into this machine's limits is told now, and not measured.
+fn misfits(plan: &Plan) -> Result<Vec<Line>> {
+    let limits = Limits::now();
+    let mut lines = Vec::new();
+    let mut fits = false;
+    let mut told = String::new();
+    for workload in &plan.workloads {
+        let Some(reason) = limits.misfit(workload) else {
+            fits = true;
+            continue;
+        };
+        told = format!("{} cannot be measured: {reason}", workload.name);
+        eprintln!("warning: {told}");
+        lines.extend(plan.lanes.iter().filter(|lane| lane.does(&workload.family)).map(|lane| {
+            Line::Lost(Lost {
+                workload: workload.name.clone(),
+                lane: lane.name.clone(),
+                round: 0,
+                status: Status::Skipped,
+                reason: reason.clone(),
+            })
+        }));
+    }
+    if fits { Ok(lines) } else { Err(Exit::Usage(told).into()) }
 }
 
 /// As it was typed, but for what is not Unicode.

@@ -13,6 +13,7 @@ mod select;
 mod serve;
 mod signals;
 mod summary;
+mod tax;
 mod verify;
 
 use std::ffi::OsString;
@@ -57,6 +58,7 @@ enum Command {
     Run(run::Args),
     List(list::Args),
     Doctor(doctor::Args),
+    Tax(tax::Args),
     Verify(verify::Args),
     Summary(summary::Args),
     Report(report::Args),
@@ -96,6 +98,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Run(args) => run::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
         Command::Doctor(args) => doctor::run(registry, &args),
+        Command::Tax(args) => tax::run(registry, &args),
         Command::Verify(args) => verify::run(registry, &args),
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),

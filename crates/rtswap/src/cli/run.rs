@@ -3,6 +3,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{Request, SLICE_MS};
 
 use crate::Registry;
@@ -86,9 +87,11 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
     let reference = lanes[0].0.name.clone();
     let (server_cpus, load_cpus) =
         select::placement(args.server_cpus.as_ref(), args.load_cpus.as_ref())?;
+    let lanes = select::taking_part(lanes, &args.lane, &workloads)?;
     Ok(Request {
         workloads,
-        lanes: lanes.into_iter().map(|(lane, _)| lane).collect(),
+        lanes,
+        limits: Limits::now(),
         reference,
         budget: args.budget.unwrap_or(if args.quick { BUDGET_QUICK } else { BUDGET }),
         precision: args.precision,

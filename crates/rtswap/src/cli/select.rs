@@ -106,6 +106,30 @@ pub(super) fn lanes(
     Ok(chosen)
 }
 
+/// The lanes that have something to do in these workloads. One that was asked for by its name and has
+/// nothing to do is an error, and so is a reference that does not take part in all.
+pub(super) fn taking_part(
+    mut lanes: Vec<(LanePlan, Launch)>,
+    named: &[String],
+    workloads: &[Spec],
+) -> Result<Vec<LanePlan>> {
+    let does = |lane: &LanePlan, spec: &Spec| lane.does(spec.family().name);
+    let wrong = |lane: &LanePlan, what: String| {
+        let known = lane.families.join(", ");
+        Err(Exit::Usage(format!("`{}` {what}; it does {known}", lane.name)).into())
+    };
+    let reference = &lanes[0].0;
+    if let Some(spec) = workloads.iter().find(|spec| !does(reference, spec)) {
+        return wrong(reference, format!("is the reference, but takes no part in `{spec}`"));
+    }
+    let idle = |lane: &LanePlan| !workloads.iter().any(|spec| does(lane, spec));
+    if let Some((lane, _)) = lanes.iter().find(|(it, _)| idle(it) && named.contains(&it.name)) {
+        return wrong(lane, "takes part in none of these workloads".to_owned());
+    }
+    lanes.retain(|(lane, _)| !idle(lane));
+    Ok(lanes.into_iter().map(|(lane, _)| lane).collect())
+}
+
 /// The lanes that `patterns` spell, or those that are in by default.
 ///
 /// Native lanes are there to be compared with one adapter each: a glob means them only if it says so.

@@ -47,7 +47,8 @@ pub(super) fn lanes(available: &[(&str, Result<(), String>)]) -> Check {
     Check::warn(NAME, format!("of {all}: {found}; the others do"), remedy)
 }
 
-/// What the runs of this program need at most.
+/// What the runs of this program need at most. Connections that do not fit at once are opened for each
+/// slice, which takes time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Need {
     /// The most connections of a workload that is measured unless told otherwise.
@@ -62,8 +63,8 @@ pub(super) struct Need {
 /// ends of all lanes' connections.
 pub(super) fn descriptors(soft: Option<u64>, hard: Option<u64>, need: Need) -> Check {
     const NAME: &str = "descriptors";
-    let (least, most) =
-        (need.default_conns * need.lanes + SPARE, need.most_conns * need.lanes + SPARE);
+    let least = need.default_conns * need.lanes + SPARE;
+    let most = least.max(need.most_conns + SPARE);
     let may = match (soft, hard) {
         (_, None) => "any number may be open".to_owned(),
         (Some(soft), Some(hard)) if soft < hard => {
@@ -100,7 +101,8 @@ pub(super) fn ports(range: Option<&str>, need: Need) -> Check {
         return Check::ok(NAME, "not visible which ports connections may take");
     };
     let have = (last + 1).saturating_sub(first);
-    let most = need.most_conns * need.lanes;
+    // Towards one lane: another one listens at a port of its own.
+    let most = need.most_conns;
     let found = format!(
         "{} for outgoing connections ({first} to {last}); the largest workload takes {}",
         number(have),

@@ -10,6 +10,7 @@ use rand::SeedableRng as _;
 use rand_pcg::Pcg64;
 use rtswap_harness::fleet::Fleet;
 use rtswap_harness::lane::Trouble;
+use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::schedule::Bench as _;
 use rtswap_report::{Style, Summary, words};
@@ -75,6 +76,7 @@ pub(super) fn run(
         budget: args.budget.saturating_sub(begin.elapsed()).max(Duration::from_secs(1)),
         precision: None,
         slice_ms: plan::SLICE_MS,
+        limits: Limits::now(),
         server_cpus,
         load_cpus,
     };

@@ -1,0 +1,123 @@
+//! What this process may open, and which workloads fit into it: told before anything runs.
+
+use rtswap_workload::Traffic;
+use rustix::process::{Resource, getrlimit};
+
+use crate::record::WorkloadPlan;
+
+/// Descriptors of a process besides its connections: pipes, counters, libraries.
+const SPARE: u64 = 100;
+
+/// What this process may open; `None` for no limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Descriptors of a process.
+    pub descriptors: Option<u64>,
+    /// Local ports towards one address.
+    pub ports: Option<u64>,
+}
+
+impl Limits {
+    /// Asks the kernel. The descriptors are those that may be opened now: raise the limit first.
+    pub fn now() -> Self {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+        Self {
+            descriptors: getrlimit(Resource::Nofile).current,
+            ports: range.ok().and_then(|range| ports(&range)),
+        }
+    }
+
+    /// Why a workload cannot be measured within these limits, and what to do; `None` if it can.
+    pub fn misfit(&self, workload: &WorkloadPlan) -> Option<String> {
+        let param = |name| workload.params.get(name).copied();
+        let (conns, active) = (param("conns").unwrap_or(0), param("active").unwrap_or(0));
+        if active > conns {
+            return Some(format!(
+                "{active} of {conns} connections cannot be active; give `active` at most `conns`"
+            ));
+        }
+        if !workload.by_generator {
+            return None;
+        }
+        let need = conns + SPARE;
+        if let Some(have) = self.descriptors.filter(|have| *have < need) {
+            return Some(format!(
+                "{conns} connections do not fit into {have} descriptors; `sudo prlimit --pid $$ \
+                 --nofile={need}:{need}` allows them in this shell"
+            ));
+        }
+        // Those that come and go use many source addresses.
+        if let Some(have) = self.ports.filter(|have| *have < kept(workload)) {
+            return Some(format!(
+                "{conns} connections do not fit into {have} local ports; `sudo sysctl -w \
+                 net.ipv4.ip_local_port_range=\"10240 65535\"` makes more"
+            ));
+        }
+        None
+    }
+
+    /// Whether the connections of that many lanes are too many to be open at once.
+    pub fn crowded(&self, workload: &WorkloadPlan, lanes: usize) -> bool {
+        let need = kept(workload) * lanes as u64 + SPARE;
+        self.descriptors.is_some_and(|have| have < need)
+    }
+}
+
+fn ports(range: &str) -> Option<u64> {
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    (last + 1).checked_sub(first)
+}
+
+/// Connections to a lane that stay open from slice to slice.
+fn kept(workload: &WorkloadPlan) -> u64 {
+    match workload.traffic {
+        Traffic::Echo if workload.by_generator => {
+            workload.params.get("conns").copied().unwrap_or(1)
+        }
+        Traffic::Echo | Traffic::Churn => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rtswap_workload::{Spec, Standard, Suite as _};
+
+    use super::*;
+    use crate::plan::{self, SLICE_MS};
+
+    const LIMITS: Limits = Limits { descriptors: Some(20_000), ports: Some(28_232) };
+
+    fn workload(name: &str) -> WorkloadPlan {
+        plan::workload(&Spec::parse(name, Standard::CATALOGUE).unwrap(), SLICE_MS)
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_with_what_would_make_it_fit() {
+        let why = |name: &str| LIMITS.misfit(&workload(name)).unwrap_or_default();
+        for fits in ["idle/conns=10000", "churn/conns=10000", "tcp-echo/conns=10000", "spawn"] {
+            assert_eq!(why(fits), "", "{fits}");
+        }
+        assert!(why("idle/conns=20000").contains("--nofile=20100:20100"));
+        assert!(why("idle/conns=10/active=11").contains("at most `conns`"));
+        let roomy = Limits { descriptors: None, ..LIMITS };
+        let why = roomy.misfit(&workload("idle/conns=30000")).unwrap();
+        assert!(why.contains("28232 local ports") && why.contains("ip_local_port_range"), "{why}");
+    }
+
+    #[test]
+    fn connections_of_all_lanes_may_be_too_many_at_once() {
+        assert!(!LIMITS.crowded(&workload("idle/conns=1000"), 14));
+        assert!(LIMITS.crowded(&workload("idle/conns=10000"), 2));
+        assert!(!LIMITS.crowded(&workload("churn/conns=10000"), 14), "none stays open");
+        assert!(!LIMITS.crowded(&workload("spawn"), 14));
+        assert!(!Limits { descriptors: None, ..LIMITS }.crowded(&workload("idle"), 1000));
+    }
+
+    #[test]
+    fn the_range_of_ports_includes_both_ends() {
+        assert_eq!(ports("32768\t60999\n"), Some(28_232));
+        assert_eq!(ports("9 1"), None);
+        assert_eq!(ports(""), None);
+    }
+}
