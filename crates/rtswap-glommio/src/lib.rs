@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use glommio::timer::Timer;
-use glommio::{LocalExecutorBuilder, Placement};
 use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
 use send_wrapper::SendWrapper;
 
@@ -41,13 +40,7 @@ impl Runtime for Glommio {
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
     fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
-        // glommio ends the process where the kernel will not do.
-        machine::checked()?;
-        let executor = LocalExecutorBuilder::new(Placement::Unbound)
-            .ring_depth(RING_DEPTH)
-            .io_memory(IO_MEMORY)
-            .preempt_timer(PREEMPT_TIMER)
-            .make()?;
+        let executor = machine::executor()?;
         let output = executor.run(async {
             let output = AssertUnwindSafe(main).catch_unwind().await;
             task::cancel_detached().await;
@@ -91,7 +84,7 @@ impl Runtime for Glommio {
         let notes = [
             ("rings", "3: main, latency, poll".to_owned()),
             ("ring_depth", RING_DEPTH.to_string()),
-            ("io_memory", format!("{IO_MEMORY} bytes, {}", machine::registered())),
+            ("io_memory", format!("{IO_MEMORY} bytes, {}", machine::registers_memory())),
             ("preempt_timer_ms", PREEMPT_TIMER.as_millis().to_string()),
         ];
         let notes: BTreeMap<_, _> = notes.map(|(name, value)| (name.to_owned(), value)).into();
