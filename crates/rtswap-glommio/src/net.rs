@@ -50,9 +50,16 @@ impl TcpListener for Listener {
 
     fn accept(&mut self) -> impl Future<Output = io::Result<(Stream, SocketAddr)>> + Send {
         SendWrapper::new(async {
-            let stream = self.0.accept().await?;
-            let peer = stream.peer_addr()?;
-            Ok((Io(SendWrapper::new(stream)), peer))
+            loop {
+                let stream = self.0.accept().await?;
+                // glommio does not keep the address that the kernel gives.
+                match stream.peer_addr().map_err(io::Error::from) {
+                    Ok(peer) => return Ok((Io(SendWrapper::new(stream)), peer)),
+                    // Reset before it was accepted: no reason to tell a server of an error.
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                    Err(error) => return Err(error),
+                }
+            }
         })
     }
 }
