@@ -68,13 +68,16 @@ impl Subject {
     }
 }
 
-/// What a runtime may leave undone because its authors meant it so. The adapter's README says why.
+/// What a runtime may leave undone: because its authors meant it so, or because its adapter cannot
+/// help it. The adapter's README says why.
 #[derive(Clone, Copy, Debug)]
 pub struct Allow {
     /// Names of threads that stay in the process, as the kernel has them: the first 15 bytes.
     pub threads: &'static [&'static str],
     /// Descriptors that stay open, as `/proc/self/fd` shows them: `anon_inode:[eventpoll]`.
     pub descriptors: &'static [&'static str],
+    /// Descriptors of which every `block_on` leaves one more, for ever: a leak, not a design.
+    pub leaks: &'static [&'static str],
     /// Tasks that are pending when `block_on` returns live on.
     pub tasks_outlive: bool,
     /// Streams and listeners belong to one thread, and panic on any other.
@@ -84,7 +87,7 @@ pub struct Allow {
 impl Allow {
     /// The whole contract.
     pub const NOTHING: Self =
-        Self { threads: &[], descriptors: &[], tasks_outlive: false, confined: false };
+        Self { threads: &[], descriptors: &[], leaks: &[], tasks_outlive: false, confined: false };
 
     /// For runtimes on async-io: its reactor belongs to the process.
     pub const ASYNC_IO: Self = Self {

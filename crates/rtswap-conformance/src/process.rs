@@ -1,6 +1,7 @@
 //! What a process has: its threads and descriptors, as `/proc/self` shows them.
 
 use std::fs;
+use std::iter;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,14 @@ impl Snapshot {
         }
     }
 
+    /// What is here beyond what so many `block_on`s are allowed to leak.
+    #[must_use]
+    pub fn beyond_leaks(&self, allow: &Allow, block_ons: usize) -> Self {
+        let leaked: Vec<_> =
+            iter::repeat_n(allow.leaks, block_ons).flatten().map(|&name| name.to_owned()).collect();
+        Self { threads: self.threads.clone(), descriptors: without(&self.descriptors, &leaked) }
+    }
+
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.threads.is_empty() && self.descriptors.is_empty()
@@ -114,5 +123,12 @@ mod tests {
         let left = snapshot(&["async-io", "worker"], &["socket", "anon_inode:[eventfd]"]);
         let forbidden = left.forbidden(&Allow::ASYNC_IO);
         assert_eq!(forbidden, snapshot(&["worker"], &["socket"]));
+    }
+    #[test]
+    fn one_leak_for_each_block_on_is_allowed_and_no_more() {
+        let allow = Allow { leaks: &["anon_inode:[eventfd]"], ..Allow::NOTHING };
+        let left = snapshot(&["worker"], &["anon_inode:[eventfd]"; 3]);
+        assert_eq!(left.beyond_leaks(&allow, 2), snapshot(&["worker"], &["anon_inode:[eventfd]"]));
+        assert_eq!(left.beyond_leaks(&allow, 4), snapshot(&["worker"], &[]));
     }
 }

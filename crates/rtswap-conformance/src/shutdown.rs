@@ -151,7 +151,9 @@ async fn work<R: Runtime>() {
 fn settled(subject: &Subject, first: impl FnOnce()) -> Snapshot {
     let before = Snapshot::take();
     first();
-    let left = |now: &Snapshot| now.since(&before).forbidden(&subject.allow);
+    let left = |now: &Snapshot| {
+        now.since(&before).forbidden(&subject.allow).beyond_leaks(&subject.allow, 1)
+    };
     let after = settle(|now| left(now).is_empty());
     let left = left(&after);
     assert!(left.is_empty(), "left behind by the first block_on: {left:?}");
@@ -173,8 +175,8 @@ pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject)
     for _ in 0..5 {
         once();
     }
-    let again = settle(|now| now.since(&after).is_empty());
-    let more = again.since(&after);
+    let more = |now: &Snapshot| now.since(&after).beyond_leaks(&subject.allow, 5);
+    let more = more(&settle(|now| more(now).is_empty()));
     assert!(more.is_empty(), "left behind by five more: {more:?}");
 }
 
@@ -207,8 +209,8 @@ pub fn a_panic_in_main_is_passed_on_and_leaves_nothing_behind<R: Runtime>(subjec
     if !subject.allow.tasks_outlive {
         assert_eq!(count.dropped(), 5, "of 5 pending tasks, so many were dropped");
     }
-    let after = settle(|now| now.since(&before).is_empty());
-    let left = after.since(&before);
+    let left = |now: &Snapshot| now.since(&before).beyond_leaks(&subject.allow, 1);
+    let left = left(&settle(|now| left(now).is_empty()));
     assert!(left.is_empty(), "left behind: {left:?}");
     subject.main::<R, _>(work::<R>());
 }

@@ -33,6 +33,7 @@ pub use rtswap_workload as workload;
 pub mod runtimes {
     pub use rtswap_async_std::AsyncStd;
     pub use rtswap_compio::{Compio, CompioPoll};
+    pub use rtswap_glommio::Glommio;
     pub use rtswap_monoio::{Monoio, MonoioEpoll};
     pub use rtswap_smol::{Smol, SmolLocal};
     pub use rtswap_tokio::{Tokio, TokioLocal};

@@ -11,7 +11,7 @@ use rtswap_runtime::{Runtime, Threads};
 use rtswap_workload::{Family, Standard, Suite};
 
 use crate::runtimes::{
-    AsyncStd, Compio, CompioPoll, Monoio, MonoioEpoll, Smol, SmolLocal, Tokio, TokioLocal,
+    AsyncStd, Compio, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal, Tokio, TokioLocal,
     TokioUring,
 };
 
@@ -115,6 +115,7 @@ fn lanes<S: Suite>() -> Vec<Lane> {
         lane::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
         lane::<S, Monoio>("monoio", "monoio, one thread, io_uring"),
         lane::<S, MonoioEpoll>("monoio-epoll", "monoio, the same on epoll"),
+        lane::<S, Glommio>("glommio", "glommio, one thread, io_uring"),
         lane::<S, Compio>("compio", "compio, one thread, io_uring"),
         lane::<S, CompioPoll>("compio-poll", "compio, the same on epoll"),
     ])

@@ -1,0 +1,93 @@
+#![warn(missing_docs)]
+//! glommio under the rtswap contract: [`Glommio`].
+//!
+//! What maps to what, and glommio's limits, is in this crate's README.
+
+mod machine;
+mod net;
+mod task;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use glommio::timer::Timer;
+use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+use send_wrapper::SendWrapper;
+
+pub use net::{Half, Io, Listener, Stream};
+pub use task::JoinHandle;
+
+/// glommio's `LocalExecutor` on the calling thread, over `io_uring`.
+#[derive(Debug)]
+pub struct Glommio;
+
+/// glommio's defaults, which it does not tell: set, so that the receipt cannot be wrong.
+const RING_DEPTH: usize = 128;
+const IO_MEMORY: usize = 10 << 20;
+const PREEMPT_TIMER: Duration = Duration::from_millis(100);
+
+impl Runtime for Glommio {
+    const ABOUT: About =
+        About { package: "glommio", threads: Threads::One, driver: Driver::IoUring };
+
+    type TcpStream = Stream;
+    type TcpListener = Listener;
+    type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+
+    fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
+        let executor = machine::executor()?;
+        let output = executor.run(async {
+            let output = AssertUnwindSafe(main).catch_unwind().await;
+            task::cancel_detached().await;
+            output
+        });
+        drop(executor);
+        output.map_or_else(|panic| resume_unwind(panic), Ok)
+    }
+
+    fn spawn<F>(task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        task::spawn(task)
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+        SendWrapper::new(async move {
+            Timer::new(duration).await;
+        })
+    }
+
+    async fn yield_now() {
+        glommio::executor().yield_now().await;
+    }
+
+    fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+        net::listen(socket)
+    }
+
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+        net::connect(addr)
+    }
+
+    fn available() -> io::Result<()> {
+        machine::check()
+    }
+
+    fn effective(_config: &Config) -> Effective {
+        let notes = [
+            ("rings", "3: main, latency, poll".to_owned()),
+            ("ring_depth", RING_DEPTH.to_string()),
+            ("io_memory", format!("{IO_MEMORY} bytes, {}", machine::registers_memory())),
+            ("preempt_timer_ms", PREEMPT_TIMER.as_millis().to_string()),
+        ];
+        let notes: BTreeMap<_, _> = notes.map(|(name, value)| (name.to_owned(), value)).into();
+        Effective { driver: Driver::IoUring, workers: 1, notes }
+    }
+}
