@@ -104,7 +104,7 @@ pub fn precise_enough(record: &Record, workload: &str, precision: f64) -> bool {
         })
 }
 
-fn options(record: &Record) -> Options {
+pub(crate) fn options(record: &Record) -> Options {
     Options { seed: record.header.seed, ..Options::default() }
 }
 

@@ -103,6 +103,18 @@ impl<'a> Data<'a> {
         median(rounds.into_values().filter_map(median))
     }
 
+    /// The lane's own figures by round, each over 1: in a shape that has intervals.
+    pub fn figures(&self, lane: &str, metric: Metric) -> Vec<Vec<(f64, f64)>> {
+        let mut rounds: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
+        for block in &self.blocks {
+            let slice = slice(block, lane).filter(|slice| usable(slice));
+            if let Some(value) = slice.and_then(|slice| timed(metric, slice)) {
+                rounds.entry(block.round).or_default().push((value, 1.0));
+            }
+        }
+        rounds.into_values().collect()
+    }
+
     /// The log ratios to the lane's reference, in the blocks that have both.
     pub fn paired(&self, lane: &str, metric: Metric) -> Paired {
         self.paired_with(lane, self.against(lane), metric)

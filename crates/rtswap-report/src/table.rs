@@ -116,7 +116,7 @@ fn widest(lines: &[String]) -> usize {
     lines.iter().map(|line| textwrap::core::display_width(line)).max().unwrap_or(0)
 }
 
-fn laid_out(columns: &[Column], style: Style) -> Vec<String> {
+pub(crate) fn laid_out(columns: &[Column], style: Style) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if style.color {

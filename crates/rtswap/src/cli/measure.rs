@@ -60,6 +60,11 @@ impl Job {
         Ok(Self { record, writer, limit: None, resumed: true })
     }
 
+    /// Where its record is.
+    pub fn path(&self) -> &Path {
+        self.writer.path()
+    }
+
     /// Measures what is planned, with progress on standard error. `cancel` ends it early.
     pub fn carry_out(mut self, registry: &Registry, cancel: Arc<AtomicBool>) -> Result<Record> {
         let plan = self.record.header.plan.clone();

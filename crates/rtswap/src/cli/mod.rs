@@ -13,6 +13,7 @@ mod select;
 mod serve;
 mod signals;
 mod summary;
+mod sweep;
 mod tax;
 mod verify;
 
@@ -43,6 +44,8 @@ pub const INTERRUPTED: u8 = 130;
         rtswap run                                  the default table, in about two minutes\n  \
         rtswap run --quick                          a first impression, in about 20 seconds\n  \
         rtswap run --workload 'tcp-echo/*' --budget 5m\n  \
+        rtswap sweep --workload idle --over conns=100,1000,10000\n  \
+        rtswap tax                                  what the contract itself costs\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage, \
@@ -58,6 +61,7 @@ enum Command {
     Run(run::Args),
     List(list::Args),
     Doctor(doctor::Args),
+    Sweep(sweep::Args),
     Tax(tax::Args),
     Verify(verify::Args),
     Summary(summary::Args),
@@ -98,6 +102,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Run(args) => run::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
         Command::Doctor(args) => doctor::run(registry, &args),
+        Command::Sweep(args) => sweep::run(registry, &args),
         Command::Tax(args) => tax::run(registry, &args),
         Command::Verify(args) => verify::run(registry, &args),
         Command::Summary(args) => summary::run(&args),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use rtswap_harness::record::{Block, Header, LanePlan, Plan, Receipt, SCHEMA, Slice};
+use rtswap_harness::record::{Block, Header, Kind, LanePlan, Plan, Receipt, SCHEMA, Slice};
 use rtswap_report::{Bound, PlanSummary, Style, WorkloadSummary};
 use rtswap_stats::Verdict::{Cheaper, Dearer, Inconclusive, Tie};
 
@@ -33,6 +33,8 @@ fn cell(lane: &str, role: Role, cpu: Option<Figure>) -> Cell {
         params: BTreeMap::new(),
         lane: lane.to_owned(),
         role,
+        kind: Kind::Runtime,
+        against: None,
         status: if cpu.is_some() { Status::Ok } else { Status::Failed },
         reason,
         bound: Some(Bound::Lane),
@@ -40,6 +42,8 @@ fn cell(lane: &str, role: Role, cpu: Option<Figure>) -> Cell {
         metrics: cpu.into_iter().map(|figure| (Metric::CpuNsPerOp, figure)).collect(),
         latency_ns: None,
         memory_bytes: None,
+        memory_per_conn_bytes: None,
+        of_floor: None,
         load_cpu_ns_per_op: None,
         idle_cpu: None,
         receipt: None,

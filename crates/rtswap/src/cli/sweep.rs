@@ -1,0 +1,194 @@
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rtswap_harness::limits::Limits;
+use rtswap_harness::plan::{Request, SLICE_MS};
+use rtswap_harness::record::Record;
+use rtswap_report::sweep::Sweep;
+use rtswap_report::{Style, Summary};
+use rtswap_workload::Spec;
+
+use crate::Registry;
+use crate::cli::measure::Job;
+use crate::cli::{CpuList, Exit, Format, args, select, signals};
+
+/// Measure one workload over several values of a parameter, and plot what grows with it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    rtswap sweep --workload tcp-echo --over conns=1,8,64,512,4096\n  \
+    rtswap sweep --workload idle --over conns=100,1000,10000 --lane 'floor-*' --budget 5m\n  \
+    rtswap sweep --workload tcp-echo/conns=8 --over size=64,1024,16384 --plot size.svg\n  \
+    rtswap sweep --record sweep.jsonl --format markdown")]
+pub(super) struct Args {
+    /// The workload; its other parameters may be named: tcp-echo/size=64.
+    #[arg(short, long, value_name = "NAME", required_unless_present = "record")]
+    workload: Option<String>,
+    /// The parameter to vary, and its values.
+    #[arg(long, value_name = "PARAM=N,N,...", required_unless_present = "record")]
+    over: Option<Over>,
+    /// Lanes: names, globs, `NAME?delay_ns=N`, or `NAME=COMMAND`; may be repeated.
+    #[arg(short, long, value_name = "GLOB")]
+    lane: Vec<String>,
+    /// The lane that ratios are taken against.
+    #[arg(long, default_value = "tokio", value_name = "LANE")]
+    reference: String,
+    /// Time that it may take: 90s, 5m.
+    #[arg(long, value_parser = args::seconds, value_name = "TIME", default_value = "3m")]
+    budget: Duration,
+    /// Draw orders from this number instead of a random one.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// CPUs for the lanes: 0 or 0-3 or 0,2.
+    #[arg(long, value_name = "LIST")]
+    server_cpus: Option<CpuList>,
+    /// CPUs for the load generator.
+    #[arg(long, value_name = "LIST")]
+    load_cpus: Option<CpuList>,
+    /// Where to keep the record; a new file.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Show the sweep that a record holds, instead of measuring one.
+    #[arg(long, value_name = "RECORD", conflicts_with_all = [
+        "workload", "over", "lane", "reference", "budget", "seed", "server_cpus", "load_cpus", "out",
+    ])]
+    record: Option<PathBuf>,
+    /// Where to put the plots, as SVG; beside the record unless given. Replaces what is there.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+/// `conns=1,8,64`.
+#[derive(Clone, Debug)]
+struct Over {
+    param: String,
+    values: Vec<String>,
+}
+
+impl FromStr for Over {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` names no values; say conns=1,8,64");
+        let (param, values) = text.split_once('=').ok_or_else(wrong)?;
+        let values: Vec<_> = values.split(',').map(|value| value.trim().to_owned()).collect();
+        if param.is_empty() || values.len() < 2 || values.iter().any(String::is_empty) {
+            return Err(wrong());
+        }
+        Ok(Self { param: param.to_owned(), values })
+    }
+}
+
+pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
+    let (record, path) = match (&args.record, &args.workload, &args.over) {
+        (Some(path), ..) => (Record::read(path)?, path.clone()),
+        (None, Some(workload), Some(over)) => {
+            signals::raise_descriptor_limit();
+            let cancel = signals::cancel()?;
+            let request = request(registry, args, workload, over)?;
+            let job = Job::begin(request, args.seed, args.out.as_deref())?;
+            let path = job.path().to_owned();
+            (job.carry_out(registry, cancel)?, path)
+        }
+        (None, ..) => unreachable!("clap asks for both"),
+    };
+    let summary = Summary::of(&record);
+    let sweep = Sweep::of(&record, &summary).with_context(|| path.display().to_string())?;
+    let plot = args.plot.clone().unwrap_or_else(|| path.with_extension("svg"));
+    show(&sweep, &summary, args.format)?;
+    write_plot(&sweep, &plot)?;
+    if args.format == Format::Table {
+        eprint!("{}", rtswap_report::warnings(&summary, &Style::of_stdout()));
+    }
+    eprintln!("plots: {}", plot.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(sweep: &Sweep, summary: &Summary, format: Format) -> Result<()> {
+    let text = match format {
+        Format::Table => sweep.table(summary, &Style::of_stdout()),
+        Format::Json => serde_json::to_string_pretty(sweep)? + "\n",
+        Format::Markdown => sweep.markdown(summary),
+    };
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}
+
+fn write_plot(sweep: &Sweep, path: &Path) -> Result<()> {
+    fs::write(path, sweep.svg()).with_context(|| {
+        format!("cannot write the plots to {}; `--plot FILE` puts them elsewhere", path.display())
+    })
+}
+
+fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Result<Request> {
+    let workloads = workloads(registry, workload, over)?;
+    let lanes = select::lanes(registry, &args.lane, &args.reference)?;
+    let reference = lanes[0].0.name.clone();
+    let (server_cpus, load_cpus) =
+        select::placement(args.server_cpus.as_ref(), args.load_cpus.as_ref())?;
+    Ok(Request {
+        lanes: select::taking_part(lanes, &args.lane, &workloads)?,
+        workloads,
+        reference,
+        budget: args.budget,
+        precision: None,
+        slice_ms: SLICE_MS,
+        limits: Limits::now(),
+        server_cpus,
+        load_cpus,
+    })
+}
+
+/// The workload once for each value.
+fn workloads(registry: &Registry, workload: &str, over: &Over) -> Result<Vec<Spec>> {
+    let mut specs = Vec::new();
+    for value in &over.values {
+        let name = format!("{workload}/{}={value}", over.param);
+        let spec = Spec::parse(&name, registry.catalogue)
+            .map_err(|error| Exit::Usage(error.to_string()))?;
+        if !specs.contains(&spec) {
+            specs.push(spec);
+        }
+    }
+    if specs.len() < 2 {
+        return Err(Exit::Usage("a sweep takes two different values or more".to_owned()).into());
+    }
+    Ok(specs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_or_told_what_they_should_be() {
+        let over: Over = "conns=1, 8,64".parse().unwrap();
+        assert_eq!((over.param.as_str(), over.values.len()), ("conns", 3));
+        for wrong in ["conns", "conns=", "conns=1", "=1,2", "conns=1,,2"] {
+            assert!(wrong.parse::<Over>().unwrap_err().contains("conns=1,8,64"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_workload_is_taken_once_for_each_value() {
+        let names = |workload: &str, over: &str| {
+            let specs = workloads(&Registry::standard(), workload, &over.parse().unwrap())?;
+            Ok(specs.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let told = |it: Result<Vec<String>>| it.unwrap_err().to_string();
+        assert_eq!(
+            names("tcp-echo/size=64", "conns=1,8,8").unwrap(),
+            ["tcp-echo/size=64/conns=1", "tcp-echo/size=64/conns=8"]
+        );
+        assert!(told(names("tcp-echo", "sise=1,2")).contains("it has `size`, `conns`"));
+        assert!(told(names("tcp-echo", "conns=0,1")).contains("from 1 to"));
+        assert!(told(names("tpc-echo", "conns=1,2")).contains("did you mean `tcp-echo`?"));
+        assert!(told(names("tcp-echo", "conns=1,1")).contains("two different values"));
+    }
+}
