@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::LoadError;
 use crate::pace::{Part, Quota, Role, Signals, Watch, Window};
 use crate::pattern::Pattern;
 use crate::share::{Opening, Share};
 use crate::worker::{Started, Worker};
+use crate::{LoadError, Target};
 
 /// How many connections may wait to be accepted by a lane, over all threads. Half of the backlog
 /// that lanes listen with (1024).
@@ -54,17 +54,6 @@ impl Config {
             cancel: Arc::default(),
         }
     }
-}
-
-/// What to load, and with what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Where the lane listens.
-    pub addr: SocketAddr,
-    /// Bytes of a message; at least 1. Messages of 8 bytes and more are all told apart.
-    pub size: usize,
-    /// Connections, each with one message in flight; at least 1.
-    pub conns: usize,
 }
 
 /// The open connections to one lane. Dropping it closes them, without asking the lane.
@@ -166,14 +155,8 @@ impl Generator {
     ///
     /// See [`LoadError`]. Connections opened until then are closed.
     pub fn connect(&self, target: Target) -> Result<Session, LoadError> {
-        let Target { addr, size, conns } = target;
-        let bad = |reason| Err(LoadError::Target { addr, reason });
-        if conns == 0 {
-            return bad("the number of connections is 0; ask for at least one");
-        }
-        if size == 0 {
-            return bad("the size of a message is 0; ask for at least one byte");
-        }
+        target.check()?;
+        let Target { addr, size, conns, .. } = target;
         let _turn = self.take_turn();
         let watch = self.watch(addr, self.config.drain);
         let pattern = Arc::new(Pattern::new(size, conns));

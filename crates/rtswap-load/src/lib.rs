@@ -10,7 +10,7 @@
 //!
 //! let generator = Generator::new(Config::new([1]))?;
 //! let addr = "127.0.0.1:7000".parse()?;
-//! let mut session = generator.connect(Target { addr, size: 1024, conns: 32 })?;
+//! let mut session = generator.connect(Target::echo(addr, 1024, 32))?;
 //! let (warmup, window) = (Duration::from_millis(5), Duration::from_millis(45));
 //! let slice = generator.slice(&mut session, warmup, window, || ())?;
 //! println!("{} operations in {:?}", slice.ops, slice.elapsed);
@@ -37,15 +37,21 @@
 //! A closed loop says how much a lane can do, not how it behaves at a given rate: a lane that
 //! pauses is sent nothing meanwhile, so the latencies leave out what would have waited.
 
+mod churn;
 mod connection;
 mod error;
 mod generator;
+mod kept;
 mod pace;
 mod pattern;
+mod poll;
 mod share;
+mod source;
+mod target;
 mod worker;
 
 pub use error::LoadError;
-pub use generator::{Config, Generator, Session, Slice, Target};
+pub use generator::{Config, Generator, Session, Slice};
 /// The type of [`Slice::latency`] comes from this crate.
 pub use hdrhistogram;
+pub use target::{Target, Traffic};

@@ -209,5 +209,5 @@ pub fn impatient() -> Generator {
 }
 
 pub fn target(addr: SocketAddr, size: usize, conns: usize) -> Target {
-    Target { addr, size, conns }
+    Target::echo(addr, size, conns)
 }
