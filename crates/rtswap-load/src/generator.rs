@@ -29,11 +29,13 @@ pub struct Config {
     pub cpus: Vec<usize>,
     /// Longest latency that is told apart; a longer one is recorded as this one. Default 60 s.
     pub max_latency: Duration,
-    /// How long no byte may move on any connection of a thread before the lane counts as hung.
+    /// How long no byte may move on any connection of a thread, and none end that is due to,
+    /// before the lane counts as hung.
     /// Also the limit of opening one connection. Default 5 s.
     pub stall: Duration,
     /// How long the messages in flight at the end of a slice may take to come in, or those of a
-    /// wave of new connections to be answered. Default 30 s.
+    /// wave of new connections to be answered; with churn, the first operations of all loops.
+    /// Default 30 s.
     pub drain: Duration,
     /// How long a [`Generator::verify`] may take. Default 60 s.
     pub verify: Duration,
@@ -89,14 +91,18 @@ impl fmt::Debug for Session {
 /// What a slice measured. Everything covers the counted window, and only that.
 #[derive(Clone, Debug)]
 pub struct Slice<P> {
-    /// Messages that came back whole and right.
+    /// Operations: messages that came back whole and right; with [`Traffic::Churn`], those whose
+    /// connection was also closed by the lane.
+    ///
+    /// [`Traffic::Churn`]: crate::Traffic::Churn
     pub ops: u64,
     /// How long the window was; at least as long as asked.
     pub elapsed: Duration,
     /// CPU time, user and system, of the generator's threads.
     pub load_cpu: Duration,
     /// Time from before the first byte was sent to after the last one was compared, in
-    /// nanoseconds, to three digits; one value per operation.
+    /// nanoseconds, to three digits; one value per operation. With churn, from before `connect`
+    /// was called to after the end of the lane's stream was seen.
     pub latency: Histogram<u64>,
     /// What the probe returned at the start and at the end of the window.
     pub probes: (P, P),
@@ -149,7 +155,8 @@ impl Generator {
     /// Opens connections to a lane, spread over the threads, and exchanges one message on each, so
     /// that afterwards all are known to be accepted and to work.
     ///
-    /// They are opened in waves that stay below the backlog of a lane.
+    /// They are opened in waves that stay below the backlog of a lane. For churn, one operation is
+    /// done on each loop, and nothing stays open.
     ///
     /// # Errors
     ///
@@ -180,7 +187,8 @@ impl Generator {
         Ok(Session { target, shares })
     }
 
-    /// Exchanges exactly `messages` messages on each connection and checks them.
+    /// Exchanges exactly `messages` messages on each active connection, or does as many operations
+    /// on each loop, and checks them.
     ///
     /// # Errors
     ///
@@ -208,7 +216,7 @@ impl Generator {
     }
 
     /// Runs one slice: `warmup` uncounted, then `window` counted; then no more is sent, and what is
-    /// in flight is taken in and checked, but not counted.
+    /// in flight is taken in and checked, but not counted. No churned connection is left open.
     ///
     /// `probe` is called twice, by a thread of the generator, at the start and at the end of the
     /// counted window, so that what it reads (the lane's CPU clock, say) covers the window. It

@@ -3,6 +3,7 @@
 // Each test executable uses a part of it.
 #![allow(dead_code)]
 
+pub mod churn;
 pub mod epoll;
 
 use std::io::{self, Read, Write};
