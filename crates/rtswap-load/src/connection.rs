@@ -1,7 +1,7 @@
 //! One connection and the message on it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Instant;
 
 use crate::{LoadError, pattern::Pattern};
@@ -37,20 +37,22 @@ pub(crate) enum Pulled {
 }
 
 impl Connection {
-    /// Takes over a connected, non-blocking stream.
+    /// Takes over a non-blocking stream, whose first message is to be the one of the given index
+    /// and place in the pattern.
     pub(crate) fn new(
         stream: TcpStream,
         addr: SocketAddr,
         number: usize,
-        pattern: &Pattern,
+        message: u64,
+        offset: usize,
     ) -> Self {
         Self {
             stream,
             addr,
             number,
-            message: 0,
+            message,
             completed: 0,
-            offset: pattern.first(number),
+            offset,
             in_flight: false,
             sent: 0,
             received: 0,
@@ -132,6 +134,43 @@ impl Connection {
         Ok(pulled)
     }
 
+    /// Whether the system has taken any of the message in flight.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent > 0
+    }
+
+    /// Ends the stream towards the lane, after the answer has come. From then on the lane may do
+    /// one thing only, which is to end its own: see [`Connection::ended`].
+    pub(crate) fn end(&self) -> Result<(), LoadError> {
+        match self.stream.shutdown(Shutdown::Write) {
+            Ok(()) => Ok(()),
+            // What shutting down says of a connection that has been reset.
+            Err(error) if error.kind() == ErrorKind::NotConnected => Err(self.reset()),
+            Err(error) => Err(self.broken(error, "shut down")),
+        }
+    }
+
+    /// Whether the lane has ended its stream. Fails if it sent anything before that.
+    pub(crate) fn ended(&mut self, buffer: &mut [u8]) -> Result<bool, LoadError> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Ok(true),
+                Ok(surplus) => {
+                    return Err(LoadError::TooMuch {
+                        addr: self.addr,
+                        conn: self.number,
+                        // The answer to it was complete, so the present one is the next.
+                        message: self.message - 1,
+                        surplus,
+                    });
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.broken(error, "receive")),
+            }
+        }
+    }
+
     fn complete(&mut self, pattern: &Pattern) {
         self.in_flight = false;
         self.sent = 0;
@@ -187,16 +226,21 @@ impl Connection {
     }
 
     #[cold]
+    fn reset(&self) -> LoadError {
+        LoadError::Reset {
+            addr: self.addr,
+            conn: self.number,
+            message: self.message,
+            received: self.received,
+        }
+    }
+
+    #[cold]
     fn broken(&self, source: io::Error, action: &'static str) -> LoadError {
         match source.kind() {
             // The answer to writing after the other end was closed.
             ErrorKind::BrokenPipe => self.closed(),
-            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => LoadError::Reset {
-                addr: self.addr,
-                conn: self.number,
-                message: self.message,
-                received: self.received,
-            },
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => self.reset(),
             _ => LoadError::System { addr: self.addr, action, source },
         }
     }

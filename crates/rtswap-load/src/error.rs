@@ -7,7 +7,8 @@ use std::time::Duration;
 /// Whatever the error, the session it happened in is closed and its descriptors are released;
 /// other sessions and the generator itself remain usable. Connections are numbered from 0 within
 /// their session, messages from 0 within their connection, and offsets are bytes from the start of
-/// the message.
+/// the message. With [`Traffic::Churn`](crate::Traffic::Churn), the number of a connection is that
+/// of its loop, and messages are those of the loop.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -31,22 +32,24 @@ pub enum LoadError {
     },
     /// The process has no file descriptors left.
     #[error(
-        "out of file descriptors after {opened} of {conns} connections to {addr}: raise the limit \
-         (ulimit -n, now {limit}) or ask for fewer connections"
+        "out of file descriptors with {opened} of {conns} connections to {addr} open: raise the \
+         limit (ulimit -n, now {limit}) or ask for fewer connections"
     )]
     Descriptors {
         /// Address of the lane.
         addr: SocketAddr,
-        /// How many connections this thread had opened before.
+        /// How many connections this thread had open.
         opened: usize,
         /// How many connections the session was to have.
         conns: usize,
         /// The soft limit of open files of this process; `unlimited` or a number.
         limit: String,
     },
-    /// The machine has no local ports left towards this address.
+    /// The machine has no local ports left towards this address. Churn towards 127.0.0.0/8 does
+    /// not get there, as it comes from ever other addresses; elsewhere each of its connections
+    /// takes a port for a minute.
     #[error(
-        "out of local ports after {opened} of {conns} connections to {addr}: widen \
+        "out of local ports after {opened} connections to {addr}, {conns} at once: widen \
          net.ipv4.ip_local_port_range, wait for TIME_WAIT to end, or ask for fewer connections"
     )]
     Ports {
@@ -67,7 +70,7 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
-    /// The lane ended a connection in an orderly way (FIN).
+    /// The lane ended a connection in an orderly way (FIN), unasked.
     #[error(
         "{addr} closed connection {conn} at byte {received} of message {message}: see the lane's \
          standard error for why it stopped"
@@ -131,10 +134,10 @@ pub enum LoadError {
         /// How many bytes too many were seen.
         surplus: usize,
     },
-    /// Not a byte moved for too long.
+    /// Not a byte moved for too long, nor did a connection that was due to end.
     #[error(
         "{addr} stalled: no byte came for {after:?} with {outstanding} messages outstanding; the \
-         lane hangs, or dropped part of an answer"
+         lane hangs, dropped part of an answer, or does not close what was closed"
     )]
     Stalled {
         /// Address of the lane.

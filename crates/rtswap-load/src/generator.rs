@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::LoadError;
 use crate::pace::{Part, Quota, Role, Signals, Watch, Window};
 use crate::pattern::Pattern;
 use crate::share::{Opening, Share};
 use crate::worker::{Started, Worker};
+use crate::{LoadError, Target};
 
 /// How many connections may wait to be accepted by a lane, over all threads. Half of the backlog
 /// that lanes listen with (1024).
@@ -29,11 +29,13 @@ pub struct Config {
     pub cpus: Vec<usize>,
     /// Longest latency that is told apart; a longer one is recorded as this one. Default 60 s.
     pub max_latency: Duration,
-    /// How long no byte may move on any connection of a thread before the lane counts as hung.
+    /// How long no byte may move on any connection of a thread, and none end that is due to,
+    /// before the lane counts as hung.
     /// Also the limit of opening one connection. Default 5 s.
     pub stall: Duration,
     /// How long the messages in flight at the end of a slice may take to come in, or those of a
-    /// wave of new connections to be answered. Default 30 s.
+    /// wave of new connections to be answered; with churn, the first operations of all loops.
+    /// Default 30 s.
     pub drain: Duration,
     /// How long a [`Generator::verify`] may take. Default 60 s.
     pub verify: Duration,
@@ -54,23 +56,6 @@ impl Config {
             cancel: Arc::default(),
         }
     }
-}
-
-/// What to load, and with what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Where the lane listens.
-    pub addr: SocketAddr,
-    /// Bytes of a message; at least 1. Messages of 8 bytes and more are all told apart.
-    pub size: usize,
-    /// Connections, each with one message in flight; at least 1.
-    pub conns: usize,
-    pub traffic: Traffic,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Traffic {
-    Kept { active: usize },
-    Churn,
 }
 
 /// The open connections to one lane. Dropping it closes them, without asking the lane.
@@ -106,14 +91,18 @@ impl fmt::Debug for Session {
 /// What a slice measured. Everything covers the counted window, and only that.
 #[derive(Clone, Debug)]
 pub struct Slice<P> {
-    /// Messages that came back whole and right.
+    /// Operations: messages that came back whole and right; with [`Traffic::Churn`], those whose
+    /// connection was also closed by the lane.
+    ///
+    /// [`Traffic::Churn`]: crate::Traffic::Churn
     pub ops: u64,
     /// How long the window was; at least as long as asked.
     pub elapsed: Duration,
     /// CPU time, user and system, of the generator's threads.
     pub load_cpu: Duration,
     /// Time from before the first byte was sent to after the last one was compared, in
-    /// nanoseconds, to three digits; one value per operation.
+    /// nanoseconds, to three digits; one value per operation. With churn, from before `connect`
+    /// was called to after the end of the lane's stream was seen.
     pub latency: Histogram<u64>,
     /// What the probe returned at the start and at the end of the window.
     pub probes: (P, P),
@@ -166,20 +155,15 @@ impl Generator {
     /// Opens connections to a lane, spread over the threads, and exchanges one message on each, so
     /// that afterwards all are known to be accepted and to work.
     ///
-    /// They are opened in waves that stay below the backlog of a lane.
+    /// They are opened in waves that stay below the backlog of a lane. For churn, one operation is
+    /// done on each loop, and nothing stays open.
     ///
     /// # Errors
     ///
     /// See [`LoadError`]. Connections opened until then are closed.
     pub fn connect(&self, target: Target) -> Result<Session, LoadError> {
+        target.check()?;
         let Target { addr, size, conns, .. } = target;
-        let bad = |reason| Err(LoadError::Target { addr, reason });
-        if conns == 0 {
-            return bad("the number of connections is 0; ask for at least one");
-        }
-        if size == 0 {
-            return bad("the size of a message is 0; ask for at least one byte");
-        }
         let _turn = self.take_turn();
         let watch = self.watch(addr, self.config.drain);
         let pattern = Arc::new(Pattern::new(size, conns));
@@ -203,7 +187,8 @@ impl Generator {
         Ok(Session { target, shares })
     }
 
-    /// Exchanges exactly `messages` messages on each connection and checks them.
+    /// Exchanges exactly `messages` messages on each active connection, or does as many operations
+    /// on each loop, and checks them.
     ///
     /// # Errors
     ///
@@ -231,7 +216,7 @@ impl Generator {
     }
 
     /// Runs one slice: `warmup` uncounted, then `window` counted; then no more is sent, and what is
-    /// in flight is taken in and checked, but not counted.
+    /// in flight is taken in and checked, but not counted. No churned connection is left open.
     ///
     /// `probe` is called twice, by a thread of the generator, at the start and at the end of the
     /// counted window, so that what it reads (the lane's CPU clock, say) covers the window. It

@@ -1,8 +1,10 @@
 //! The load generator: one, the same for all lanes, with no async runtime in it.
 //!
-//! It drives the closed loop of `tcp-echo`: a number of connections to one lane, each with one
-//! message in flight. A message is sent, read back whole, compared byte by byte, and the next one
-//! is sent. It runs in the harness, on threads of its own that are pinned to the load CPUs.
+//! It drives closed loops of echoed messages over a number of connections to one lane: a message is
+//! sent, read back whole, compared byte by byte, and the next one is sent. The connections are kept,
+//! and all of them are active (`tcp-echo`) or only some (`idle`); or there is a new one for each
+//! message (`churn`): see [`Traffic`]. The generator runs in the harness, on threads of its own that
+//! are pinned to the load CPUs.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -10,7 +12,7 @@
 //!
 //! let generator = Generator::new(Config::new([1]))?;
 //! let addr = "127.0.0.1:7000".parse()?;
-//! let mut session = generator.connect(Target { addr, size: 1024, conns: 32 })?;
+//! let mut session = generator.connect(Target::echo(addr, 1024, 32))?;
 //! let (warmup, window) = (Duration::from_millis(5), Duration::from_millis(45));
 //! let slice = generator.slice(&mut session, warmup, window, || ())?;
 //! println!("{} operations in {:?}", slice.ops, slice.elapsed);
@@ -19,8 +21,8 @@
 //!
 //! # What it costs
 //!
-//! A generator that costs more than the lane measures itself. Per message there is one write, one
-//! read, one comparison of slices, one reading of the clock and one histogram entry; one wait for
+//! A generator that costs more than the lane measures itself. Per message on a kept connection there
+//! is one write, one read, one comparison of slices, one reading of the clock and one histogram entry; one wait for
 //! events serves all connections that have become ready meanwhile. Nothing is allocated. This
 //! rests on three things:
 //!
@@ -32,20 +34,33 @@
 //! - The epoll is edge-triggered, and writability is watched only on connections that have needed
 //!   it.
 //!
+//! Silent connections cost nothing. A churned one takes twelve system calls of its own, each of them
+//! once: `socket`; `setsockopt` for congestion control, for `TCP_NODELAY` and for leaving the port to
+//! `connect`; `bind` to a source address of the loopback, so that ports never run out; `connect`,
+//! `send`, and `epoll_ctl`; `recv` for the answer; `shutdown`, `recv` for the end of the lane's
+//! stream, and `close`. That is more than a lane has to do, so churn is for the lane's cost per
+//! operation; how many operations there are in a second may well be the generator's limit.
+//!
 //! # What it does not do
 //!
 //! A closed loop says how much a lane can do, not how it behaves at a given rate: a lane that
 //! pauses is sent nothing meanwhile, so the latencies leave out what would have waited.
 
+mod churn;
 mod connection;
 mod error;
 mod generator;
+mod kept;
 mod pace;
 mod pattern;
+mod poll;
 mod share;
+mod source;
+mod target;
 mod worker;
 
 pub use error::LoadError;
-pub use generator::{Config, Generator, Session, Slice, Target, Traffic};
+pub use generator::{Config, Generator, Session, Slice};
 /// The type of [`Slice::latency`] comes from this crate.
 pub use hdrhistogram;
+pub use target::{Target, Traffic};

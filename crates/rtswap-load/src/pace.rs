@@ -28,6 +28,9 @@ pub(crate) trait Pace {
     /// Called for each message that came back whole and right, the `nth` of its connection in this
     /// exchange. Returns whether to send another.
     fn completed(&mut self, now: Instant, begun: Instant, nth: u64) -> bool;
+
+    /// Whether nothing more is to be begun, on any connection.
+    fn is_over(&self) -> bool;
 }
 
 /// Where a slice stands.
@@ -127,6 +130,11 @@ impl Pace for Quota {
 
     fn completed(&mut self, _now: Instant, _begun: Instant, nth: u64) -> bool {
         nth < self.messages
+    }
+
+    fn is_over(&self) -> bool {
+        // Those that have not begun their share are still to do it.
+        false
     }
 }
 
@@ -269,7 +277,11 @@ impl Pace for Window<'_> {
         if due != self.phase {
             self.cross(now, due);
         }
-        self.phase != Phase::Drain
+        !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.phase == Phase::Drain
     }
 }
 

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::LoadError;
-use crate::share::Scratch;
+use crate::poll::Scratch;
 
 /// What a thread keeps between jobs, so that no slice starts with cold or unmapped memory.
 pub(crate) struct Bench {

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use rtswap_load::LoadError;
+use rtswap_load::{LoadError, Target, Traffic};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{generator, target};
 
@@ -30,11 +30,16 @@ fn connections_beyond_the_backlog_are_opened_and_running_out_of_files_is_told() 
     let slice = generator.slice(&mut session, window, window, || ());
     assert!(slice.unwrap().ops > 0);
 
+    let churn = Target { addr, size: 64, conns: 4, traffic: Traffic::Churn };
+    let mut churned = generator.connect(churn).unwrap();
+
     // The session has taken more than this, so not one more file can be opened.
     limit_files(Some(conns as u64));
     let error = generator.connect(target(addr, 64, conns)).unwrap_err();
     assert!(matches!(error, LoadError::Descriptors { opened: 0, .. }), "{error}");
     assert!(error.to_string().contains("ulimit -n"), "{error}");
+    let error = generator.verify(&mut churned, 1).unwrap_err();
+    assert!(matches!(error, LoadError::Descriptors { opened: 0, conns: 4, .. }), "{error}");
     generator.verify(&mut session, 2).unwrap();
     generator.close(session);
 }

@@ -3,6 +3,7 @@
 // Each test executable uses a part of it.
 #![allow(dead_code)]
 
+pub mod churn;
 pub mod epoll;
 
 use std::io::{self, Read, Write};
@@ -209,5 +210,5 @@ pub fn impatient() -> Generator {
 }
 
 pub fn target(addr: SocketAddr, size: usize, conns: usize) -> Target {
-    Target { addr, size, conns, traffic: rtswap_load::Traffic::Kept { active: conns } }
+    Target::echo(addr, size, conns)
 }
