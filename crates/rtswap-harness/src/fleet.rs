@@ -138,7 +138,11 @@ impl Fleet {
         let alive = self.alive.get_mut(&lane).expect("the lane was started");
         let ops = match &mut alive.session {
             Some(session) => {
-                let conns = session.target().conns as u64;
+                let Target { conns, traffic, .. } = session.target();
+                let conns = match traffic {
+                    Traffic::Kept { active } => active as u64,
+                    Traffic::Churn => conns as u64,
+                };
                 let verified = self.generator.verify(session, MESSAGES);
                 verified.map_err(|error| blame(&mut alive.lane, &error))?;
                 conns * MESSAGES
