@@ -102,11 +102,11 @@ fn lanes<S: Suite>() -> Vec<Lane> {
     [
         with_native::<S, Tokio>("tokio", "tokio, multi-threaded, as by default"),
         on_request(with_native::<S, TokioLocal>("tokio-local", "tokio on one thread")),
+        with_native::<S, AsyncStd>("async-std", "async-std, as by default"),
     ]
     .into_iter()
     .flatten()
     .chain([
-        lane::<S, AsyncStd>("async-std", "async-std, as by default"),
         lane::<S, Smol>("smol", "smol, multi-threaded executor"),
         lane::<S, SmolLocal>("smol-local", "smol on one thread"),
         lane::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
