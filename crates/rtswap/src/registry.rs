@@ -103,12 +103,12 @@ fn lanes<S: Suite>() -> Vec<Lane> {
         with_native::<S, Tokio>("tokio", "tokio, multi-threaded, as by default"),
         on_request(with_native::<S, TokioLocal>("tokio-local", "tokio on one thread")),
         with_native::<S, AsyncStd>("async-std", "async-std, as by default"),
+        with_native::<S, Smol>("smol", "smol, multi-threaded executor"),
+        on_request(with_native::<S, SmolLocal>("smol-local", "smol on one thread")),
     ]
     .into_iter()
     .flatten()
     .chain([
-        lane::<S, Smol>("smol", "smol, multi-threaded executor"),
-        lane::<S, SmolLocal>("smol-local", "smol on one thread"),
         lane::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
     ])
     .collect()
