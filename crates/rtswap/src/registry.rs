@@ -105,12 +105,10 @@ fn lanes<S: Suite>() -> Vec<Lane> {
         with_native::<S, AsyncStd>("async-std", "async-std, as by default"),
         with_native::<S, Smol>("smol", "smol, multi-threaded executor"),
         on_request(with_native::<S, SmolLocal>("smol-local", "smol on one thread")),
+        with_native::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
     ]
     .into_iter()
     .flatten()
-    .chain([
-        lane::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
-    ])
     .collect()
 }
 
