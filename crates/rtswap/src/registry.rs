@@ -105,14 +105,14 @@ fn lanes<S: Suite>() -> Vec<Lane> {
     [
         with_native::<S, Tokio>("tokio", "tokio, multi-threaded, as by default"),
         on_request(with_native::<S, TokioLocal>("tokio-local", "tokio on one thread")),
+        with_native::<S, AsyncStd>("async-std", "async-std, as by default"),
+        with_native::<S, Smol>("smol", "smol, multi-threaded executor"),
+        on_request(with_native::<S, SmolLocal>("smol-local", "smol on one thread")),
+        with_native::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
     ]
     .into_iter()
     .flatten()
     .chain([
-        lane::<S, AsyncStd>("async-std", "async-std, as by default"),
-        lane::<S, Smol>("smol", "smol, multi-threaded executor"),
-        lane::<S, SmolLocal>("smol-local", "smol on one thread"),
-        lane::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
         lane::<S, Monoio>("monoio", "monoio, one thread, io_uring"),
         lane::<S, MonoioEpoll>("monoio-epoll", "monoio, the same on epoll"),
         lane::<S, Glommio>("glommio", "glommio, one thread, io_uring"),

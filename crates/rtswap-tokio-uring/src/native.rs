@@ -1,0 +1,114 @@
+//! By hand, on tokio-uring alone: nothing here is `Send`, and nothing checks threads.
+
+use std::future::Future;
+use std::io;
+use std::time::Instant;
+
+use rtswap_lane::native::Native;
+use rtswap_lane::{Orders, Up};
+use rtswap_runtime::Config;
+use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
+use tokio_uring::buf::BoundedBuf;
+use tokio_uring::net::{TcpListener, TcpStream};
+use tokio_uring::{Runtime, builder};
+
+use crate::{RING_ENTRIES, TokioUring};
+
+impl Native for TokioUring {
+    fn tcp_echo(
+        _config: &Config,
+        listener: std::net::TcpListener,
+        echo: TcpEcho,
+        up: &Up,
+    ) -> io::Result<()> {
+        on_ring(serve(listener, echo, up.clone()))
+    }
+
+    fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+        on_ring(sleeps(sleep, orders))
+    }
+
+    fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+        on_ring(spawns(spawn, orders))
+    }
+}
+
+/// As a task, as the adapter's lane has it. What `block_on` is given shares the thread with the
+/// tasks, but not their queue.
+fn on_ring<F>(main: F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    Runtime::new(builder().entries(RING_ENTRIES))?
+        .block_on(async { tokio_uring::spawn(main).await? })
+}
+
+async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
+    // The ring waits for the socket; one that does not block is answered EAGAIN by some kernels.
+    listener.set_nonblocking(false)?;
+    let listener = TcpListener::from_std(listener);
+    up.tell();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio_uring::spawn(connection(stream, echo.buffer_bytes()));
+    }
+}
+
+async fn connection(stream: TcpStream, buffer_bytes: usize) {
+    let mut buffer = vec![0; buffer_bytes];
+    loop {
+        let (read, full) = stream.read(buffer).await;
+        let Ok(bytes @ 1..) = read else { return };
+        let (written, slice) = stream.write_all(full.slice(..bytes)).await;
+        if written.is_err() {
+            return;
+        }
+        buffer = slice.into_inner();
+    }
+}
+
+async fn sleeps(sleep: Sleep, mut orders: Orders) -> io::Result<()> {
+    while let Some(mut slice) = orders.next().await {
+        while slice.goes_on() {
+            let begin = Instant::now();
+            let tasks: Vec<_> = sleep
+                .asked()
+                .map(|asked| {
+                    tokio_uring::spawn(async move {
+                        let start = Instant::now();
+                        tokio::time::sleep(asked).await;
+                        (start.elapsed(), begin.elapsed())
+                    })
+                })
+                .collect();
+            let mut ends = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                ends.push(task.await?);
+            }
+            slice.take(sleep.check(ends.into_iter()));
+        }
+        slice.end();
+    }
+    Ok(())
+}
+
+async fn spawns(spawn: Spawn, mut orders: Orders) -> io::Result<()> {
+    while let Some(mut slice) = orders.next().await {
+        while slice.goes_on() {
+            slice.take(batch(spawn).await);
+        }
+        slice.end();
+    }
+    Ok(())
+}
+
+async fn batch(spawn: Spawn) -> Result<Batch, Fault> {
+    let mut tasks = Vec::with_capacity(spawn.tasks() as usize);
+    for number in 0..spawn.tasks() {
+        tasks.push(tokio_uring::spawn(async move { number }));
+    }
+    for (number, task) in (0..).zip(tasks) {
+        Spawn::check(number, task.await.map_err(io::Error::from)?)?;
+    }
+    Ok(Batch::of(spawn.tasks()))
+}
