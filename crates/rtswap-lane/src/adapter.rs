@@ -96,16 +96,17 @@ async fn serve<R: Runtime, W: Served>(
 }
 
 async fn drive<R: Runtime, W: Driven>(workload: W, mut orders: Orders, spin: Spin) {
-    while let Some(mut slice) = orders.next().await {
-        let workload = workload.clone();
-        R::spawn(async move {
+    // All of it as a task: the thread of `block_on` is on a multi-threaded runtime none of the workers,
+    // and would compete with them if it woke for every slice.
+    R::spawn(async move {
+        while let Some(mut slice) = orders.next().await {
             while slice.goes_on() {
                 slice.take(workload.batch::<R>(spin).await);
             }
             slice.end();
-        })
-        .await;
-    }
+        }
+    })
+    .await;
 }
 
 /// A slice that is driven from outside of the runtime, by the lane's main thread.
