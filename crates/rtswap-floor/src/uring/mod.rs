@@ -73,7 +73,7 @@ impl Setup {
     fn probe(task: &Task) -> io::Result<Self> {
         let mut setup = Self {
             level: 0,
-            completions: 1024,
+            completions: env("FLOOR_CQ", 1024),
             multishot: false,
             buffers: env("FLOOR_BUFFERS", 64) as u16,
             buffer_bytes: env("FLOOR_BYTES", task.buffer_bytes as u32),

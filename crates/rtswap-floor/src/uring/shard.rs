@@ -191,13 +191,14 @@ impl Shard<'_> {
             }
             (..) => {}
         }
-        if result <= 0 {
-            match Errno::from_raw_os_error(-result) {
-                _ if result == 0 => connection.ended = true,
-                // Out of buffers, or told to stop: what comes next is decided below.
+        match result {
+            1.. => {}
+            0 => connection.ended = true,
+            // Out of buffers, or told to stop: what comes next is decided below.
+            error => match Errno::from_raw_os_error(-error) {
                 Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN => {}
                 _ => connection.dead = true,
-            }
+            },
         }
         self.advance(slot)
     }
@@ -288,6 +289,6 @@ impl Shard<'_> {
 /// Whether to go on after an error of entering the kernel or of a request: it was interrupted, or
 /// has completions to be taken first.
 fn passing(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::INTR | Errno::AGAIN | Errno::BUSY))
 }
