@@ -45,7 +45,7 @@ const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventF
 
 fn prepare(order: &Prepare) -> Result<Program, Refusal> {
     let task = Task::of(order)?;
-    let buffer_bytes = task.read_bytes();
+    let buffer_bytes = task.read_bytes;
     let notes = vec![("trigger", "edge".to_owned()), buffer_note(buffer_bytes)];
     start(order, &task, &sharded(order), FLOOR.driver, notes, move |listener, up| {
         Shard::new(listener, buffer_bytes)?.serve(up)

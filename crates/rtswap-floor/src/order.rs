@@ -11,6 +11,8 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::FAMILIES;
 
+/// As much as is read at once. With messages of 100 KiB, 128 KiB cost less than 64 and than 256.
+const LARGEST_READ: usize = 128 << 10;
 /// Descriptors that are no connection's.
 const SPARE: usize = 16;
 
@@ -18,8 +20,9 @@ const SPARE: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Task {
     spec: Spec,
-    /// A connection's buffer where the runtimes have one each.
-    pub buffer_bytes: usize,
+    /// Bytes that are read at once: a message and a little, so that a read that brings a message does
+    /// not fill it, and has not to be repeated.
+    pub read_bytes: usize,
 }
 
 impl Task {
@@ -35,12 +38,10 @@ impl Task {
             let known = FAMILIES.join(", ");
             return Err(Refusal::Unsupported(format!("no floor of `{name}`, only {known}")));
         }
-        Ok(Self { spec, buffer_bytes: TcpEcho::new(&spec).buffer_bytes() })
-    }
-
-    /// The buffer of a thread that reads into one for all its connections.
-    pub fn read_bytes(&self) -> usize {
-        std::env::var("FLOOR_READ").ok().and_then(|it| it.parse().ok()).unwrap_or(self.buffer_bytes)
+        // What the runtimes read into ends at 64 KiB, less than the largest messages have.
+        let size = spec.params().get("size").copied().unwrap_or_default() as usize;
+        let whole = (size + 1).next_power_of_two().min(LARGEST_READ);
+        Ok(Self { spec, read_bytes: TcpEcho::new(&spec).buffer_bytes().max(whole) })
     }
 
     /// Connections that are open at once.

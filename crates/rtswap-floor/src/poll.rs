@@ -22,7 +22,7 @@ pub(crate) const FLOOR: Floor =
 
 fn prepare(order: &Prepare) -> Result<Program, Refusal> {
     let task = Task::of(order)?;
-    let bytes = task.read_bytes();
+    let bytes = task.read_bytes;
     start(
         order,
         &task,

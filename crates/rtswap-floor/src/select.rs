@@ -43,7 +43,7 @@ fn prepare(order: &Prepare) -> Result<Program, Refusal> {
             order.workload
         )));
     }
-    let bytes = task.read_bytes();
+    let bytes = task.read_bytes;
     start(order, &task, &place, FLOOR.driver, vec![buffer_note(bytes)], move |listener, up| {
         Shard::new(listener, bytes)?.serve(up)
     })

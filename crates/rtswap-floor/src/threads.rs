@@ -31,7 +31,7 @@ const SPARE: usize = 64;
 
 fn prepare(order: &Prepare) -> Result<Program, Refusal> {
     let task = Task::of(order)?;
-    let (threads, bytes) = (task.conns(), task.buffer_bytes);
+    let (threads, bytes) = (task.conns(), task.read_bytes);
     for (limit, name) in limits() {
         if threads + SPARE > limit {
             return Err(Refusal::Unsupported(format!(

@@ -23,6 +23,14 @@ pub(crate) const FLOOR: Floor = Floor {
 
 /// Requests that are queued before the kernel is entered, at most.
 const SUBMISSIONS: u32 = 256;
+/// Completions that fit in the ring. The kernel keeps more of them, at a price; but it hands out about
+/// twenty at a time, so that there are never nearly as many.
+const COMPLETIONS: u32 = 1024;
+/// Buffers that data is received into: as many as one turn takes, and those that it gives back, and
+/// not more, because they are used in turn and have to fit in the cache.
+const BUFFERS: usize = 64;
+/// Bytes of all of them at most.
+const BUFFERS_BYTES: usize = 4 << 20;
 
 /// A way to set up the ring.
 struct Level {
@@ -62,7 +70,6 @@ const LEVELS: &[Level] = &[
 #[derive(Clone, Copy, Debug)]
 struct Setup {
     level: usize,
-    completions: u32,
     multishot: bool,
     buffers: u16,
     buffer_bytes: u32,
@@ -73,10 +80,9 @@ impl Setup {
     fn probe(task: &Task) -> io::Result<Self> {
         let mut setup = Self {
             level: 0,
-            completions: env("FLOOR_CQ", 1024),
             multishot: false,
-            buffers: env("FLOOR_BUFFERS", 64) as u16,
-            buffer_bytes: env("FLOOR_BYTES", task.buffer_bytes as u32),
+            buffers: (BUFFERS_BYTES / task.read_bytes).min(BUFFERS) as u16,
+            buffer_bytes: task.read_bytes as u32,
         };
         loop {
             match setup.ring() {
@@ -91,14 +97,10 @@ impl Setup {
 
     fn ring(&self) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
-        builder.dontfork().setup_cqsize(self.completions);
+        builder.dontfork().setup_cqsize(COMPLETIONS);
         (LEVELS[self.level].set)(&mut builder);
         builder.build(SUBMISSIONS)
     }
-}
-
-fn env(name: &str, default: u32) -> u32 {
-    std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(default)
 }
 
 fn available() -> io::Result<()> {
@@ -122,7 +124,7 @@ fn prepare(order: &Prepare) -> Result<Program, Refusal> {
     let multishot = if setup.multishot { "accept, receive" } else { "no" };
     let mut notes = vec![
         ("setup", LEVELS[setup.level].flags.to_owned()),
-        ("ring_entries", format!("{SUBMISSIONS} + {} completions", setup.completions)),
+        ("ring_entries", format!("{SUBMISSIONS}, {COMPLETIONS} completions")),
         ("multishot", multishot.to_owned()),
     ];
     if setup.multishot {
