@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io::{self, BufReader, stdin, stdout};
 use std::process::ExitCode;
 
+use rtswap_floor::{FAMILIES, FLOORS, Floor};
 use rtswap_harness::record::Kind;
 use rtswap_lane::native::{self, Native};
 use rtswap_lane::{Prepare, Ready, Refusal, adapter, host};
@@ -95,6 +96,23 @@ fn with_native<S: Suite, R: Native>(name: &str, about: &str) -> [Lane; 2] {
     [lane, by_hand]
 }
 
+/// The lane of a server by hand on the system calls.
+fn floor(floor: &Floor) -> Lane {
+    let by_thread = floor.driver == "threads";
+    Lane {
+        name: floor.name.to_owned(),
+        about: floor.about.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        driver: floor.driver,
+        threads: if by_thread { "one for each connection" } else { ONE_THREAD },
+        kind: Kind::Floor,
+        in_default: matches!(floor.name, "floor-epoll" | "floor-uring"),
+        families: FAMILIES,
+        available: floor.available,
+        prepare: floor.prepare,
+    }
+}
+
 /// Not in a run unless it is asked for.
 fn on_request(lanes: [Lane; 2]) -> [Lane; 2] {
     lanes.map(|lane| Lane { in_default: false, ..lane })
@@ -119,6 +137,7 @@ fn lanes<S: Suite>() -> Vec<Lane> {
         lane::<S, Compio>("compio", "compio, one thread, io_uring"),
         lane::<S, CompioPoll>("compio-poll", "compio, the same on epoll"),
     ])
+    .chain(FLOORS.iter().map(floor))
     .collect()
 }
 

@@ -10,7 +10,7 @@ use crate::record::{Header, Line, Record, SCHEMA};
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// It cannot be opened, read or written.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}", path.display())]
     Io {
         /// What was tried.
         doing: &'static str,

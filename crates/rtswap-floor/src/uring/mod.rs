@@ -1,0 +1,136 @@
+//! `io_uring(7)`: multishot accept and receive, into buffers that are sent from.
+
+mod buffers;
+mod connection;
+mod shard;
+
+use std::io;
+
+use io_uring::{Builder, IoUring};
+use rtswap_lane::host::Program;
+use rtswap_lane::{Prepare, Refusal};
+
+use crate::Floor;
+use crate::order::{Task, sharded, start};
+
+pub(crate) const FLOOR: Floor = Floor {
+    name: "floor-uring",
+    about: "io_uring by hand, multishot with provided buffers",
+    driver: "io_uring",
+    available,
+    prepare,
+};
+
+/// Requests that are queued before the kernel is entered, at most.
+const SUBMISSIONS: u32 = 256;
+/// Completions that fit in the ring. The kernel keeps more of them, at a price; but it hands out about
+/// twenty at a time, so that there are never nearly as many.
+const COMPLETIONS: u32 = 1024;
+/// Buffers that data is received into: as many as one turn takes, and those that it gives back, and
+/// not more, because they are used in turn and have to fit in the cache.
+const BUFFERS: usize = 64;
+/// Bytes of all of them at most.
+const BUFFERS_BYTES: usize = 4 << 20;
+
+/// A way to set up the ring.
+struct Level {
+    flags: &'static str,
+    set: fn(&mut Builder),
+    /// Whether a kernel that takes these flags has multishot receive and rings of buffers (6.0).
+    multishot: bool,
+}
+
+/// The best first. No kernel thread polls for submissions: its CPU time would buy ours.
+const LEVELS: &[Level] = &[
+    Level {
+        flags: "single_issuer, defer_taskrun, no_sqarray, submit_all",
+        set: |ring| {
+            ring.setup_single_issuer().setup_defer_taskrun().setup_no_sqarray().setup_submit_all();
+        },
+        multishot: true,
+    },
+    Level {
+        flags: "single_issuer, defer_taskrun",
+        set: |ring| {
+            ring.setup_single_issuer().setup_defer_taskrun();
+        },
+        multishot: true,
+    },
+    Level {
+        flags: "single_issuer, coop_taskrun",
+        set: |ring| {
+            ring.setup_single_issuer().setup_coop_taskrun();
+        },
+        multishot: true,
+    },
+    Level { flags: "none", set: |_| (), multishot: false },
+];
+
+/// How a ring is set up on this kernel.
+#[derive(Clone, Copy, Debug)]
+struct Setup {
+    level: usize,
+    multishot: bool,
+    buffers: u16,
+    buffer_bytes: u32,
+}
+
+impl Setup {
+    /// The best that the kernel takes.
+    fn probe(task: &Task) -> io::Result<Self> {
+        let mut setup = Self {
+            level: 0,
+            multishot: false,
+            buffers: (BUFFERS_BYTES / task.read_bytes).min(BUFFERS) as u16,
+            buffer_bytes: task.read_bytes as u32,
+        };
+        loop {
+            match setup.ring() {
+                Ok(_) => break,
+                Err(error) if setup.level + 1 == LEVELS.len() => return Err(explain(&error)),
+                Err(_) => setup.level += 1,
+            }
+        }
+        setup.multishot = LEVELS[setup.level].multishot;
+        Ok(setup)
+    }
+
+    fn ring(&self) -> io::Result<IoUring> {
+        let mut builder = IoUring::builder();
+        builder.dontfork().setup_cqsize(COMPLETIONS);
+        (LEVELS[self.level].set)(&mut builder);
+        builder.build(SUBMISSIONS)
+    }
+}
+
+fn available() -> io::Result<()> {
+    IoUring::new(SUBMISSIONS).map(drop).map_err(|error| explain(&error))
+}
+
+/// Adds what to do about it. The kind stays; the errno is in the text.
+fn explain(error: &io::Error) -> io::Error {
+    let remedy = match error.raw_os_error() {
+        Some(1) => "allow it: `sysctl kernel.io_uring_disabled=0`, and a seccomp profile that does",
+        Some(12) => "raise the limit of locked memory: `ulimit -l`",
+        Some(38) => "needs Linux 5.6 and a seccomp profile that permits it",
+        _ => "see io_uring_setup(2)",
+    };
+    io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
+}
+
+fn prepare(order: &Prepare) -> Result<Program, Refusal> {
+    let task = Task::of(order)?;
+    let setup = Setup::probe(&task).map_err(|error| Refusal::Unsupported(error.to_string()))?;
+    let multishot = if setup.multishot { "accept, receive" } else { "no" };
+    let mut notes = vec![
+        ("setup", LEVELS[setup.level].flags.to_owned()),
+        ("ring_entries", format!("{SUBMISSIONS}, {COMPLETIONS} completions")),
+        ("multishot", multishot.to_owned()),
+    ];
+    if setup.multishot {
+        notes.push(("buffers", format!("{} × {} bytes", setup.buffers, setup.buffer_bytes)));
+    }
+    start(order, &task, &sharded(order), FLOOR.driver, notes, move |listener, up| {
+        shard::serve(setup, listener, up)
+    })
+}
