@@ -59,13 +59,13 @@ fn panels(sweep: &Sweep) -> Vec<Panel> {
         Panel {
             title: format!("CPU time per {}", sweep.unit),
             value: |point| point.cpu_ns_per_op,
-            label: words::time,
+            label: |ns| whole(&words::time(ns)),
             level: None,
         },
         Panel {
             title: format!("CPU time, ratio to {}", sweep.reference),
             value: |point| point.cpu_ratio.as_ref()?.interval(),
-            label: words::number,
+            label: |ratio| whole(&words::number(ratio)),
             level: Some(1.0),
         },
         Panel {
@@ -74,12 +74,23 @@ fn panels(sweep: &Sweep) -> Vec<Panel> {
                 let bytes = point.memory_per_conn_bytes.filter(|bytes| *bytes > 0.0)?;
                 Some(Interval { ratio: bytes, lo: bytes, hi: Some(bytes) })
             },
-            label: words::bytes,
+            // Powers of ten, as the axis has them.
+            label: |bytes| format!("{} B", words::rate(bytes)),
             level: None,
         },
     ];
     let points = || sweep.lanes.iter().flat_map(|lane| &lane.points);
     all.into_iter().filter(|panel| points().any(|point| (panel.value)(point).is_some())).collect()
+}
+
+/// `10 ms` for `10.0 ms`: an axis has round numbers.
+fn whole(text: &str) -> String {
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => number,
+    };
+    format!("{number} {unit}").trim_end().to_owned()
 }
 
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
@@ -143,7 +154,9 @@ fn draw_panel<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
             chart.draw_series(LineSeries::new(line.iter().copied(), style))?;
         }
         chart.draw_series(line.iter().map(|&at| Circle::new(at, 3, style.color.filled())))?;
-        chart.draw_series(points().map(|(at, it)| {
+        // One round has no interval.
+        let bounded = points().filter(|(_, it)| it.hi.is_some());
+        chart.draw_series(bounded.map(|(at, it)| {
             let [_, lo, hi] = ends(it);
             PathElement::new(vec![(at, lo), (at, hi)], style)
         }))?;

@@ -89,9 +89,10 @@ impl<'a> About<'a> {
     }
 
     fn lanes(&self) -> impl Iterator<Item = &'a Cell> {
-        // A floor is no contestant.
-        let runs = |cell: &&Cell| cell.role == Role::Lane && cell.kind != Kind::Floor;
-        self.cells.iter().filter(runs).filter(|cell| cell.live())
+        let live = || self.cells.iter().filter(|cell| cell.role == Role::Lane && cell.live());
+        // A floor is no contestant, unless there is no other.
+        let only_floors = live().all(|cell| cell.kind == Kind::Floor);
+        live().filter(move |cell| only_floors || cell.kind != Kind::Floor)
     }
 
     fn unit(&self) -> &str {
