@@ -113,12 +113,18 @@ fn lanes<S: Suite>() -> Vec<Lane> {
         lane::<S, Smol>("smol", "smol, multi-threaded executor"),
         lane::<S, SmolLocal>("smol-local", "smol on one thread"),
         lane::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
-        lane::<S, Monoio>("monoio", "monoio, one thread, io_uring"),
-        lane::<S, MonoioEpoll>("monoio-epoll", "monoio, the same on epoll"),
-        lane::<S, Glommio>("glommio", "glommio, one thread, io_uring"),
-        lane::<S, Compio>("compio", "compio, one thread, io_uring"),
-        lane::<S, CompioPoll>("compio-poll", "compio, the same on epoll"),
     ])
+    .chain(
+        [
+            with_native::<S, Monoio>("monoio", "monoio, one thread, io_uring"),
+            with_native::<S, MonoioEpoll>("monoio-epoll", "monoio, the same on epoll"),
+            with_native::<S, Glommio>("glommio", "glommio, one thread, io_uring"),
+            with_native::<S, Compio>("compio", "compio, one thread, io_uring"),
+            with_native::<S, CompioPoll>("compio-poll", "compio, the same on epoll"),
+        ]
+        .into_iter()
+        .flatten(),
+    )
     .collect()
 }
 
