@@ -3,6 +3,7 @@
 //!
 //! What maps to what, and compio's limits, is in this crate's README.
 
+mod native;
 mod net;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@
 //! What maps to what, and glommio's limits, is in this crate's README.
 
 mod machine;
+mod native;
 mod net;
 mod task;
 

@@ -27,12 +27,16 @@ pub struct Io<T>(SendWrapper<T>);
 pub struct Half(Rc<RefCell<net::TcpStream>>);
 
 pub(crate) fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+    take_over(socket).map(|listener| Listener(SendWrapper::new(listener)))
+}
+
+/// What glommio would call `from_std`.
+pub(crate) fn take_over(socket: std::net::TcpListener) -> io::Result<net::TcpListener> {
     // The ring waits for the socket; one that does not block is answered EAGAIN. Where glommio
     // tries without the ring, it switches the flag itself.
     socket.set_nonblocking(false)?;
     // SAFETY: the descriptor is open, and nobody else owns it.
-    let listener = unsafe { net::TcpListener::from_raw_fd(socket.into_raw_fd()) };
-    Ok(Listener(SendWrapper::new(listener)))
+    Ok(unsafe { net::TcpListener::from_raw_fd(socket.into_raw_fd()) })
 }
 
 pub(crate) fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {

@@ -3,6 +3,7 @@
 //!
 //! What maps to what, and monoio's limits, is in this crate's README.
 
+mod native;
 mod net;
 mod task;
 mod turn;

@@ -32,10 +32,10 @@ pub use rtswap_workload as workload;
 /// Every runtime that has an adapter here.
 pub mod runtimes {
     pub use rtswap_async_std::AsyncStd;
-    pub use rtswap_compio::{Compio, CompioPoll};
+    pub use rtswap_compio::{Compio, CompioDefer, CompioPoll};
     pub use rtswap_glommio::Glommio;
     pub use rtswap_monoio::{Monoio, MonoioEpoll};
     pub use rtswap_smol::{Smol, SmolLocal};
-    pub use rtswap_tokio::{Tokio, TokioLocal};
+    pub use rtswap_tokio::{Tokio, TokioEvents8, TokioLocal};
     pub use rtswap_tokio_uring::TokioUring;
 }

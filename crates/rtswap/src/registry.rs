@@ -12,8 +12,7 @@ use rtswap_runtime::{Runtime, Threads};
 use rtswap_workload::{Family, Standard, Suite};
 
 use crate::runtimes::{
-    AsyncStd, Compio, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal, Tokio, TokioLocal,
-    TokioUring,
+    AsyncStd, Compio, CompioDefer, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal, Tokio, TokioEvents8, TokioLocal, TokioUring,
 };
 
 /// Lanes and workloads, by name.
@@ -120,25 +119,24 @@ fn on_request(lanes: [Lane; 2]) -> [Lane; 2] {
 
 /// All lanes that ship. Adding a runtime is one line here.
 fn lanes<S: Suite>() -> Vec<Lane> {
-    [
+    let runtimes = [
         with_native::<S, Tokio>("tokio", "tokio, multi-threaded, as by default"),
         on_request(with_native::<S, TokioLocal>("tokio-local", "tokio on one thread")),
         with_native::<S, AsyncStd>("async-std", "async-std, as by default"),
         with_native::<S, Smol>("smol", "smol, multi-threaded executor"),
         on_request(with_native::<S, SmolLocal>("smol-local", "smol on one thread")),
         with_native::<S, TokioUring>("tokio-uring", "tokio-uring, one thread, io_uring"),
-    ]
-    .into_iter()
-    .flatten()
-    .chain([
-        lane::<S, Monoio>("monoio", "monoio, one thread, io_uring"),
-        lane::<S, MonoioEpoll>("monoio-epoll", "monoio, the same on epoll"),
-        lane::<S, Glommio>("glommio", "glommio, one thread, io_uring"),
-        lane::<S, Compio>("compio", "compio, one thread, io_uring"),
-        lane::<S, CompioPoll>("compio-poll", "compio, the same on epoll"),
-    ])
-    .chain(FLOORS.iter().map(floor))
-    .collect()
+        with_native::<S, Monoio>("monoio", "monoio, one thread, io_uring"),
+        with_native::<S, MonoioEpoll>("monoio-epoll", "monoio, the same on epoll"),
+        with_native::<S, Compio>("compio", "compio, one thread, io_uring"),
+        on_request(with_native::<S, CompioPoll>("compio-poll", "compio, the same on epoll")),
+        with_native::<S, Glommio>("glommio", "glommio, one thread, io_uring"),
+    ];
+    let tuned = on_request([
+        lane::<S, TokioEvents8>("tokio-events-8", "tokio that looks for events after 8 tasks, not 61"),
+        lane::<S, CompioDefer>("compio-defer", "compio, single issuer and deferred task work"),
+    ]);
+    runtimes.into_iter().flatten().chain(tuned).chain(FLOORS.iter().map(floor)).collect()
 }
 
 impl Registry {

@@ -1,0 +1,113 @@
+//! By hand, on compio alone.
+
+use std::io;
+use std::time::Instant;
+
+use compio::BufResult;
+use compio::buf::{IntoInner, IoBuf};
+use compio::driver::DriverType;
+use compio::io::{AsyncRead, AsyncWriteExt};
+use compio::net::TcpListener;
+use compio::runtime::{self, ResumeUnwind};
+use rtswap_lane::native::Native;
+use rtswap_lane::{Orders, Up};
+use rtswap_runtime::Config;
+use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
+
+use crate::{Compio, CompioPoll, start};
+
+macro_rules! native {
+    ($name:ident, $type:ident) => {
+        impl Native for $name {
+            fn tcp_echo(
+                _config: &Config,
+                listener: std::net::TcpListener,
+                echo: TcpEcho,
+                up: &Up,
+            ) -> io::Result<()> {
+                start(DriverType::$type)?.block_on(serve(listener, echo, up))
+            }
+
+            fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+                start(DriverType::$type)?.block_on(sleeps(sleep, orders));
+                Ok(())
+            }
+
+            fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+                start(DriverType::$type)?.block_on(spawns(spawn, orders));
+                Ok(())
+            }
+        }
+    };
+}
+
+native!(Compio, IoUring);
+native!(CompioPoll, Poll);
+
+async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: &Up) -> io::Result<()> {
+    // As compio's own `bind` leaves it on the ring, which waits for the socket.
+    listener.set_nonblocking(false)?;
+    let listener = TcpListener::from_std(listener)?;
+    up.tell();
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        runtime::spawn(async move {
+            let mut buffer = Vec::with_capacity(echo.buffer_bytes());
+            loop {
+                // Fills the capacity, from the start; the vector never gets shorter.
+                let BufResult(read, full) = stream.read(buffer).await;
+                let Ok(bytes @ 1..) = read else { return };
+                let BufResult(written, slice) = stream.write_all(full.slice(..bytes)).await;
+                if written.is_err() {
+                    return;
+                }
+                buffer = slice.into_inner();
+            }
+        })
+        .detach();
+    }
+}
+
+async fn sleeps(sleep: Sleep, mut orders: Orders) {
+    while let Some(mut slice) = orders.next().await {
+        while slice.goes_on() {
+            let begin = Instant::now();
+            let tasks: Vec<_> = sleep
+                .asked()
+                .map(|asked| {
+                    runtime::spawn(async move {
+                        let start = Instant::now();
+                        compio::time::sleep(asked).await;
+                        (start.elapsed(), begin.elapsed())
+                    })
+                })
+                .collect();
+            let mut ends = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                ends.push(task.await.resume_unwind().expect("nobody cancels it"));
+            }
+            slice.take(sleep.check(ends.into_iter()));
+        }
+        slice.end();
+    }
+}
+
+async fn spawns(spawn: Spawn, mut orders: Orders) {
+    while let Some(mut slice) = orders.next().await {
+        while slice.goes_on() {
+            slice.take(batch(spawn).await);
+        }
+        slice.end();
+    }
+}
+
+async fn batch(spawn: Spawn) -> Result<Batch, Fault> {
+    let mut tasks = Vec::with_capacity(spawn.tasks() as usize);
+    for number in 0..spawn.tasks() {
+        tasks.push(runtime::spawn(async move { number }));
+    }
+    for (number, task) in (0..).zip(tasks) {
+        Spawn::check(number, task.await.resume_unwind().expect("nobody cancels it"))?;
+    }
+    Ok(Batch::of(spawn.tasks()))
+}

@@ -1,0 +1,100 @@
+//! By hand, on glommio alone.
+
+use std::io;
+use std::time::Instant;
+
+use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+use glommio::timer;
+use rtswap_lane::native::Native;
+use rtswap_lane::{Orders, Up};
+use rtswap_runtime::Config;
+use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
+
+use crate::{Glommio, machine, net};
+
+impl Native for Glommio {
+    fn tcp_echo(
+        _config: &Config,
+        listener: std::net::TcpListener,
+        echo: TcpEcho,
+        up: &Up,
+    ) -> io::Result<()> {
+        machine::executor()?.run(serve(listener, echo, up))
+    }
+
+    fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+        machine::executor()?.run(sleeps(sleep, orders));
+        Ok(())
+    }
+
+    fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+        machine::executor()?.run(spawns(spawn, orders));
+        Ok(())
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: &Up) -> io::Result<()> {
+    let listener = net::take_over(listener)?;
+    up.tell();
+    loop {
+        let mut stream = listener.accept().await?;
+        glommio::spawn_local(async move {
+            let mut buffer = vec![0; echo.buffer_bytes()];
+            loop {
+                match stream.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(bytes) => {
+                        if stream.write_all(&buffer[..bytes]).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        })
+        .detach();
+    }
+}
+
+async fn sleeps(sleep: Sleep, mut orders: Orders) {
+    while let Some(mut slice) = orders.next().await {
+        while slice.goes_on() {
+            let begin = Instant::now();
+            let tasks: Vec<_> = sleep
+                .asked()
+                .map(|asked| {
+                    glommio::spawn_local(async move {
+                        let start = Instant::now();
+                        timer::sleep(asked).await;
+                        (start.elapsed(), begin.elapsed())
+                    })
+                })
+                .collect();
+            let mut ends = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                ends.push(task.await);
+            }
+            slice.take(sleep.check(ends.into_iter()));
+        }
+        slice.end();
+    }
+}
+
+async fn spawns(spawn: Spawn, mut orders: Orders) {
+    while let Some(mut slice) = orders.next().await {
+        while slice.goes_on() {
+            slice.take(batch(spawn).await);
+        }
+        slice.end();
+    }
+}
+
+async fn batch(spawn: Spawn) -> Result<Batch, Fault> {
+    let mut tasks = Vec::with_capacity(spawn.tasks() as usize);
+    for number in 0..spawn.tasks() {
+        tasks.push(glommio::spawn_local(async move { number }));
+    }
+    for (number, task) in (0..).zip(tasks) {
+        Spawn::check(number, task.await)?;
+    }
+    Ok(Batch::of(spawn.tasks()))
+}
