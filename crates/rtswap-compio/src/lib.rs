@@ -1,5 +1,6 @@
 #![warn(missing_docs)]
-//! compio under the rtswap contract: [`Compio`] on `io_uring`, [`CompioPoll`] on epoll.
+//! compio under the rtswap contract: [`Compio`] on `io_uring`, [`CompioPoll`] on epoll, and
+//! [`CompioDefer`], tuned.
 //!
 //! What maps to what, and compio's limits, is in this crate's README.
 
@@ -31,6 +32,28 @@ pub struct Compio;
 /// compio on the calling thread, on its poll driver: the same scheduler over epoll.
 #[derive(Debug)]
 pub struct CompioPoll;
+
+/// [`Compio`] with the ring set up for a single thread that does the kernel's deferred work when it asks
+/// for events: `single_issuer` and `defer_taskrun` of compio's `ProactorBuilder`, off by default.
+#[derive(Debug)]
+pub struct CompioDefer;
+
+/// How the driver is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setup {
+    Ring,
+    RingDefer,
+    Poll,
+}
+
+impl Setup {
+    fn driver(self) -> DriverType {
+        match self {
+            Self::Ring | Self::RingDefer => DriverType::IoUring,
+            Self::Poll => DriverType::Poll,
+        }
+    }
+}
 
 /// compio's default for either driver: submission entries of the ring, or events of one wait.
 const CAPACITY: u32 = 1024;
@@ -74,14 +97,17 @@ impl<T> Drop for JoinHandle<T> {
 }
 
 /// A builder of the one driver: left the choice, compio would take the other without a word.
-fn builder(driver: DriverType) -> ProactorBuilder {
+fn builder(setup: Setup) -> ProactorBuilder {
+    let defer = setup == Setup::RingDefer;
     let mut builder = ProactorBuilder::new();
-    builder.capacity(CAPACITY).driver_type(driver);
+    builder.capacity(CAPACITY).driver_type(setup.driver());
+    builder.single_issuer(defer).defer_taskrun(defer);
     builder
 }
 
-fn start(driver: DriverType) -> io::Result<runtime::Runtime> {
-    let mut proactor = builder(driver);
+fn start(setup: Setup) -> io::Result<runtime::Runtime> {
+    let driver = setup.driver();
+    let mut proactor = builder(setup);
     if driver.is_iouring() {
         proactor.detect_opcode_support(OPERATIONS);
     }
@@ -95,24 +121,27 @@ fn start(driver: DriverType) -> io::Result<runtime::Runtime> {
     Ok(runtime)
 }
 
-fn available(driver: DriverType) -> io::Result<()> {
+fn available(setup: Setup) -> io::Result<()> {
     // The errno of a refusal first: the search for operations would swallow it.
-    builder(driver).build().map(drop).map_err(|error| explain(&error))?;
-    start(driver).map(drop).map_err(|error| explain(&error))
+    builder(setup).build().map(drop).map_err(|error| explain(&error))?;
+    start(setup).map(drop).map_err(|error| explain(&error))
 }
 
 /// Asks a runtime that is made as `block_on` makes it.
-fn effective(asked: DriverType, capacity: &str) -> Effective {
+fn effective(setup: Setup, capacity: &str) -> Effective {
     let mut notes = BTreeMap::from([
         (capacity.to_owned(), CAPACITY.to_string()),
         ("event_interval".to_owned(), EVENT_INTERVAL.to_string()),
     ]);
-    let running = match start(asked) {
+    if setup == Setup::RingDefer {
+        notes.insert("ring_flags".to_owned(), "SINGLE_ISSUER DEFER_TASKRUN".to_owned());
+    }
+    let running = match start(setup) {
         Ok(runtime) => runtime.driver_type(),
         // `block_on` fails with the same, so nothing runs.
         Err(error) => {
             notes.insert("refused".to_owned(), error.to_string());
-            asked
+            setup.driver()
         }
     };
     let driver = if running.is_iouring() { Driver::IoUring } else { Driver::Epoll };
@@ -132,9 +161,9 @@ fn explain(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
 }
 
-/// The two differ in their driver and in nothing else.
+/// They differ in how the driver is built and in nothing else.
 macro_rules! runtime {
-    ($name:ident, $driver:ident, $type:ident, $capacity:literal, $available:expr) => {
+    ($name:ident, $driver:ident, $setup:expr, $capacity:literal, $available:expr) => {
         impl Runtime for $name {
             const ABOUT: About =
                 About { package: "compio", threads: Threads::One, driver: Driver::$driver };
@@ -144,7 +173,7 @@ macro_rules! runtime {
             type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
             fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
-                Ok(start(DriverType::$type)?.block_on(main))
+                Ok(start($setup)?.block_on(main))
             }
 
             fn spawn<F>(task: F) -> JoinHandle<F::Output>
@@ -176,14 +205,15 @@ macro_rules! runtime {
             }
 
             fn effective(_config: &Config) -> Effective {
-                effective(DriverType::$type, $capacity)
+                effective($setup, $capacity)
             }
         }
     };
 }
 
-runtime!(Compio, IoUring, IoUring, "ring_entries", available(DriverType::IoUring));
-runtime!(CompioPoll, Epoll, Poll, "events_per_wait", Ok(()));
+runtime!(Compio, IoUring, Setup::Ring, "ring_entries", available(Setup::Ring));
+runtime!(CompioDefer, IoUring, Setup::RingDefer, "ring_entries", available(Setup::RingDefer));
+runtime!(CompioPoll, Epoll, Setup::Poll, "events_per_wait", Ok(()));
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf};
-use compio::driver::DriverType;
 use compio::io::{AsyncRead, AsyncWriteExt};
 use compio::net::TcpListener;
 use compio::runtime::{self, ResumeUnwind};
@@ -14,10 +13,10 @@ use rtswap_lane::{Orders, Up};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
-use crate::{Compio, CompioPoll, start};
+use crate::{Compio, CompioPoll, Setup, start};
 
 macro_rules! native {
-    ($name:ident, $type:ident) => {
+    ($name:ident, $setup:ident) => {
         impl Native for $name {
             fn tcp_echo(
                 _config: &Config,
@@ -25,23 +24,23 @@ macro_rules! native {
                 echo: TcpEcho,
                 up: &Up,
             ) -> io::Result<()> {
-                start(DriverType::$type)?.block_on(serve(listener, echo, up))
+                start(Setup::$setup)?.block_on(serve(listener, echo, up))
             }
 
             fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-                start(DriverType::$type)?.block_on(sleeps(sleep, orders));
+                start(Setup::$setup)?.block_on(sleeps(sleep, orders));
                 Ok(())
             }
 
             fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-                start(DriverType::$type)?.block_on(spawns(spawn, orders));
+                start(Setup::$setup)?.block_on(spawns(spawn, orders));
                 Ok(())
             }
         }
     };
 }
 
-native!(Compio, IoUring);
+native!(Compio, Ring);
 native!(CompioPoll, Poll);
 
 async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: &Up) -> io::Result<()> {

@@ -86,9 +86,10 @@ fn panels(sweep: &Sweep) -> Vec<Panel> {
 /// `10 ms` for `10.0 ms`: an axis has round numbers.
 fn whole(text: &str) -> String {
     let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
-    let number = match number.contains('.') {
-        true => number.trim_end_matches('0').trim_end_matches('.'),
-        false => number,
+    let number = if number.contains('.') {
+        number.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        number
     };
     format!("{number} {unit}").trim_end().to_owned()
 }
@@ -175,8 +176,7 @@ fn legend<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
         .filter_map(|(index, lane)| Some((index, lane, last(lane)?)))
         .collect();
     lanes.sort_by(|a, b| b.2.total_cmp(&a.2));
-    for (row, (index, lane, _)) in lanes.into_iter().enumerate() {
-        let y = 36 + 18 * row as i32;
+    for (y, (index, lane, _)) in (36..).step_by(18).zip(lanes) {
         let style = style(index, lane);
         let sample = [(0, y), (26, y)];
         if lane.kind == Kind::Floor {

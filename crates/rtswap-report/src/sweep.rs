@@ -61,6 +61,9 @@ pub struct Point {
     pub memory_per_conn_bytes: Option<f64>,
 }
 
+/// What a table shows of a point.
+type Entry<'a> = &'a dyn Fn(&Point) -> Option<(String, Tone)>;
+
 /// Why a record is no sweep.
 #[derive(Debug, thiserror::Error)]
 #[error("this is no sweep: {0}; `rtswap sweep --over PARAM=VALUE,VALUE` makes one")]
@@ -186,13 +189,13 @@ impl Sweep {
         let calls = |point: &Point| Some((words::count(point.syscalls_per_op?), Tone::Plain));
         let memory =
             |point: &Point| Some((words::bytes(point.memory_per_conn_bytes?), Tone::Plain));
-        let tables: [(String, &dyn Fn(&Point) -> Option<(String, Tone)>); 4] = [
+        let tables: [(String, Entry<'_>); 4] = [
             (format!("{name}: CPU time per {}", self.unit), &cpu),
             (format!("{name}: CPU time, ratio to {} [95 % interval]", self.reference), &ratio),
             (format!("{name}: system calls per {}", self.unit), &calls),
             (format!("{name}: memory per connection"), &memory),
         ];
-        let any = |entry: &dyn Fn(&Point) -> Option<(String, Tone)>| {
+        let any = |entry: Entry<'_>| {
             self.lanes.iter().flat_map(|lane| &lane.points).any(|point| entry(point).is_some())
         };
         tables
@@ -202,7 +205,7 @@ impl Sweep {
             .collect()
     }
 
-    fn columns(&self, entry: &dyn Fn(&Point) -> Option<(String, Tone)>) -> Vec<Column> {
+    fn columns(&self, entry: Entry<'_>) -> Vec<Column> {
         let column = |head: String, right, entries| Column {
             head: [String::new(), head],
             entries,

@@ -12,7 +12,8 @@ use rtswap_runtime::{Runtime, Threads};
 use rtswap_workload::{Family, Standard, Suite};
 
 use crate::runtimes::{
-    AsyncStd, Compio, CompioDefer, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal, Tokio, TokioEvents8, TokioLocal, TokioUring,
+    AsyncStd, Compio, CompioDefer, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal,
+    Tokio, TokioEvents8, TokioLocal, TokioUring,
 };
 
 /// Lanes and workloads, by name.
@@ -133,7 +134,10 @@ fn lanes<S: Suite>() -> Vec<Lane> {
         with_native::<S, Glommio>("glommio", "glommio, one thread, io_uring"),
     ];
     let tuned = on_request([
-        lane::<S, TokioEvents8>("tokio-events-8", "tokio that looks for events after 8 tasks, not 61"),
+        lane::<S, TokioEvents8>(
+            "tokio-events-8",
+            "tokio that looks for events after 8 tasks, not 61",
+        ),
         lane::<S, CompioDefer>("compio-defer", "compio, single issuer and deferred task work"),
     ]);
     runtimes.into_iter().flatten().chain(tuned).chain(FLOORS.iter().map(floor)).collect()
