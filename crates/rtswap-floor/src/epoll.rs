@@ -31,8 +31,6 @@ pub(crate) const FLOOR: Floor = Floor {
 const BATCH: usize = 256;
 /// Stands for the listener, where a connection's event has its descriptor.
 const LISTENER: u64 = u64::MAX;
-/// Connections that are accepted before others have their turn.
-const ACCEPTS: usize = 32;
 /// Full buffers that one connection is read before others have their turn.
 const READS: usize = 16;
 
@@ -107,14 +105,13 @@ impl Shard {
     }
 
     fn accept(&mut self) -> io::Result<()> {
-        for _ in 0..ACCEPTS {
-            match accept(&self.listener, DONT_BLOCK)? {
-                Accepted::One(socket) => self.open(socket)?,
-                Accepted::None => break,
-                Accepted::Exhausted => return self.listen(false),
-            }
+        // One only: to find that there is no other costs more than to be told of it again, because the
+        // kernel makes a socket before it looks. So the listener alone is level-triggered.
+        match accept(&self.listener, DONT_BLOCK)? {
+            Accepted::One(socket) => self.open(socket),
+            Accepted::None => Ok(()),
+            Accepted::Exhausted => self.listen(false),
         }
-        Ok(())
     }
 
     fn open(&mut self, socket: OwnedFd) -> io::Result<()> {

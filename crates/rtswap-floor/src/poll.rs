@@ -102,11 +102,20 @@ fn watch(
                 continue;
             }
             match unsent.get_mut(place) {
-                None => match accept(listener.expect("it is ready"), DONT_BLOCK)? {
-                    Accepted::One(socket) => change.opened.push(socket),
-                    Accepted::None => {}
-                    Accepted::Exhausted => change.exhausted = true,
-                },
+                None => {
+                    let listener = listener.expect("it is ready");
+                    // More than one where asking in vain costs less than another call.
+                    for _ in 0..=sockets.len() / 64 {
+                        match accept(listener, DONT_BLOCK)? {
+                            Accepted::One(socket) => change.opened.push(socket),
+                            Accepted::None => break,
+                            Accepted::Exhausted => {
+                                change.exhausted = true;
+                                break;
+                            }
+                        }
+                    }
+                }
                 Some(unsent) if unsent.is_empty() => match unsent.echo(watched, buffer) {
                     Turn::Done | Turn::More => {}
                     Turn::Blocked => change.turned = true,

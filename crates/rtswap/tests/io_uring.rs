@@ -47,15 +47,21 @@ fn assert_tells(reason: &str) {
 #[test]
 fn a_run_measures_the_others() {
     let case = Case::new();
-    let lanes = ["tokio-uring".to_owned(), "smol-local".to_owned()];
-    for workload in ["tcp-echo/size=1024/conns=2", "startup"] {
+    let rings = ["tokio-uring", "monoio", "compio", "compio-defer", "glommio"];
+    for (workload, rings) in
+        [("tcp-echo/size=1024/conns=2", [&rings[..], &["floor-uring"]].concat()), ("startup", rings.to_vec())]
+    {
+        let lanes: Vec<_> =
+            rings.iter().chain(&["smol-local", "monoio-epoll"]).map(ToString::to_string).collect();
         let args = support::quick_run("1s", workload, &lanes);
         let done = forbidden(&case, &args).success();
         let summary = json(&done.get_output().stdout);
-        let refused = cell(&summary, "tokio-uring");
-        assert_eq!(refused["status"], "unsupported", "{refused:#}");
-        assert_tells(refused["reason"].as_str().unwrap());
-        for lane in ["tokio-local", "smol-local", "control"] {
+        for ring in rings {
+            let refused = cell(&summary, ring);
+            assert_eq!(refused["status"], "unsupported", "{refused:#}");
+            assert_tells(refused["reason"].as_str().unwrap());
+        }
+        for lane in ["tokio-local", "smol-local", "monoio-epoll", "control"] {
             assert_eq!(cell(&summary, lane)["status"], "ok");
         }
         std::fs::remove_file(case.path(support::RECORD)).unwrap();

@@ -70,7 +70,6 @@ const LEVELS: &[Level] = &[
 #[derive(Clone, Copy, Debug)]
 struct Setup {
     level: usize,
-    multishot: bool,
     buffers: u16,
     buffer_bytes: u32,
 }
@@ -78,21 +77,23 @@ struct Setup {
 impl Setup {
     /// The best that the kernel takes.
     fn probe(task: &Task) -> io::Result<Self> {
-        let mut setup = Self {
-            level: 0,
-            multishot: false,
-            buffers: (BUFFERS_BYTES / task.read_bytes).min(BUFFERS) as u16,
-            buffer_bytes: task.read_bytes as u32,
-        };
+        let mut setup = Self::at(0, task);
         loop {
             match setup.ring() {
-                Ok(_) => break,
+                Ok(_) => return Ok(setup),
                 Err(error) if setup.level + 1 == LEVELS.len() => return Err(explain(&error)),
                 Err(_) => setup.level += 1,
             }
         }
-        setup.multishot = LEVELS[setup.level].multishot;
-        Ok(setup)
+    }
+
+    fn at(level: usize, task: &Task) -> Self {
+        let buffers = (BUFFERS_BYTES / task.read_bytes).min(BUFFERS) as u16;
+        Self { level, buffers, buffer_bytes: task.read_bytes as u32 }
+    }
+
+    fn multishot(&self) -> bool {
+        LEVELS[self.level].multishot
     }
 
     fn ring(&self) -> io::Result<IoUring> {
@@ -121,16 +122,75 @@ fn explain(error: &io::Error) -> io::Error {
 fn prepare(order: &Prepare) -> Result<Program, Refusal> {
     let task = Task::of(order)?;
     let setup = Setup::probe(&task).map_err(|error| Refusal::Unsupported(error.to_string()))?;
-    let multishot = if setup.multishot { "accept, receive" } else { "no" };
+    serve(order, &task, setup)
+}
+
+fn serve(order: &Prepare, task: &Task, setup: Setup) -> Result<Program, Refusal> {
+    let multishot = if setup.multishot() { "accept, receive" } else { "no" };
     let mut notes = vec![
         ("setup", LEVELS[setup.level].flags.to_owned()),
         ("ring_entries", format!("{SUBMISSIONS}, {COMPLETIONS} completions")),
         ("multishot", multishot.to_owned()),
     ];
-    if setup.multishot {
+    if setup.multishot() {
         notes.push(("buffers", format!("{} × {} bytes", setup.buffers, setup.buffer_bytes)));
     }
-    start(order, &task, &sharded(order), FLOOR.driver, notes, move |listener, up| {
+    start(order, task, &sharded(order), FLOOR.driver, notes, move |listener, up| {
         shard::serve(setup, listener, up)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::thread;
+
+    use rtswap_lane::host::Work;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_its_errno_and_its_remedy() {
+        for (errno, remedy) in [(1, "kernel.io_uring_disabled"), (12, "ulimit"), (38, "seccomp")] {
+            let text = explain(&io::Error::from_raw_os_error(errno)).to_string();
+            assert!(text.contains(&format!("os error {errno}")) && text.contains(remedy), "{text}");
+        }
+    }
+
+    /// Also as on kernels without what makes it fast.
+    #[test]
+    fn every_level_echoes() {
+        const BYTES: usize = 3_000_000;
+        if let Err(error) = available() {
+            println!("skipped: {error}");
+            return;
+        }
+        let order = Prepare { workload: "tcp-echo".into(), cpus: vec![0], ..Prepare::default() };
+        let task = Task::of(&order).unwrap();
+        for (level, Level { flags, .. }) in LEVELS.iter().enumerate() {
+            let setup = Setup::at(level, &task);
+            if let Err(error) = setup.ring() {
+                println!("{flags} skipped: {error}");
+                continue;
+            }
+            let program = serve(&order, &task, setup).unwrap();
+            assert_eq!(program.receipt.notes["setup"], *flags);
+            let Work::Served(server) = &program.work else { panic!("it is served") };
+            let message: Vec<u8> = (0..BYTES).map(|place| (place % 251) as u8).collect();
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    let mut writer = TcpStream::connect(server.addr()).unwrap();
+                    let mut reader = writer.try_clone().unwrap();
+                    let message = &message;
+                    scope.spawn(move || writer.write_all(message).unwrap());
+                    scope.spawn(move || {
+                        let mut back = vec![0; BYTES];
+                        reader.read_exact(&mut back).unwrap();
+                        assert!(back == *message, "{flags}");
+                    });
+                }
+            });
+        }
+    }
 }

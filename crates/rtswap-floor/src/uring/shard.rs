@@ -59,7 +59,7 @@ pub(super) fn serve(setup: Setup, listener: TcpListener, up: &Up) -> io::Result<
     let (mut submitter, queue, mut completions) = ring.split();
     // Saves looking up the ring's descriptor at each call. An old kernel does without.
     let _ = submitter.register_ring_fd();
-    let buffers = if setup.multishot {
+    let buffers = if setup.multishot() {
         Some(Buffers::register(&submitter, setup.buffers, setup.buffer_bytes)?)
     } else {
         None
@@ -83,6 +83,8 @@ pub(super) fn serve(setup: Setup, listener: TcpListener, up: &Up) -> io::Result<
         for completion in &mut completions {
             shard.completed(&completion)?;
         }
+        // Tells the kernel that they were taken: it would not wait while it counts any as new.
+        completions.sync();
     }
 }
 
@@ -139,7 +141,7 @@ impl Shard<'_> {
     fn accept(&mut self) -> io::Result<()> {
         let listener = Fd(self.listener.as_raw_fd());
         self.accepting = true;
-        let entry = if self.setup.multishot {
+        let entry = if self.setup.multishot() {
             opcode::AcceptMulti::new(listener).flags(CLOEXEC).build()
         } else {
             opcode::Accept::new(listener, ptr::null_mut(), ptr::null_mut()).flags(CLOEXEC).build()
