@@ -8,7 +8,7 @@ use compio::buf::{IntoInner, IoBuf};
 use compio::driver::DriverType;
 use compio::io::{AsyncRead, AsyncWriteExt};
 use compio::net::TcpListener;
-use compio::runtime::{self, ResumeUnwind};
+use compio::runtime::{self, JoinHandle, ResumeUnwind};
 use rtswap_lane::native::Native;
 use rtswap_lane::{Orders, Up};
 use rtswap_runtime::Config;
@@ -25,16 +25,16 @@ macro_rules! native {
                 echo: TcpEcho,
                 up: &Up,
             ) -> io::Result<()> {
-                start(DriverType::$type)?.block_on(serve(listener, echo, up))
+                start(DriverType::$type)?.block_on(as_task(serve(listener, echo, up.clone())))
             }
 
             fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-                start(DriverType::$type)?.block_on(sleeps(sleep, orders));
+                start(DriverType::$type)?.block_on(as_task(sleeps(sleep, orders)));
                 Ok(())
             }
 
             fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-                start(DriverType::$type)?.block_on(spawns(spawn, orders));
+                start(DriverType::$type)?.block_on(as_task(spawns(spawn, orders)));
                 Ok(())
             }
         }
@@ -44,7 +44,17 @@ macro_rules! native {
 native!(Compio, IoUring);
 native!(CompioPoll, Poll);
 
-async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: &Up) -> io::Result<()> {
+/// The workloads are tasks, too, and compio treats `main` differently: it is polled at each turn, and
+/// a turn that follows one in which it was woken makes no system call.
+async fn as_task<F: Future + 'static>(main: F) -> F::Output {
+    join(runtime::spawn(main)).await
+}
+
+async fn join<T>(task: JoinHandle<T>) -> T {
+    task.await.resume_unwind().expect("nobody cancels it")
+}
+
+async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
     // As compio's own `bind` leaves it on the ring, which waits for the socket.
     listener.set_nonblocking(false)?;
     let listener = TcpListener::from_std(listener)?;
@@ -84,7 +94,7 @@ async fn sleeps(sleep: Sleep, mut orders: Orders) {
                 .collect();
             let mut ends = Vec::with_capacity(tasks.len());
             for task in tasks {
-                ends.push(task.await.resume_unwind().expect("nobody cancels it"));
+                ends.push(join(task).await);
             }
             slice.take(sleep.check(ends.into_iter()));
         }
@@ -107,7 +117,7 @@ async fn batch(spawn: Spawn) -> Result<Batch, Fault> {
         tasks.push(runtime::spawn(async move { number }));
     }
     for (number, task) in (0..).zip(tasks) {
-        Spawn::check(number, task.await.resume_unwind().expect("nobody cancels it"))?;
+        Spawn::check(number, join(task).await)?;
     }
     Ok(Batch::of(spawn.tasks()))
 }

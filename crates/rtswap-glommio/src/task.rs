@@ -28,9 +28,12 @@ impl<T> Future for JoinHandle<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let handle = self.0.as_mut().expect("polled again after it was ready");
+        // Once, because each use of a `SendWrapper` asks for the thread, which is no small part of what
+        // a join costs.
+        let slot = &mut *self.0;
+        let handle = slot.as_mut().expect("polled again after it was ready");
         let outcome = ready!(handle.poll(cx));
-        Option::take(&mut self.0);
+        *slot = None;
         match outcome {
             Some(Ok(output)) => Poll::Ready(output),
             Some(Err(panic)) => resume_unwind(panic),
