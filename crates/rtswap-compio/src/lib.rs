@@ -20,8 +20,7 @@ use compio::driver::op::OpCodeFlag;
 use compio::driver::{DriverType, ProactorBuilder};
 use compio::runtime::{self, JoinError, RuntimeBuilder};
 use futures_lite::future;
-use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
-use send_wrapper::SendWrapper;
+use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads};
 
 pub use net::{Listener, Stream};
 
@@ -185,7 +184,7 @@ macro_rules! runtime {
             }
 
             async fn sleep(duration: Duration) {
-                SendWrapper::new(compio::time::sleep(duration)).await;
+                Confined::new(compio::time::sleep(duration)).await;
             }
 
             fn yield_now() -> impl Future<Output = ()> + Send {

@@ -7,7 +7,7 @@ use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf};
 use compio::io::{AsyncRead, AsyncWriteExt};
 use compio::net::TcpListener;
-use compio::runtime::{self, ResumeUnwind};
+use compio::runtime::{self, JoinHandle, ResumeUnwind};
 use rtswap_lane::native::Native;
 use rtswap_lane::{Orders, Up};
 use rtswap_runtime::Config;
@@ -24,16 +24,16 @@ macro_rules! native {
                 echo: TcpEcho,
                 up: &Up,
             ) -> io::Result<()> {
-                start(Setup::$setup)?.block_on(serve(listener, echo, up))
+                start(Setup::$setup)?.block_on(as_task(serve(listener, echo, up.clone())))
             }
 
             fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-                start(Setup::$setup)?.block_on(sleeps(sleep, orders));
+                start(Setup::$setup)?.block_on(as_task(sleeps(sleep, orders)));
                 Ok(())
             }
 
             fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-                start(Setup::$setup)?.block_on(spawns(spawn, orders));
+                start(Setup::$setup)?.block_on(as_task(spawns(spawn, orders)));
                 Ok(())
             }
         }
@@ -43,7 +43,17 @@ macro_rules! native {
 native!(Compio, Ring);
 native!(CompioPoll, Poll);
 
-async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: &Up) -> io::Result<()> {
+/// The workloads are tasks, too, and compio treats `main` differently: it is polled at each turn, and
+/// a turn that follows one in which it was woken makes no system call.
+async fn as_task<F: Future + 'static>(main: F) -> F::Output {
+    join(runtime::spawn(main)).await
+}
+
+async fn join<T>(task: JoinHandle<T>) -> T {
+    task.await.resume_unwind().expect("nobody cancels it")
+}
+
+async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
     // As compio's own `bind` leaves it on the ring, which waits for the socket.
     listener.set_nonblocking(false)?;
     let listener = TcpListener::from_std(listener)?;
@@ -83,7 +93,7 @@ async fn sleeps(sleep: Sleep, mut orders: Orders) {
                 .collect();
             let mut ends = Vec::with_capacity(tasks.len());
             for task in tasks {
-                ends.push(task.await.resume_unwind().expect("nobody cancels it"));
+                ends.push(join(task).await);
             }
             slice.take(sleep.check(ends.into_iter()));
         }
@@ -106,7 +116,7 @@ async fn batch(spawn: Spawn) -> Result<Batch, Fault> {
         tasks.push(runtime::spawn(async move { number }));
     }
     for (number, task) in (0..).zip(tasks) {
-        Spawn::check(number, task.await.resume_unwind().expect("nobody cancels it"))?;
+        Spawn::check(number, join(task).await)?;
     }
     Ok(Batch::of(spawn.tasks()))
 }

@@ -1,4 +1,4 @@
-//! compio's own socket types: thread-confined, so inside `SendWrapper`, which checks.
+//! compio's own socket types: thread-confined, so inside `Confined`, which checks.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,20 +7,19 @@ use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf};
 use compio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use compio::net;
-use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
-use send_wrapper::SendWrapper;
+use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 
 /// `compio::net::TcpListener`.
 #[derive(Debug)]
-pub struct Listener(SendWrapper<net::TcpListener>);
+pub struct Listener(Confined<net::TcpListener>);
 
 /// `compio::net::TcpStream`. Its halves are clones of it, as compio's own are.
 #[derive(Debug)]
-pub struct Stream(SendWrapper<net::TcpStream>);
+pub struct Stream(Confined<net::TcpStream>);
 
 impl From<net::TcpStream> for Stream {
     fn from(stream: net::TcpStream) -> Self {
-        Self(SendWrapper::new(stream))
+        Self(Confined::new(stream))
     }
 }
 
@@ -28,11 +27,11 @@ pub(crate) fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
     // The ring waits for the socket; one that does not block is answered EAGAIN by some kernels.
     // The poll driver's own `from_std` undoes it.
     socket.set_nonblocking(false)?;
-    net::TcpListener::from_std(socket).map(|listener| Listener(SendWrapper::new(listener)))
+    net::TcpListener::from_std(socket).map(|listener| Listener(Confined::new(listener)))
 }
 
 pub(crate) async fn connect(addr: SocketAddr) -> io::Result<Stream> {
-    SendWrapper::new(async move {
+    Confined::new(async move {
         let stream = net::TcpStream::connect(addr).await?;
         socket::tune(&stream)?;
         Ok(stream.into())
@@ -44,7 +43,7 @@ impl TcpListener for Listener {
     type Stream = Stream;
 
     fn accept(&mut self) -> impl Future<Output = io::Result<(Stream, SocketAddr)>> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             let (stream, peer) = self.0.accept().await?;
             Ok((stream.into(), peer))
         })
@@ -66,7 +65,7 @@ impl ReadOwned for Stream {
         &mut self,
         mut buffer: Buffer,
     ) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             if buffer.capacity() == 0 {
                 // The poll driver would wait for data first.
                 buffer.clear();
@@ -84,7 +83,7 @@ impl ReadOwned for Stream {
         mut buffer: Buffer,
         len: usize,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
-        SendWrapper::new(async move {
+        Confined::new(async move {
             if len > buffer.capacity() {
                 buffer.clear();
                 return (Err(io::ErrorKind::InvalidInput.into()), buffer);
@@ -102,7 +101,7 @@ impl WriteOwned for Stream {
         &mut self,
         buffer: Buffer,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             let (storage, len) = buffer.into_parts();
             let BufResult(result, slice) = self.0.write_all(storage.slice(..len)).await;
             (result, Buffer::from_parts(slice.into_inner(), len))
@@ -110,6 +109,6 @@ impl WriteOwned for Stream {
     }
 
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        SendWrapper::new(async { self.0.shutdown().await })
+        Confined::new(async { self.0.shutdown().await })
     }
 }

@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use glommio::timer::Timer;
-use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
-use send_wrapper::SendWrapper;
+use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads};
 
 pub use net::{Half, Io, Listener, Stream};
 pub use task::JoinHandle;
@@ -60,7 +59,7 @@ impl Runtime for Glommio {
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-        SendWrapper::new(async move {
+        Confined::new(async move {
             Timer::new(duration).await;
         })
     }

@@ -1,4 +1,4 @@
-//! glommio's own socket types: thread-confined, so inside `SendWrapper`, which checks.
+//! glommio's own socket types: thread-confined, so inside `Confined`, which checks.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,24 +10,23 @@ use std::task::{Context, Poll};
 
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use glommio::net;
-use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
-use send_wrapper::SendWrapper;
+use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 
 /// `glommio::net::TcpListener`.
-pub struct Listener(SendWrapper<net::TcpListener>);
+pub struct Listener(Confined<net::TcpListener>);
 
 /// `glommio::net::TcpStream`, unbuffered, as it is by default.
 pub type Stream = Io<net::TcpStream>;
 
 /// A stream, or half of it.
-pub struct Io<T>(SendWrapper<T>);
+pub struct Io<T>(Confined<T>);
 
 /// Half of a stream. glommio has none; what it has for each direction is apart from the other, so
 /// the two halves may wait at the same time.
 pub struct Half(Rc<RefCell<net::TcpStream>>);
 
 pub(crate) fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
-    take_over(socket).map(|listener| Listener(SendWrapper::new(listener)))
+    take_over(socket).map(|listener| Listener(Confined::new(listener)))
 }
 
 /// What glommio would call `from_std`.
@@ -40,12 +39,12 @@ pub(crate) fn take_over(socket: std::net::TcpListener) -> io::Result<net::TcpLis
 }
 
 pub(crate) fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
-    SendWrapper::new(async move {
+    Confined::new(async move {
         let stream = net::TcpStream::connect(addr).await?;
         // SAFETY: the stream owns the descriptor and outlives this use of it.
         let socket = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         socket::tune(&socket)?;
-        Ok(Io(SendWrapper::new(stream)))
+        Ok(Io(Confined::new(stream)))
     })
 }
 
@@ -53,12 +52,12 @@ impl TcpListener for Listener {
     type Stream = Stream;
 
     fn accept(&mut self) -> impl Future<Output = io::Result<(Stream, SocketAddr)>> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             loop {
                 let stream = self.0.accept().await?;
                 // glommio does not keep the address that the kernel gives.
                 match stream.peer_addr().map_err(io::Error::from) {
-                    Ok(peer) => return Ok((Io(SendWrapper::new(stream)), peer)),
+                    Ok(peer) => return Ok((Io(Confined::new(stream)), peer)),
                     // Reset before it was accepted: no reason to tell a server of an error.
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
                     Err(error) => return Err(error),
@@ -74,7 +73,7 @@ impl TcpStream for Stream {
 
     fn into_split(self) -> (Io<Half>, Io<Half>) {
         let stream = Rc::new(RefCell::new(self.0.take()));
-        let half = |stream| Io(SendWrapper::new(Half(stream)));
+        let half = |stream| Io(Confined::new(Half(stream)));
         (half(stream.clone()), half(stream))
     }
 }
@@ -112,7 +111,7 @@ impl<T: AsyncRead + Unpin> ReadOwned for Io<T> {
         &mut self,
         mut buffer: Buffer,
     ) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send {
-        SendWrapper::new(async move {
+        Confined::new(async move {
             buffer.clear();
             if buffer.capacity() == 0 {
                 // Linux answers a read of no bytes with EAGAIN while nothing is there.
@@ -129,7 +128,7 @@ impl<T: AsyncRead + Unpin> ReadOwned for Io<T> {
         mut buffer: Buffer,
         len: usize,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
-        SendWrapper::new(async move {
+        Confined::new(async move {
             buffer.clear();
             let Some(target) = buffer.storage_mut().get_mut(..len) else {
                 return (Err(io::ErrorKind::InvalidInput.into()), buffer);
@@ -146,11 +145,11 @@ impl<T: AsyncWrite + Unpin> WriteOwned for Io<T> {
         &mut self,
         buffer: Buffer,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
-        SendWrapper::new(async move { (self.0.write_all(&buffer).await, buffer) })
+        Confined::new(async move { (self.0.write_all(&buffer).await, buffer) })
     }
 
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         // For glommio, closing is `shutdown(SHUT_WR)`.
-        SendWrapper::new(async move { self.0.close().await })
+        Confined::new(async move { self.0.close().await })
     }
 }

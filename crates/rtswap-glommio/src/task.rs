@@ -11,26 +11,29 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_lite::FutureExt;
 use glommio::task::JoinHandle as Handle;
-use send_wrapper::SendWrapper;
+use rtswap_runtime::Confined;
 
 /// What a task gives: a panic must not reach glommio, whose executor would pass it to `block_on`.
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
 /// A task of glommio's; dropping it detaches: glommio alone would cancel it.
-pub struct JoinHandle<T: 'static>(SendWrapper<Option<Handle<Outcome<T>>>>);
+pub struct JoinHandle<T: 'static>(Confined<Option<Handle<Outcome<T>>>>);
 
 pub(crate) fn spawn<F: Future + 'static>(task: F) -> JoinHandle<F::Output> {
     let task = glommio::spawn_local(AssertUnwindSafe(task).catch_unwind());
-    JoinHandle(SendWrapper::new(Some(task.detach())))
+    JoinHandle(Confined::new(Some(task.detach())))
 }
 
 impl<T> Future for JoinHandle<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let handle = self.0.as_mut().expect("polled again after it was ready");
+        // Once, because each use of a `Confined` asks for the thread, which is no small part of what
+        // a join costs.
+        let slot = &mut *self.0;
+        let handle = slot.as_mut().expect("polled again after it was ready");
         let outcome = ready!(handle.poll(cx));
-        Option::take(&mut self.0);
+        *slot = None;
         match outcome {
             Some(Ok(output)) => Poll::Ready(output),
             Some(Err(panic)) => resume_unwind(panic),

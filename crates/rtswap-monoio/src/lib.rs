@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use io_uring::IoUring;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
-use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
-use send_wrapper::SendWrapper;
+use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads};
 
 pub use net::{Half, Io, Listener, ReadHalf, Stream, WriteHalf};
 pub use task::JoinHandle;
@@ -64,7 +63,7 @@ macro_rules! runtime {
             }
 
             fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-                SendWrapper::new(async move { monoio::time::sleep(duration).await })
+                Confined::new(async move { monoio::time::sleep(duration).await })
             }
 
             fn yield_now() -> impl Future<Output = ()> + Send {

@@ -1,4 +1,4 @@
-//! monoio's own socket types: thread-confined, so inside `SendWrapper`, which checks.
+//! monoio's own socket types: thread-confined, so inside `Confined`, which checks.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,14 +14,13 @@ use monoio::io::{
     OwnedWriteHalf, Splitable,
 };
 use monoio::net;
-use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
-use send_wrapper::SendWrapper;
+use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 
 /// `monoio::net::TcpListener`.
-pub struct Listener(SendWrapper<net::TcpListener>);
+pub struct Listener(Confined<net::TcpListener>);
 
 /// A type of monoio's that reads or writes.
-pub struct Io<T>(SendWrapper<T>);
+pub struct Io<T>(Confined<T>);
 
 /// `monoio::net::TcpStream`.
 pub type Stream = Io<net::TcpStream>;
@@ -36,15 +35,15 @@ pub(crate) fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
     // The ring waits for the socket, as for those that monoio binds itself; one that does not block is
     // answered EAGAIN by some kernels.
     socket.set_nonblocking(monoio::utils::is_legacy())?;
-    Ok(Listener(SendWrapper::new(net::TcpListener::from_std(socket)?)))
+    Ok(Listener(Confined::new(net::TcpListener::from_std(socket)?)))
 }
 
 pub(crate) fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
-    SendWrapper::new(async move {
+    Confined::new(async move {
         let stream = net::TcpStream::connect_addr(addr).await?;
         // SAFETY: the stream is open for longer than this borrow of its descriptor.
         socket::tune(&unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) })?;
-        Ok(Io(SendWrapper::new(stream)))
+        Ok(Io(Confined::new(stream)))
     })
 }
 
@@ -52,9 +51,9 @@ impl TcpListener for Listener {
     type Stream = Stream;
 
     fn accept(&mut self) -> impl Future<Output = io::Result<(Stream, SocketAddr)>> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             let (stream, peer) = self.0.accept().await?;
-            Ok((Io(SendWrapper::new(stream)), peer))
+            Ok((Io(Confined::new(stream)), peer))
         })
     }
 }
@@ -67,15 +66,15 @@ impl TcpStream for Stream {
         let (read, write) = self.0.take().into_split();
         let rest = Rc::new(Rest::default());
         (
-            Io(SendWrapper::new(Half { half: Some(read), rest: rest.clone() })),
-            Io(SendWrapper::new(Half { half: Some(write), rest })),
+            Io(Confined::new(Half { half: Some(read), rest: rest.clone() })),
+            Io(Confined::new(Half { half: Some(write), rest })),
         )
     }
 }
 
 impl<T: AsyncReadRent> ReadOwned for Io<T> {
     fn read(&mut self, buffer: Buffer) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             let (storage, _) = buffer.into_parts();
             if storage.capacity() == 0 {
                 // epoll would wait for data first.
@@ -93,7 +92,7 @@ impl<T: AsyncReadRent> ReadOwned for Io<T> {
         mut buffer: Buffer,
         len: usize,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
-        SendWrapper::new(async move {
+        Confined::new(async move {
             buffer.clear();
             if len > buffer.capacity() {
                 return (Err(io::ErrorKind::InvalidInput.into()), buffer);
@@ -111,7 +110,7 @@ impl<T: AsyncWriteRent> WriteOwned for Io<T> {
         &mut self,
         buffer: Buffer,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             let (storage, len) = buffer.into_parts();
             let (result, slice) = self.0.write_all(storage.slice(..len)).await;
             (result.map(drop), Buffer::from_parts(slice.into_inner(), len))
@@ -119,7 +118,7 @@ impl<T: AsyncWriteRent> WriteOwned for Io<T> {
     }
 
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        SendWrapper::new(async { self.0.shutdown().await })
+        Confined::new(async { self.0.shutdown().await })
     }
 }
 

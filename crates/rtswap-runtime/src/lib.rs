@@ -26,8 +26,8 @@
 //! tokio-uring, monoio and compio as it is.
 //!
 //! **Why is everything `Send`?** So that one source serves work-stealing and thread-per-core
-//! runtimes. Thread-confined runtimes wrap their types in `send_wrapper::SendWrapper`, which checks
-//! the thread at each use and panics on the wrong one, instead of promising.
+//! runtimes. Thread-confined runtimes wrap their types in [`Confined`], which checks the thread at each
+//! use and panics on the wrong one, instead of promising.
 //!
 //! **Why does dropping a [`Runtime::JoinHandle`] detach?** Because runtimes disagree (smol cancels,
 //! tokio detaches) and a program needs one answer; detaching needs no support from the runtime.
@@ -38,9 +38,11 @@
 
 mod buffer;
 mod config;
+mod confined;
 pub mod socket;
 mod traits;
 
 pub use buffer::Buffer;
 pub use config::{About, Config, Driver, Effective, Threads};
+pub use confined::Confined;
 pub use traits::{ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};

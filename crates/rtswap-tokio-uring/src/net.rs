@@ -1,4 +1,4 @@
-//! tokio-uring's own socket types: thread-confined, so inside `SendWrapper`, which checks.
+//! tokio-uring's own socket types: thread-confined, so inside `Confined`, which checks.
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -6,13 +6,12 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
-use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned};
-use send_wrapper::SendWrapper;
+use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net;
 
 /// `tokio_uring::net::TcpListener`.
-pub struct Listener(SendWrapper<net::TcpListener>);
+pub struct Listener(Confined<net::TcpListener>);
 
 /// `tokio_uring::net::TcpStream`.
 pub type Stream = Io<Socket>;
@@ -21,7 +20,7 @@ pub type Stream = Io<Socket>;
 pub type Half = Io<Rc<Socket>>;
 
 /// A stream, or half of it.
-pub struct Io<T>(SendWrapper<T>);
+pub struct Io<T>(Confined<T>);
 
 /// A socket that closes when it is dropped, whatever is under way.
 ///
@@ -67,18 +66,18 @@ impl Drop for Socket {
 
 impl From<net::TcpStream> for Stream {
     fn from(stream: net::TcpStream) -> Self {
-        Io(SendWrapper::new(Socket { stream, under_way: Cell::new(0) }))
+        Io(Confined::new(Socket { stream, under_way: Cell::new(0) }))
     }
 }
 
 pub(crate) fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
     // The ring waits for the socket; one that does not block is answered EAGAIN by some kernels.
     socket.set_nonblocking(false)?;
-    Ok(Listener(SendWrapper::new(net::TcpListener::from_std(socket))))
+    Ok(Listener(Confined::new(net::TcpListener::from_std(socket))))
 }
 
 pub(crate) fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
-    SendWrapper::new(async move {
+    Confined::new(async move {
         let stream = net::TcpStream::connect(addr).await?;
         // `socket::tune` wants `AsFd`, which tokio-uring has not; this sets the same option.
         stream.set_nodelay(true)?;
@@ -90,7 +89,7 @@ impl TcpListener for Listener {
     type Stream = Stream;
 
     fn accept(&mut self) -> impl Future<Output = io::Result<(Stream, SocketAddr)>> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             let (stream, peer) = self.0.accept().await?;
             Ok((stream.into(), peer))
         })
@@ -103,13 +102,13 @@ impl TcpStream for Stream {
 
     fn into_split(self) -> (Half, Half) {
         let socket = Rc::new(self.0.take());
-        (Io(SendWrapper::new(socket.clone())), Io(SendWrapper::new(socket)))
+        (Io(Confined::new(socket.clone())), Io(Confined::new(socket)))
     }
 }
 
 impl<T: Borrow<Socket>> ReadOwned for Io<T> {
     fn read(&mut self, buffer: Buffer) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             let socket = (*self.0).borrow();
             let (storage, _) = buffer.into_parts();
             let (result, storage) = socket.operate(socket.stream.read(storage)).await;
@@ -123,7 +122,7 @@ impl<T: Borrow<Socket>> ReadOwned for Io<T> {
         mut buffer: Buffer,
         len: usize,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
-        SendWrapper::new(async move {
+        Confined::new(async move {
             buffer.clear();
             if len > buffer.capacity() {
                 return (Err(io::ErrorKind::InvalidInput.into()), buffer);
@@ -142,7 +141,7 @@ impl<T: Borrow<Socket>> WriteOwned for Io<T> {
         &mut self,
         buffer: Buffer,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
-        SendWrapper::new(async {
+        Confined::new(async {
             if buffer.is_empty() {
                 // `slice` takes no empty range of an empty vector.
                 return (Ok(()), buffer);
@@ -156,6 +155,6 @@ impl<T: Borrow<Socket>> WriteOwned for Io<T> {
     }
 
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        SendWrapper::new(async { (*self.0).borrow().stream.shutdown(Shutdown::Write) })
+        Confined::new(async { (*self.0).borrow().stream.shutdown(Shutdown::Write) })
     }
 }

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_channel::Sender;
-use rtswap::runtimes::{AsyncStd, Smol, SmolLocal, Tokio, TokioLocal, TokioUring};
+use rtswap::runtimes::{
+    AsyncStd, Compio, CompioDefer, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal,
+    Tokio, TokioEvents8, TokioLocal, TokioUring,
+};
 use rtswap::{Buffer, Config, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned, socket};
 
 type Guests = Arc<Mutex<HashMap<SocketAddr, Sender<String>>>>;
@@ -27,6 +30,13 @@ fn main() -> std::io::Result<()> {
         "smol" => run::<Smol>(addr),
         "smol-local" => run::<SmolLocal>(addr),
         "tokio-uring" => run::<TokioUring>(addr),
+        "monoio" => run::<Monoio>(addr),
+        "monoio-epoll" => run::<MonoioEpoll>(addr),
+        "compio" => run::<Compio>(addr),
+        "compio-poll" => run::<CompioPoll>(addr),
+        "glommio" => run::<Glommio>(addr),
+        "tokio-events-8" => run::<TokioEvents8>(addr),
+        "compio-defer" => run::<CompioDefer>(addr),
         other => Err(std::io::Error::other(format!("no runtime is called {other}"))),
     }
 }

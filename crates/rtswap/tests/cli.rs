@@ -13,7 +13,7 @@ use serde_json::Value;
 use support::{Case, RECORD, assert_one_line, json, program, quick_run, rtswap};
 
 const SUBCOMMANDS: &[&str] =
-    &["run", "list", "verify", "summary", "report", "serve", "completions"];
+    &["run", "sweep", "tax", "list", "verify", "summary", "report", "serve", "completions"];
 
 /// One run for all tests that only read: what it printed, and its record.
 struct Done {

@@ -48,9 +48,10 @@ fn assert_tells(reason: &str) {
 fn a_run_measures_the_others() {
     let case = Case::new();
     let rings = ["tokio-uring", "monoio", "compio", "compio-defer", "glommio"];
-    for (workload, rings) in
-        [("tcp-echo/size=1024/conns=2", [&rings[..], &["floor-uring"]].concat()), ("startup", rings.to_vec())]
-    {
+    for (workload, rings) in [
+        ("tcp-echo/size=1024/conns=2", [&rings[..], &["floor-uring"]].concat()),
+        ("startup", rings.to_vec()),
+    ] {
         let lanes: Vec<_> =
             rings.iter().chain(&["smol-local", "monoio-epoll"]).map(ToString::to_string).collect();
         let args = support::quick_run("1s", workload, &lanes);

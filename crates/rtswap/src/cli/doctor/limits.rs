@@ -231,7 +231,7 @@ mod tests {
     use super::*;
     use crate::cli::doctor::check::Status;
 
-    const NEED: Need = Need { default_conns: 32, most_conns: 256, lanes: 7 };
+    const NEED: Need = Need { default_conns: 32, most_conns: 2000, lanes: 7 };
 
     fn remedy(check: &Check) -> &str {
         check.remedy.as_deref().unwrap_or_default()
@@ -270,12 +270,12 @@ mod tests {
             enough,
             Check::ok(
                 "descriptors",
-                "20,000 may be open (1,024 until rtswap asks); the largest workload takes 1,892"
+                "20,000 may be open (1,024 until rtswap asks); the largest workload takes 2,100"
             )
         );
         let short = descriptors(Some(1024), Some(1024), NEED);
         assert_eq!(short.status, Status::Warn);
-        assert!(remedy(&short).contains("--nofile=1892:1892"), "{short:?}");
+        assert!(remedy(&short).contains("--nofile=2100:2100"), "{short:?}");
         assert_eq!(descriptors(Some(256), Some(256), NEED).status, Status::Bad);
     }
 
@@ -302,7 +302,7 @@ mod tests {
             usual,
             Check::ok(
                 "ports",
-                "28,232 for outgoing connections (32768 to 60999); the largest workload takes 1,792"
+                "28,232 for outgoing connections (32768 to 60999); the largest workload takes 2,000"
             )
         );
         let few = ports(Some("60000 61000"), NEED);
