@@ -57,7 +57,7 @@ fn wrong_markers_are_named_with_their_line() {
 #[test]
 fn all_sections_of_a_summary_carry_their_command() {
     let summary = Summary::of(&run(vec![lane("tokio", 1.0), lane("smol", 1.3)]).record());
-    let sections = sections(&summary, "rtswap report results/echo.jsonl --splice README.md");
+    let sections = sections(&summary, None, "rtswap report results/echo.jsonl --splice README.md");
     assert_eq!(sections.keys().collect::<Vec<_>>(), ["machine", "overview", "summary"]);
     for (name, text) in &sections {
         assert!(text.contains("`rtswap report results/echo.jsonl --splice README.md`"), "{name}");
@@ -67,4 +67,18 @@ fn all_sections_of_a_summary_carry_their_command() {
     assert!(sections["machine"].contains("seed 7"));
     assert!(sections["overview"].contains("| workload | smol |"));
     assert!(sections["summary"].contains("smol handles"));
+}
+
+#[test]
+fn sections_of_other_records_are_left_alone() {
+    let summary = Summary::of(&run(vec![lane("tokio", 1.0), lane("smol", 1.5)]).record());
+    let ours = sections(&summary, Some("echo"), "command");
+    let markers =
+        |name: &str, text: &str| format!("<!-- BEGIN: {name} -->\n{text}<!-- END: {name} -->\n");
+    let others = markers("summary", "kept\n") + &markers("tax/summary", "kept too\n");
+    let spliced = splice(&(others.clone() + &markers("echo/machine", "")), &ours).unwrap();
+    assert!(spliced.starts_with(&others), "{spliced}");
+    assert!(spliced.contains("Imaginary CPU"), "{spliced}");
+    let wrong = splice(&markers("echo/machin", ""), &ours).unwrap_err();
+    assert!(wrong.to_string().contains("echo/machine"), "{wrong}");
 }

@@ -9,10 +9,12 @@ use rtswap_report::{Summary, is_stale, sections, splice};
 /// Put a record's results into a document, between its markers.
 ///
 /// Replaces what stands between `<!-- BEGIN: NAME -->` and `<!-- END: NAME -->`, for the names
-/// summary, overview and machine.
+/// summary, overview and machine. A document that shows several records calls them NAME/summary and
+/// so on, with `--name NAME`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap report --splice README.md results/reference.jsonl\n  \
+    rtswap report --splice README.md results/tax.jsonl --name tax\n  \
     rtswap report --splice README.md results/reference.jsonl --check")]
 pub(super) struct Args {
     /// A record that `rtswap run` has kept.
@@ -20,6 +22,9 @@ pub(super) struct Args {
     /// The document to change.
     #[arg(long, value_name = "DOCUMENT")]
     splice: PathBuf,
+    /// What the document calls the record, where it shows several.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Change nothing; exit with 1 if the document is not up to date.
     #[arg(long)]
     check: bool,
@@ -30,8 +35,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let summary = Summary::of(&Record::read(&args.record)?);
     let text =
         fs::read_to_string(&args.splice).with_context(|| format!("cannot read {document}"))?;
-    let command = format!("rtswap report --splice {document} {}", args.record.display());
-    let generated = sections(&summary, &command);
+    let mut command = format!("rtswap report --splice {document} {}", args.record.display());
+    if let Some(name) = &args.name {
+        command += &format!(" --name {name}");
+    }
+    let generated = sections(&summary, args.name.as_deref(), &command);
     if !args.check {
         let text = splice(&text, &generated).with_context(|| document.to_string())?;
         fs::write(&args.splice, text).with_context(|| format!("cannot write {document}"))?;
