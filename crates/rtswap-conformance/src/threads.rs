@@ -109,12 +109,12 @@ pub fn a_confined_stream_panics_on_another_thread<R: Runtime>(subject: &Subject)
         let read = pin!(stream.read(Buffer::with_capacity(8)));
         let _ = read.poll(&mut Context::from_waker(Waker::noop()));
     });
-    assert_eq!(panicked, subject.allow.confined, "whether it panicked");
+    assert_eq!(panicked, subject.allow.confined, "whether it panicked, against `Allow::confined`");
 }
 
 /// A stream of a thread-confined runtime panics when it is dropped on another thread; any other does
 /// not.
 pub fn a_confined_stream_panics_when_dropped_on_another_thread<R: Runtime>(subject: &Subject) {
     let panicked = elsewhere::<R>(subject, drop);
-    assert_eq!(panicked, subject.allow.confined, "whether it panicked");
+    assert_eq!(panicked, subject.allow.confined, "whether it panicked, against `Allow::confined`");
 }

@@ -6,12 +6,15 @@
 //!
 //! # How the contract maps
 //!
-//! | contract | tokio | async-std | smol | tokio-uring |
-//! |---|---|---|---|---|
-//! | [`Runtime::block_on`] | `Runtime::block_on` | `task::block_on` | `async_io::block_on` + `Executor` | `Runtime::block_on` |
-//! | [`Runtime::spawn`] | `task::spawn` | `task::spawn` | `Executor::spawn`, detached on drop | `spawn` |
-//! | [`Runtime::sleep`] | `time::sleep` | `task::sleep` | `Timer::after` | `tokio::time::sleep` |
-//! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` |
+//! | contract | tokio | async-std | smol | tokio-uring | monoio | compio | glommio |
+//! |---|---|---|---|---|---|---|---|
+//! | [`Runtime::block_on`] | `Runtime::block_on` | `task::block_on` | `async_io::block_on` + `Executor` | `Runtime::block_on` | `Runtime::block_on` | `Runtime::block_on` | `LocalExecutor::run` |
+//! | [`Runtime::spawn`] | `task::spawn` | `task::spawn` | `Executor::spawn`, detached on drop | `spawn` | `spawn` | `spawn`, detached on drop | `spawn_local`, detached |
+//! | [`Runtime::sleep`] | `time::sleep` | `task::sleep` | `Timer::after` | `tokio::time::sleep` | `time::sleep` | `time::sleep` | `Timer::new` |
+//! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` | `AsyncReadRent::read` | `AsyncRead::read` | `AsyncReadExt::read` |
+//!
+//! Some things are left to the runtime: whether `spawn` polls the task before it returns (glommio does),
+//! and what becomes of a connection that arrives while an `accept` is being dropped.
 //!
 //! # Design questions
 //!

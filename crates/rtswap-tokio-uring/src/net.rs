@@ -4,9 +4,10 @@ use std::borrow::Borrow;
 use std::cell::Cell;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
-use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net;
 
@@ -79,8 +80,8 @@ pub(crate) fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
 pub(crate) fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
     Confined::new(async move {
         let stream = net::TcpStream::connect(addr).await?;
-        // `socket::tune` wants `AsFd`, which tokio-uring has not; this sets the same option.
-        stream.set_nodelay(true)?;
+        // SAFETY: the stream is open, and outlives the borrow.
+        socket::tune(&unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) })?;
         Ok(stream.into())
     })
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_channel::Sender;
 use rtswap::runtimes::{
-    AsyncStd, Compio, CompioDefer, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal,
-    Tokio, TokioEvents8, TokioLocal, TokioUring,
+    AsyncStd, Compio, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal, Tokio, TokioLocal,
+    TokioUring,
 };
 use rtswap::{Buffer, Config, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned, socket};
 
@@ -35,8 +35,6 @@ fn main() -> std::io::Result<()> {
         "compio" => run::<Compio>(addr),
         "compio-poll" => run::<CompioPoll>(addr),
         "glommio" => run::<Glommio>(addr),
-        "tokio-events-8" => run::<TokioEvents8>(addr),
-        "compio-defer" => run::<CompioDefer>(addr),
         other => Err(std::io::Error::other(format!("no runtime is called {other}"))),
     }
 }

@@ -25,7 +25,8 @@ pub mod registry;
 
 pub use registry::Registry;
 pub use rtswap_runtime::{
-    Buffer, Config, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned, socket,
+    About, Buffer, Config, Confined, Driver, Effective, ReadOwned, Runtime, TcpListener, TcpStream,
+    Threads, WriteOwned, socket,
 };
 pub use rtswap_workload as workload;
 

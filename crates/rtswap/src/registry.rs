@@ -82,7 +82,7 @@ pub fn native_name(lane: &str) -> String {
 }
 
 /// The lane of a runtime, and beside it the one that is written by hand.
-fn with_native<S: Suite, R: Native>(name: &str, about: &str) -> [Lane; 2] {
+fn with_native<S: Suite, R: Native>(name: &str, about: &str) -> Vec<Lane> {
     let lane = lane::<S, R>(name, about);
     let by_hand = Lane {
         name: native_name(name),
@@ -93,7 +93,7 @@ fn with_native<S: Suite, R: Native>(name: &str, about: &str) -> [Lane; 2] {
         prepare: native::prepare::<R>,
         ..lane.clone()
     };
-    [lane, by_hand]
+    vec![lane, by_hand]
 }
 
 /// The lane of a server by hand on the system calls.
@@ -114,8 +114,8 @@ fn floor(floor: &Floor) -> Lane {
 }
 
 /// Not in a run unless it is asked for.
-fn on_request(lanes: [Lane; 2]) -> [Lane; 2] {
-    lanes.map(|lane| Lane { in_default: false, ..lane })
+fn on_request(lanes: Vec<Lane>) -> Vec<Lane> {
+    lanes.into_iter().map(|lane| Lane { in_default: false, ..lane }).collect()
 }
 
 /// All lanes that ship. Adding a runtime is one line here.
@@ -132,15 +132,16 @@ fn lanes<S: Suite>() -> Vec<Lane> {
         with_native::<S, Compio>("compio", "compio, one thread, io_uring"),
         on_request(with_native::<S, CompioPoll>("compio-poll", "compio, the same on epoll")),
         with_native::<S, Glommio>("glommio", "glommio, one thread, io_uring"),
-    ];
-    let tuned = on_request([
-        lane::<S, TokioEvents8>(
+        on_request(vec![lane::<S, TokioEvents8>(
             "tokio-events-8",
             "tokio that looks for events after 8 tasks, not 61",
-        ),
-        lane::<S, CompioDefer>("compio-defer", "compio, single issuer and deferred task work"),
-    ]);
-    runtimes.into_iter().flatten().chain(tuned).chain(FLOORS.iter().map(floor)).collect()
+        )]),
+        on_request(vec![lane::<S, CompioDefer>(
+            "compio-defer",
+            "compio, single issuer and deferred task work",
+        )]),
+    ];
+    runtimes.into_iter().flatten().chain(FLOORS.iter().map(floor)).collect()
 }
 
 impl Registry {

@@ -8,6 +8,21 @@ use std::time::Duration;
 
 use rtswap::Registry;
 
+/// Those that the example knows: a new one need not be among them.
+const RUNTIMES: &[&str] = &[
+    "tokio",
+    "tokio-local",
+    "async-std",
+    "smol",
+    "smol-local",
+    "tokio-uring",
+    "monoio",
+    "monoio-epoll",
+    "compio",
+    "compio-poll",
+    "glommio",
+];
+
 struct Server(Child);
 
 impl Drop for Server {
@@ -49,7 +64,9 @@ fn chat(runtime: &str, by_variable: bool) -> Server {
 
 #[test]
 fn two_guests_chat_whatever_the_runtime() {
-    for (lane, by_variable) in Registry::standard().runtimes().zip([true, false].iter().cycle()) {
+    let registry = Registry::standard();
+    let known = RUNTIMES.iter().map(|name| registry.lane(name).unwrap());
+    for (lane, by_variable) in known.zip([true, false].iter().cycle()) {
         if let Err(why) = (lane.available)() {
             eprintln!("{} cannot run here: {why}", lane.name);
             continue;

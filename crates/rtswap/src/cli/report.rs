@@ -35,10 +35,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let summary = Summary::of(&Record::read(&args.record)?);
     let text =
         fs::read_to_string(&args.splice).with_context(|| format!("cannot read {document}"))?;
-    let mut command = format!("rtswap report --splice {document} {}", args.record.display());
-    if let Some(name) = &args.name {
-        command += &format!(" --name {name}");
-    }
+    let name = args.name.as_ref().map(|name| format!(" --name {name}")).unwrap_or_default();
+    let command = format!("rtswap report --splice {document} {}{name}", args.record.display());
     let generated = sections(&summary, args.name.as_deref(), &command);
     if !args.check {
         let text = splice(&text, &generated).with_context(|| document.to_string())?;
