@@ -3,6 +3,7 @@
 use crate::grid::{Column, Grid, loss};
 use crate::machine;
 use crate::overview::Overview;
+use crate::style::Tone;
 use crate::summary::Summary;
 use crate::table::LEGEND;
 use crate::words;
@@ -25,11 +26,41 @@ pub fn markdown(summary: &Summary) -> String {
     parts.join("\n\n") + "\n"
 }
 
-/// Workloads × lanes.
+/// Workloads × lanes; the longer of the two stands below each other, because a page is narrow.
 pub(crate) fn markdown_overview(summary: &Summary) -> String {
     let overview = Overview::of(summary);
-    let columns = overview.columns(0..overview.lanes.len());
+    let mut columns = overview.columns(0..overview.lanes.len());
+    if overview.lanes.len() > summary.workloads.len() {
+        columns = turned(&columns);
+    }
     format!("{}\n\n{}", rows(&columns), escaped(&overview.key(true)))
+}
+
+/// Rows for columns; the first of either has the names.
+fn turned(columns: &[Column]) -> Vec<Column> {
+    let Some((names, others)) = columns.split_first() else { return Vec::new() };
+    let heads = std::iter::once("lane".to_owned())
+        .chain(names.entries.iter().map(|(name, _)| name.clone()));
+    heads
+        .enumerate()
+        .map(|(at, head)| {
+            let entry = |column: &Column| match at.checked_sub(1) {
+                None => (column.head[1].clone(), Tone::Plain),
+                Some(row) => column.entries[row].clone(),
+            };
+            let entries = others.iter().map(entry).collect();
+            Column { head: [String::new(), head], entries, right: false, dispensable: 0 }
+        })
+        .collect()
+}
+
+/// The tables alone.
+pub(crate) fn markdown_tables(summary: &Summary) -> String {
+    let tables = summary.workloads.iter().map(|workload| {
+        let grid = Grid::of(summary, workload);
+        format!("{}\n\n{}", code(&workload.name), rows(&grid.columns(None)))
+    });
+    tables.collect::<Vec<_>>().join("\n\n")
 }
 
 fn section(grid: &Grid) -> String {

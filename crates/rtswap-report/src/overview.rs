@@ -77,6 +77,11 @@ fn entry(cell: Option<&Cell>) -> (String, Tone) {
         Some(Verdict::Tie) => "=",
         Some(Verdict::Inconclusive) | None => "?",
     };
+    if cell.against.is_some() {
+        // What is to be 1 is told with how near it is known to be.
+        let interval = figure.interval().map_or(MISSING.to_owned(), |it| words::interval(&it));
+        return (format!("{interval} {sign}"), tone(figure));
+    }
     let ratio = figure.ratio.map_or(MISSING.to_owned(), words::ratio);
     let cpu = if cell.deciding == Some(Metric::CpuNsPerOp) { " cpu" } else { "" };
     (format!("{ratio} {sign}{cpu}"), tone(figure))

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine;
-use crate::markdown::{markdown, markdown_overview};
+use crate::markdown::{markdown, markdown_overview, markdown_tables};
 use crate::summary::Summary;
 
 /// Why a document cannot be spliced. Lines are counted from 1.
@@ -80,6 +80,7 @@ pub enum SpliceError {
 
 /// What a document can have spliced in, by name:
 /// - `summary`: the whole report as Markdown,
+/// - `tables`: its tables alone,
 /// - `overview`: workloads × lanes,
 /// - `machine`: CPU, kernel, date, command, rounds and seed.
 ///
@@ -99,6 +100,7 @@ pub fn sections(
     };
     BTreeMap::from([
         section("summary", &markdown(summary)),
+        section("tables", &markdown_tables(summary)),
         section("overview", &markdown_overview(summary)),
         section("machine", &machine::line(summary)),
     ])

@@ -137,10 +137,19 @@ impl Sweep {
     /// The tables, for a terminal.
     pub fn table(&self, summary: &Summary, style: &Style) -> String {
         let mut parts = Vec::new();
-        for (title, columns) in self.tables() {
+        for (title, mut columns) in self.tables() {
             parts.push(style.paint(&title, Tone::Strong));
             parts.push(String::new());
-            parts.push(table::laid_out(&columns, *style).join("\n"));
+            let mut lines = table::laid_out(&columns, *style);
+            if table::widest(&lines) > style.width {
+                // Of an interval the middle is left.
+                for (text, _) in columns.iter_mut().flat_map(|column| &mut column.entries) {
+                    let middle = text.split_once(" [").map(|(middle, _)| middle.to_owned());
+                    *text = middle.unwrap_or_else(|| std::mem::take(text));
+                }
+                lines = table::laid_out(&columns, *style);
+            }
+            parts.push(lines.join("\n"));
             parts.push(String::new());
         }
         for loss in self.losses() {

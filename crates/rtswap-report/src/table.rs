@@ -112,7 +112,7 @@ fn narrow(names: &mut Column, by: usize) {
     }
 }
 
-fn widest(lines: &[String]) -> usize {
+pub(crate) fn widest(lines: &[String]) -> usize {
     lines.iter().map(|line| textwrap::core::display_width(line)).max().unwrap_or(0)
 }
 

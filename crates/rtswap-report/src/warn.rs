@@ -66,7 +66,8 @@ impl Notes {
             self.steal.1 = self.steal.1.max(workload.steal.unwrap_or_default());
         }
         for cell in cells {
-            if cell.bound == Some(Bound::Generator) && cell.role != Role::Control {
+            let by_cpu = data.is_paired();
+            if cell.bound == Some(Bound::Generator) && cell.role != Role::Control && !by_cpu {
                 self.generator.entry(name.clone()).or_default().push(cell.lane.clone());
             }
             if let Some(idle) = cell.idle_cpu.filter(|idle| cell.live() && *idle > IDLE_BURN) {

@@ -77,6 +77,10 @@ fn what_does_not_fit_is_told_before_anything_runs() {
     assert!(impossible.contains("9 of 8 connections cannot be active"), "{impossible}");
     assert_eq!(fs::read_dir(case.folder.path()).unwrap().count(), 0, "no record was begun");
 
+    // A verification goes on to the next.
+    let verify = ["verify", "--lane", "tokio-local", "--workload", "idle/active=9/conns=8"];
+    case.rtswap().args(verify).assert().success().stdout(contains("skipped: 9 of 8"));
+
     // With something that fits beside it the run goes on, and the record says what was left out.
     let done = case
         .rtswap()

@@ -9,7 +9,7 @@ use rtswap_report::{Summary, is_stale, sections, splice};
 /// Put a record's results into a document, between its markers.
 ///
 /// Replaces what stands between `<!-- BEGIN: NAME -->` and `<!-- END: NAME -->`, for the names
-/// summary, overview and machine. A document that shows several records calls them NAME/summary and
+/// summary, tables, overview and machine. A document that shows several records calls them NAME/summary and
 /// so on, with `--name NAME`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \

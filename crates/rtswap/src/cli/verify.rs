@@ -7,6 +7,7 @@ use rand::SeedableRng as _;
 use rand_pcg::Pcg64;
 use rtswap_harness::fleet::Fleet;
 use rtswap_harness::lane::Trouble;
+use rtswap_harness::limits::Limits;
 use rtswap_harness::plan;
 use rtswap_harness::record::Status;
 use rtswap_harness::schedule::Bench as _;
@@ -43,11 +44,16 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let mut fleet = Fleet::new(lanes, server_cpus, load_cpus, cancel.clone())
         .context("cannot start the load generator")?;
     let width = plans.iter().map(|plan| plan.name.len()).max().unwrap_or(0);
+    let limits = Limits::now();
     let mut wrong = 0;
     let mut stdout = io::stdout();
     for spec in &workloads {
         writeln!(stdout, "{spec}")?;
         let workload = plan::workload(spec, plan::SLICE_MS);
+        if let Some(reason) = limits.misfit(&workload) {
+            writeln!(stdout, "  skipped: {reason}")?;
+            continue;
+        }
         for (index, plan) in plans.iter().enumerate() {
             let name = &plan.name;
             if !plan.does(&workload.family) {
