@@ -20,7 +20,7 @@ use compio::driver::op::OpCodeFlag;
 use compio::driver::{DriverType, ProactorBuilder};
 use compio::runtime::{self, JoinError, RuntimeBuilder};
 use futures_lite::future;
-use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads};
+use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads, ring};
 
 pub use net::{Listener, Stream};
 
@@ -53,6 +53,9 @@ impl Setup {
         }
     }
 }
+
+/// The first Linux that has all it needs of `io_uring`.
+const SINCE: &str = "5.11";
 
 /// compio's default for either driver: submission entries of the ring, or events of one wait.
 const CAPACITY: u32 = 1024;
@@ -122,8 +125,8 @@ fn start(setup: Setup) -> io::Result<runtime::Runtime> {
 
 fn available(setup: Setup) -> io::Result<()> {
     // The errno of a refusal first: the search for operations would swallow it.
-    builder(setup).build().map(drop).map_err(|error| explain(&error))?;
-    start(setup).map(drop).map_err(|error| explain(&error))
+    builder(setup).build().map(drop).map_err(|error| ring::explain(&error, SINCE))?;
+    start(setup).map(drop).map_err(|error| ring::explain(&error, SINCE))
 }
 
 /// Asks a runtime that is made as `block_on` makes it.
@@ -145,19 +148,6 @@ fn effective(setup: Setup, capacity: &str) -> Effective {
     };
     let driver = if running.is_iouring() { Driver::IoUring } else { Driver::Epoll };
     Effective { driver, workers: 1, notes }
-}
-
-/// Adds what to do about it. The kind stays; the errno is in the text.
-fn explain(error: &io::Error) -> io::Error {
-    let remedy = match error.raw_os_error() {
-        Some(1) => {
-            "allow it: `sysctl kernel.io_uring_disabled=0`, or a seccomp profile that permits it"
-        }
-        Some(12) => "raise the limit of locked memory: `ulimit -l`",
-        Some(38) | None => "needs Linux 5.11 or a seccomp profile that permits it",
-        _ => "see io_uring_setup(2)",
-    };
-    io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
 }
 
 /// They differ in how the driver is built and in nothing else.
@@ -213,16 +203,3 @@ macro_rules! runtime {
 runtime!(Compio, IoUring, Setup::Ring, "ring_entries", available(Setup::Ring));
 runtime!(CompioDefer, IoUring, Setup::RingDefer, "ring_entries", available(Setup::RingDefer));
 runtime!(CompioPoll, Epoll, Setup::Poll, "events_per_wait", Ok(()));
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_names_its_errno_and_its_remedy() {
-        for (errno, remedy) in [(1, "kernel.io_uring_disabled"), (38, "seccomp")] {
-            let text = explain(&io::Error::from_raw_os_error(errno)).to_string();
-            assert!(text.contains(&format!("os error {errno}")) && text.contains(remedy), "{text}");
-        }
-    }
-}

@@ -6,9 +6,13 @@ use std::{fs, io};
 
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use io_uring::{IoUring, Probe, opcode, squeue};
+use rtswap_runtime::ring;
 use rustix::process::{Resource, getrlimit};
 
 use crate::{IO_MEMORY, PREEMPT_TIMER, RING_DEPTH};
+
+/// The first Linux that has all it needs of `io_uring`.
+const SINCE: &str = "5.8";
 
 /// Without so much in `RLIMIT_MEMLOCK`, glommio refuses to start: also as root, and though rings
 /// have not been locked memory since Linux 5.12.
@@ -22,7 +26,7 @@ pub(crate) fn executor() -> io::Result<LocalExecutor> {
         .io_memory(IO_MEMORY)
         .preempt_timer(PREEMPT_TIMER)
         .make()
-        .map_err(|error| explain(&error.into()))
+        .map_err(|error| ring::explain(&error.into(), SINCE))
 }
 
 /// [`check`], once per process: for every `block_on` it would be a cost that glommio has not.
@@ -37,19 +41,19 @@ fn checked() -> io::Result<()> {
 
 pub(crate) fn check() -> io::Result<()> {
     enough_locked_memory(getrlimit(Resource::Memlock).current)?;
-    let ring = IoUring::new(RING_DEPTH as u32).map_err(|error| explain(&error))?;
+    let ring = IoUring::new(RING_DEPTH as u32).map_err(|error| ring::explain(&error, SINCE))?;
     let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe).map_err(|error| explain(&error))?;
+    ring.submitter().register_probe(&mut probe).map_err(|error| ring::explain(&error, SINCE))?;
     // The youngest operation that glommio insists on.
     if !probe.is_supported(opcode::Recv::CODE) {
-        return Err(explain(&io::Error::from_raw_os_error(38)));
+        return Err(ring::explain(&io::Error::from_raw_os_error(38), SINCE));
     }
     // Its third ring polls disks.
     IoUring::<squeue::Entry>::builder()
         .setup_iopoll()
         .build(RING_DEPTH as u32)
         .map(drop)
-        .map_err(|error| explain(&error))
+        .map_err(|error| ring::explain(&error, SINCE))
 }
 
 /// `limit` is in bytes; `None` is no limit.
@@ -66,22 +70,6 @@ fn enough_locked_memory(limit: Option<u64>) -> io::Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Adds what to do about it. The kind stays; the errno is in the text.
-pub(crate) fn explain(error: &io::Error) -> io::Error {
-    let remedy = match error.raw_os_error() {
-        Some(1) => {
-            "allow it: `sysctl kernel.io_uring_disabled=0`, or a seccomp profile that permits it"
-        }
-        Some(12) => {
-            "raise the limit of locked memory: `ulimit -l`, or LimitMEMLOCK= in a systemd unit"
-        }
-        Some(24) => "glommio loses a descriptor at each start: raise the limit, `ulimit -n`",
-        Some(38) => "needs Linux 5.8 or a seccomp profile that permits it",
-        _ => "see io_uring_setup(2)",
-    };
-    io::Error::new(error.kind(), format!("no io_uring for glommio: {error}; {remedy}"))
 }
 
 /// Whether the kernel lets glommio register its memory for files, found by trying, once per process.
@@ -110,15 +98,6 @@ fn pinned_kib() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_refusal_names_its_errno_and_its_remedy() {
-        for (errno, remedy) in [(1, "kernel.io_uring_disabled"), (24, "ulimit -n"), (38, "seccomp")]
-        {
-            let text = explain(&io::Error::from_raw_os_error(errno)).to_string();
-            assert!(text.contains(&format!("os error {errno}")) && text.contains(remedy), "{text}");
-        }
-    }
 
     #[test]
     fn too_little_locked_memory_is_refused_with_the_limit_and_the_remedy() {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use io_uring::IoUring;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
-use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads};
+use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads, ring};
 
 pub use net::{Half, Io, Listener, ReadHalf, Stream, WriteHalf};
 pub use task::JoinHandle;
@@ -29,6 +29,9 @@ pub struct Monoio;
 /// The same scheduler on monoio's driver for machines without `io_uring`, which uses epoll.
 #[derive(Debug)]
 pub struct MonoioEpoll;
+
+/// The first Linux that has all it needs of `io_uring`.
+const SINCE: &str = "5.6";
 
 /// monoio's default, which it does not tell: the submission entries of a ring, or the events that one
 /// `epoll_wait` may give.
@@ -95,32 +98,6 @@ runtime!(
     IoUringDriver,
     Driver::IoUring,
     "ring_entries",
-    IoUring::new(ENTRIES).map(drop).map_err(|error| explain(&error))
+    IoUring::new(ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
 );
 runtime!(MonoioEpoll, LegacyDriver, Driver::Epoll, "events_per_wait", Ok(()));
-
-/// Adds what to do about it. The kind stays; the errno is in the text.
-fn explain(error: &io::Error) -> io::Error {
-    let remedy = match error.raw_os_error() {
-        Some(1) => {
-            "allow it: `sysctl kernel.io_uring_disabled=0`, or a seccomp profile that permits it"
-        }
-        Some(12) => "raise the limit of locked memory: `ulimit -l`",
-        Some(38) => "needs Linux 5.6 or a seccomp profile that permits it",
-        _ => "see io_uring_setup(2)",
-    };
-    io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_names_its_errno_and_its_remedy() {
-        for (errno, remedy) in [(1, "kernel.io_uring_disabled"), (38, "seccomp")] {
-            let text = explain(&io::Error::from_raw_os_error(errno)).to_string();
-            assert!(text.contains(&format!("os error {errno}")) && text.contains(remedy), "{text}");
-        }
-    }
-}

@@ -42,6 +42,7 @@
 mod buffer;
 mod config;
 mod confined;
+pub mod ring;
 pub mod socket;
 mod traits;
 

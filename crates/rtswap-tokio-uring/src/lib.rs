@@ -16,13 +16,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use io_uring::IoUring;
-use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads, ring};
 
 pub use net::{Half, Io, Listener, Socket, Stream};
 
 /// tokio-uring on the calling thread: `io_uring` under a current-thread tokio.
 #[derive(Debug)]
 pub struct TokioUring;
+
+/// The first Linux that has all it needs of `io_uring`.
+const SINCE: &str = "5.11";
 
 /// What `tokio_uring::builder` sets and does not tell.
 const RING_ENTRIES: u32 = 256;
@@ -83,37 +86,11 @@ impl Runtime for TokioUring {
     }
 
     fn available() -> io::Result<()> {
-        IoUring::new(RING_ENTRIES).map(drop).map_err(|error| explain(&error))
+        IoUring::new(RING_ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
     }
 
     fn effective(_config: &Config) -> Effective {
         let note = ("ring_entries".into(), RING_ENTRIES.to_string());
         Effective { driver: Driver::IoUring, workers: 1, notes: BTreeMap::from([note]) }
-    }
-}
-
-/// Adds what to do about it. The kind stays; the errno is in the text.
-fn explain(error: &io::Error) -> io::Error {
-    let remedy = match error.raw_os_error() {
-        Some(1) => {
-            "allow it: `sysctl kernel.io_uring_disabled=0`, or a seccomp profile that permits it"
-        }
-        Some(12) => "raise the limit of locked memory: `ulimit -l`",
-        Some(38) => "needs Linux 5.11 or a seccomp profile that permits it",
-        _ => "see io_uring_setup(2)",
-    };
-    io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_names_its_errno_and_its_remedy() {
-        for (errno, remedy) in [(1, "kernel.io_uring_disabled"), (38, "seccomp")] {
-            let text = explain(&io::Error::from_raw_os_error(errno)).to_string();
-            assert!(text.contains(&format!("os error {errno}")) && text.contains(remedy), "{text}");
-        }
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use io_uring::{Builder, IoUring};
 use rtswap_lane::host::Program;
 use rtswap_lane::{Prepare, Refusal};
+use rtswap_runtime::ring;
 
 use crate::Floor;
 use crate::order::{Task, sharded, start};
@@ -20,6 +21,9 @@ pub(crate) const FLOOR: Floor = Floor {
     available,
     prepare,
 };
+
+/// The first Linux that has all it needs of `io_uring`.
+const SINCE: &str = "5.6";
 
 /// Requests that are queued before the kernel is entered, at most.
 const SUBMISSIONS: u32 = 256;
@@ -81,7 +85,9 @@ impl Setup {
         loop {
             match setup.ring() {
                 Ok(_) => return Ok(setup),
-                Err(error) if setup.level + 1 == LEVELS.len() => return Err(explain(&error)),
+                Err(error) if setup.level + 1 == LEVELS.len() => {
+                    return Err(ring::explain(&error, SINCE));
+                }
                 Err(_) => setup.level += 1,
             }
         }
@@ -105,18 +111,7 @@ impl Setup {
 }
 
 fn available() -> io::Result<()> {
-    IoUring::new(SUBMISSIONS).map(drop).map_err(|error| explain(&error))
-}
-
-/// Adds what to do about it. The kind stays; the errno is in the text.
-fn explain(error: &io::Error) -> io::Error {
-    let remedy = match error.raw_os_error() {
-        Some(1) => "allow it: `sysctl kernel.io_uring_disabled=0`, and a seccomp profile that does",
-        Some(12) => "raise the limit of locked memory: `ulimit -l`",
-        Some(38) => "needs Linux 5.6 and a seccomp profile that permits it",
-        _ => "see io_uring_setup(2)",
-    };
-    io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
+    IoUring::new(SUBMISSIONS).map(drop).map_err(|error| ring::explain(&error, SINCE))
 }
 
 fn prepare(order: &Prepare) -> Result<Program, Refusal> {
@@ -149,14 +144,6 @@ mod tests {
     use rtswap_lane::host::Work;
 
     use super::*;
-
-    #[test]
-    fn a_refusal_names_its_errno_and_its_remedy() {
-        for (errno, remedy) in [(1, "kernel.io_uring_disabled"), (12, "ulimit"), (38, "seccomp")] {
-            let text = explain(&io::Error::from_raw_os_error(errno)).to_string();
-            assert!(text.contains(&format!("os error {errno}")) && text.contains(remedy), "{text}");
-        }
-    }
 
     /// Also as on kernels without what makes it fast.
     #[test]

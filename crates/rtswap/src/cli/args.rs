@@ -1,7 +1,36 @@
 //! What several subcommands take.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::cli::select;
+
+/// Where something is measured, from which seed, and where its record goes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Setting {
+    /// Draw orders from this number instead of a random one.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// CPUs for the lanes: 0 or 0-3 or 0,2.
+    #[arg(long, value_name = "LIST")]
+    server_cpus: Option<CpuList>,
+    /// CPUs for the load generator.
+    #[arg(long, value_name = "LIST")]
+    load_cpus: Option<CpuList>,
+    /// Where to keep the record; a new file.
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+impl Setting {
+    /// CPUs of the lanes and of the generator.
+    pub fn placement(&self) -> Result<(Vec<usize>, Vec<usize>)> {
+        select::placement(self.server_cpus.as_ref(), self.load_cpus.as_ref())
+    }
+}
 
 /// How to print results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -7,8 +7,9 @@ use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{Request, SLICE_MS};
 
 use crate::Registry;
+use crate::cli::args::Setting;
 use crate::cli::measure::Job;
-use crate::cli::{CpuList, Format, args, select, signals, summary};
+use crate::cli::{Format, args, select, signals, summary};
 
 /// Measure lanes side by side and print who is faster, by how much, and why.
 #[derive(Debug, clap::Args)]
@@ -43,18 +44,8 @@ pub(super) struct Args {
     /// Length of an ordinary slice in milliseconds, instead of 20.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000), value_name = "MS")]
     slice_ms: Option<u64>,
-    /// Draw orders from this number instead of a random one.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// CPUs for the lanes: 0 or 0-3 or 0,2.
-    #[arg(long, value_name = "LIST")]
-    server_cpus: Option<CpuList>,
-    /// CPUs for the load generator.
-    #[arg(long, value_name = "LIST")]
-    load_cpus: Option<CpuList>,
-    /// Where to keep the record; a new file.
-    #[arg(short, long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    setting: Setting,
     /// How to print the results.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -74,7 +65,9 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let cancel = signals::cancel()?;
     let job = match &args.resume {
         Some(path) => Job::resume(path)?,
-        None => Job::begin(request(registry, args)?, args.seed, args.out.as_deref())?,
+        None => {
+            Job::begin(request(registry, args)?, args.setting.seed, args.setting.out.as_deref())?
+        }
     };
     let record = job.carry_out(registry, cancel)?;
     summary::print(&record, args.format)
@@ -85,8 +78,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
     let workloads = select::workloads_or(registry, &args.workload, args.all, default)?;
     let lanes = select::lanes(registry, &args.lane, &args.reference)?;
     let reference = lanes[0].0.name.clone();
-    let (server_cpus, load_cpus) =
-        select::placement(args.server_cpus.as_ref(), args.load_cpus.as_ref())?;
+    let (server_cpus, load_cpus) = args.setting.placement()?;
     let lanes = select::taking_part(lanes, &args.lane, &workloads)?;
     Ok(Request {
         workloads,

@@ -14,8 +14,9 @@ use rtswap_report::{Style, Summary};
 use rtswap_workload::Spec;
 
 use crate::Registry;
+use crate::cli::args::Setting;
 use crate::cli::measure::Job;
-use crate::cli::{CpuList, Exit, Format, args, select, signals};
+use crate::cli::{Exit, Format, args, select, signals};
 
 /// Measure one workload over several values of a parameter, and plot what grows with it.
 #[derive(Debug, clap::Args)]
@@ -40,18 +41,8 @@ pub(super) struct Args {
     /// Time that it may take: 90s, 5m.
     #[arg(long, value_parser = args::seconds, value_name = "TIME", default_value = "3m")]
     budget: Duration,
-    /// Draw orders from this number instead of a random one.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// CPUs for the lanes: 0 or 0-3 or 0,2.
-    #[arg(long, value_name = "LIST")]
-    server_cpus: Option<CpuList>,
-    /// CPUs for the load generator.
-    #[arg(long, value_name = "LIST")]
-    load_cpus: Option<CpuList>,
-    /// Where to keep the record; a new file.
-    #[arg(short, long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    setting: Setting,
     /// Show the sweep that a record holds, instead of measuring one.
     #[arg(long, value_name = "RECORD", conflicts_with_all = [
         "workload", "over", "lane", "reference", "budget", "seed", "server_cpus", "load_cpus", "out",
@@ -93,7 +84,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             signals::raise_descriptor_limit();
             let cancel = signals::cancel()?;
             let request = request(registry, args, workload, over)?;
-            let job = Job::begin(request, args.seed, args.out.as_deref())?;
+            let job = Job::begin(request, args.setting.seed, args.setting.out.as_deref())?;
             let path = job.path().to_owned();
             (job.carry_out(registry, cancel)?, path)
         }
@@ -130,8 +121,7 @@ fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Res
     let workloads = workloads(registry, workload, over)?;
     let lanes = select::lanes(registry, &args.lane, &args.reference)?;
     let reference = lanes[0].0.name.clone();
-    let (server_cpus, load_cpus) =
-        select::placement(args.server_cpus.as_ref(), args.load_cpus.as_ref())?;
+    let (server_cpus, load_cpus) = args.setting.placement()?;
     Ok(Request {
         lanes: select::taking_part(lanes, &args.lane, &workloads)?,
         workloads,

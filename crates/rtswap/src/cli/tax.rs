@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,8 +7,9 @@ use rtswap_harness::plan::{Request, SLICE_MS};
 use rtswap_harness::record::{Kind, LanePlan};
 
 use crate::Registry;
+use crate::cli::args::Setting;
 use crate::cli::measure::Job;
-use crate::cli::{CpuList, Exit, Format, args, select, signals, summary};
+use crate::cli::{Exit, Format, args, select, signals, summary};
 use crate::registry::{Lane, native_name};
 
 /// Measure what the contract costs: each adapter beside the same program written by hand for its
@@ -34,18 +34,8 @@ pub(super) struct Args {
     /// Stop a workload once every interval is this narrow: 1% or 0.01 means ± 1 %.
     #[arg(long, value_parser = args::share, value_name = "WIDTH")]
     precision: Option<f64>,
-    /// Draw orders from this number instead of a random one.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// CPUs for the lanes: 0 or 0-3 or 0,2.
-    #[arg(long, value_name = "LIST")]
-    server_cpus: Option<CpuList>,
-    /// CPUs for the load generator.
-    #[arg(long, value_name = "LIST")]
-    load_cpus: Option<CpuList>,
-    /// Where to keep the record; a new file.
-    #[arg(short, long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    setting: Setting,
     /// How to print the results.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -80,8 +70,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         let known = lanes[0].families.join(", ");
         return Err(Exit::Usage(format!("`{spec}` has no native lane, only {known} have")).into());
     }
-    let (server_cpus, load_cpus) =
-        select::placement(args.server_cpus.as_ref(), args.load_cpus.as_ref())?;
+    let (server_cpus, load_cpus) = args.setting.placement()?;
     let request = Request {
         workloads,
         lanes,
@@ -93,7 +82,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         server_cpus,
         load_cpus,
     };
-    let job = Job::begin(request, args.seed, args.out.as_deref())?;
+    let job = Job::begin(request, args.setting.seed, args.setting.out.as_deref())?;
     summary::print(&job.carry_out(registry, cancel)?, args.format)
 }
 
