@@ -58,7 +58,7 @@ fn wrong_markers_are_named_with_their_line() {
 fn all_sections_of_a_summary_carry_their_command() {
     let summary = Summary::of(&run(vec![lane("tokio", 1.0), lane("smol", 1.3)]).record());
     let sections = sections(&summary, None, "rtswap report results/echo.jsonl --splice README.md");
-    assert_eq!(sections.keys().collect::<Vec<_>>(), ["machine", "overview", "summary"]);
+    assert_eq!(sections.keys().collect::<Vec<_>>(), ["machine", "overview", "summary", "tables"]);
     for (name, text) in &sections {
         assert!(text.contains("`rtswap report results/echo.jsonl --splice README.md`"), "{name}");
     }
@@ -67,6 +67,9 @@ fn all_sections_of_a_summary_carry_their_command() {
     assert!(sections["machine"].contains("seed 7"));
     assert!(sections["overview"].contains("| workload | smol |"));
     assert!(sections["summary"].contains("smol handles"));
+    assert!(
+        !sections["tables"].contains("smol handles") && sections["tables"].contains("| smol |")
+    );
 }
 
 #[test]
