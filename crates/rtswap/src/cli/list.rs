@@ -110,7 +110,11 @@ fn text(listing: &Listing, style: TableStyle) -> String {
     };
     let lanes = listing.lanes.iter().map(|lane| {
         let usable = lane.reason.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}"));
-        let chosen = if lane.in_default { "default" } else { "--lane" };
+        let chosen = match lane.kind {
+            Kind::Native => "tax",
+            _ if lane.in_default => "default",
+            _ => "--lane",
+        };
         let about = [&lane.name, &lane.version, lane.driver, chosen, &lane.about];
         about.map(ToString::to_string).into_iter().chain([usable]).collect()
     });
