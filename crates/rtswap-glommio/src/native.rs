@@ -1,5 +1,6 @@
 //! By hand, on glommio alone.
 
+use std::future::Future;
 use std::io;
 use std::time::Instant;
 
@@ -19,21 +20,26 @@ impl Native for Glommio {
         echo: TcpEcho,
         up: &Up,
     ) -> io::Result<()> {
-        machine::executor()?.run(serve(listener, echo, up))
+        machine::executor()?.run(as_task(serve(listener, echo, up.clone())))
     }
 
     fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-        machine::executor()?.run(sleeps(sleep, orders));
+        machine::executor()?.run(as_task(sleeps(sleep, orders)));
         Ok(())
     }
 
     fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-        machine::executor()?.run(spawns(spawn, orders));
+        machine::executor()?.run(as_task(spawns(spawn, orders)));
         Ok(())
     }
 }
 
-async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: &Up) -> io::Result<()> {
+/// As a task, as the adapter's lane has it: what `run` is given is polled in another way.
+async fn as_task<F: Future + 'static>(main: F) -> F::Output {
+    glommio::spawn_local(main).await
+}
+
+async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
     let listener = net::take_over(listener)?;
     up.tell();
     loop {

@@ -1,5 +1,6 @@
 //! By hand, on monoio alone.
 
+use std::future::Future;
 use std::io;
 use std::time::Instant;
 
@@ -23,16 +24,16 @@ macro_rules! native {
                 echo: TcpEcho,
                 up: &Up,
             ) -> io::Result<()> {
-                start!($monoio_driver).block_on(serve(listener, echo, up))
+                start!($monoio_driver).block_on(as_task(serve(listener, echo, up.clone())))
             }
 
             fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-                start!($monoio_driver).block_on(sleeps(sleep, orders));
+                start!($monoio_driver).block_on(as_task(sleeps(sleep, orders)));
                 Ok(())
             }
 
             fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-                start!($monoio_driver).block_on(spawns(spawn, orders));
+                start!($monoio_driver).block_on(as_task(spawns(spawn, orders)));
                 Ok(())
             }
         }
@@ -48,7 +49,12 @@ macro_rules! start {
 native!(Monoio, IoUringDriver);
 native!(MonoioEpoll, LegacyDriver);
 
-async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: &Up) -> io::Result<()> {
+/// As a task, as the adapter's lane has it: what `block_on` is given is polled in another way.
+async fn as_task<F: Future + 'static>(main: F) -> F::Output {
+    monoio::spawn(main).await
+}
+
+async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
     // As monoio's own `bind` leaves it: the ring waits for the socket.
     listener.set_nonblocking(monoio::utils::is_legacy())?;
     let listener = TcpListener::from_std(listener)?;
