@@ -9,7 +9,7 @@ mod file;
 
 use std::collections::BTreeMap;
 
-use rtswap_workload::Traffic;
+pub use rtswap_workload::Traffic;
 use serde::{Deserialize, Serialize};
 
 pub use file::{RecordError, Writer};

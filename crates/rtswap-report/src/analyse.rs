@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_harness::record::{Kind, LanePlan, Record, Status, Stop};
+use rtswap_harness::record::{Kind, LanePlan, Record, Status, Stop, Traffic};
 use rtswap_stats::{
     Comparison, Decision, Estimate, Options, Reason, Verdict, decide, estimate, pooled,
     rounds_needed,
@@ -392,6 +392,9 @@ fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadS
         blocks: data.blocks.len(),
         stopped: stopped(data),
         steal: median(data.rounds.iter().filter_map(|round| round.steal)),
+        time_wait: (data.plan.traffic == Traffic::Churn)
+            .then(|| data.rounds.iter().filter_map(|round| round.time_wait).max())
+            .flatten(),
         load_cpu_ns_per_op: median(cells.iter().filter_map(|cell| cell.load_cpu_ns_per_op)),
         noise_floor,
         mde,

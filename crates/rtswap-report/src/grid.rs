@@ -223,6 +223,9 @@ impl<'a> Grid<'a> {
         if let Some(ns) = workload.load_cpu_ns_per_op {
             parts.push(format!("generator {} CPU/op", words::time(ns)));
         }
+        if let Some(sockets) = workload.time_wait {
+            parts.push(format!("at most {} sockets in TIME_WAIT", words::rate(sockets as f64)));
+        }
         let stopped = match workload.stopped {
             Some(Stop::Rounds) => "as planned",
             Some(Stop::Precision) => "then precise enough",

@@ -304,6 +304,9 @@ pub struct WorkloadSummary {
     pub stopped: Option<Stop>,
     /// Share of the machine's CPU time that the hypervisor gave to others: median over rounds, 0 to 1.
     pub steal: Option<f64>,
+    /// The most sockets in `TIME_WAIT` at the end of a round, of the whole machine; only where the
+    /// workload makes them, by closing what it has connected.
+    pub time_wait: Option<u64>,
     /// CPU time of the load generator per operation, median over the lanes, nanoseconds.
     pub load_cpu_ns_per_op: Option<f64>,
     /// How far from 1 the control's interval reaches, relative: no smaller difference is called.

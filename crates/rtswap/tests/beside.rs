@@ -37,6 +37,10 @@ fn every_floor_does_its_three_workloads_and_the_best_is_what_others_are_measured
         let idle = cell["workload"] == "idle";
         assert_eq!(cell["memory_per_conn_bytes"].is_number(), idle, "{cell:#}");
     }
+    for workload in summary["workloads"].as_array().unwrap() {
+        let churns = workload["name"].as_str().unwrap().starts_with("churn");
+        assert_eq!(workload["time_wait"].is_number(), churns, "{workload:#}");
+    }
     case.assert_nothing_left();
 }
 
@@ -144,6 +148,19 @@ fn a_tax_pairs_each_adapter_with_what_was_written_by_hand() {
     assert_eq!(at("smol-local").abs_diff(at("native-smol-local")), 1, "{order:?}");
     case.rtswap().args(["summary", RECORD]).assert().success().stdout(contains("ratio to native"));
     case.assert_nothing_left();
+}
+
+#[test]
+fn the_allocator_of_a_lane_keeps_what_it_has_unless_the_user_says_otherwise() {
+    let lane = "mine=sh -c 'echo trim=$MALLOC_TRIM_THRESHOLD_ >&2; exit 1'";
+    for (own, expected) in [(None, "trim=1073741824"), (Some("5"), "trim=5")] {
+        let case = Case::new();
+        let mut run = case.quick_run("spawn/tasks=1", &[lane.to_owned()]);
+        run.env_remove("MALLOC_TRIM_THRESHOLD_").envs(own.map(|it| ("MALLOC_TRIM_THRESHOLD_", it)));
+        let summary = json(&run.assert().success().get_output().stdout);
+        let reason = cell(&summary, "mine")["reason"].as_str().unwrap();
+        assert!(reason.contains(expected), "{reason}");
+    }
 }
 
 #[test]

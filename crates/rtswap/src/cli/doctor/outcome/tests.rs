@@ -108,6 +108,7 @@ impl Made {
                 blocks: 240,
                 stopped: None,
                 steal: None,
+                time_wait: None,
                 load_cpu_ns_per_op: None,
                 noise_floor: BTreeMap::new(),
                 mde: BTreeMap::from([(Metric::CpuNsPerOp, 0.009)]),
