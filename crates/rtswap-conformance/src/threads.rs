@@ -1,12 +1,12 @@
 //! Which threads run what, and types that belong to one of them.
 
-use std::collections::HashSet;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rtswap_runtime::{Buffer, ReadOwned, Runtime, Threads};
 
@@ -33,7 +33,7 @@ pub fn main_is_polled_on_the_calling_thread<R: Runtime>(subject: &Subject) {
     let (here, text) = (thread::current().id(), String::from("borrowed"));
     let len = subject.main::<R, _>(async {
         assert_eq!(thread::current().id(), here);
-        R::sleep(std::time::Duration::from_millis(2)).await;
+        R::sleep(Duration::from_millis(2)).await;
         assert_eq!(R::spawn(async { 7 }).await, 7);
         assert_eq!(thread::current().id(), here);
         text.len()
@@ -44,35 +44,47 @@ pub fn main_is_polled_on_the_calling_thread<R: Runtime>(subject: &Subject) {
 /// Tasks run on as many threads as were asked for: no more, and that many at the same time.
 pub fn tasks_run_on_as_many_threads_as_asked<R: Runtime>(subject: &Subject) {
     let workers = workers::<R>(subject);
-    let (threads, here) = subject.main::<R, _>(async {
-        // Each blocks its thread until all of them run.
-        let barrier = Arc::new(Barrier::new(workers));
-        let meeting: Vec<_> = (0..workers)
-            .map(|_| {
-                let barrier = barrier.clone();
-                R::spawn(async move { barrier.wait().is_leader() })
-            })
-            .collect();
-        for task in meeting {
-            task.await;
-        }
-        let tasks: Vec<_> = (0..1_000)
-            .map(|_| {
-                R::spawn(async {
-                    R::yield_now().await;
-                    thread::current().id()
-                })
-            })
-            .collect();
-        let mut threads = HashSet::new();
-        for task in tasks {
-            threads.insert(task.await);
-        }
-        (threads, thread::current().id())
+    let (met, one_more_met, main_works) = subject.main::<R, _>(async {
+        let here = thread::current().id();
+        let met = all_run_at_once::<R>(workers, Duration::from_secs(30)).await;
+        let one_more_met = all_run_at_once::<R>(workers + 1, Duration::from_secs(1)).await;
+        let main_works = (R::spawn(async { thread::current().id() }).await) == here;
+        (met, one_more_met, main_works)
     });
-    assert!(threads.len() <= workers, "{} threads run tasks, not {workers}", threads.len());
-    let main_works = R::ABOUT.threads == Threads::One;
-    assert_eq!(threads.contains(&here), main_works, "whether the calling thread runs tasks");
+    assert!(met, "{workers} tasks do not run at the same time");
+    assert!(!one_more_met, "{} threads run tasks, not {workers}", workers + 1);
+    let expected = R::ABOUT.threads == Threads::One;
+    assert_eq!(main_works, expected, "whether the calling thread runs tasks");
+}
+
+/// Whether `count` tasks that block their threads meet within `limit`.
+async fn all_run_at_once<R: Runtime>(count: usize, limit: Duration) -> bool {
+    let meeting = Arc::new((Mutex::new(0), Condvar::new()));
+    let end = Instant::now() + limit;
+    let tasks: Vec<_> = (0..count)
+        .map(|_| {
+            let meeting = meeting.clone();
+            R::spawn(async move {
+                let (present, arrival) = &*meeting;
+                let mut present = present.lock().expect("nobody panics");
+                *present += 1;
+                arrival.notify_all();
+                let left = end.saturating_duration_since(Instant::now());
+                let waited = arrival.wait_timeout_while(present, left, |here| *here < count);
+                // Who leaves without having met takes itself off: only those inside count.
+                let (mut present, waited) = waited.expect("nobody panics");
+                if waited.timed_out() {
+                    *present -= 1;
+                }
+                !waited.timed_out()
+            })
+        })
+        .collect();
+    let mut met = true;
+    for task in tasks {
+        met &= task.await;
+    }
+    met
 }
 
 /// Two threads call `block_on` at the same time: one shard each.
