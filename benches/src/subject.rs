@@ -7,7 +7,7 @@ use rtswap_harness::lane::{Lane, Launch, Trouble};
 use rtswap_harness::record::Status;
 use rtswap_harness::{fleet, machine, plan};
 use rtswap_load::{Config, Generator, Session};
-use rtswap_workload::{Drive, Spec};
+use rtswap_workload::{Drive, Resources, Spec};
 
 /// Orders count in milliseconds; two of them, so that the batch that ends a slice late is not all of it.
 const LANE_LEAST: Duration = Duration::from_millis(2);
@@ -41,7 +41,8 @@ impl Subject {
         let (server_cpus, load_cpus) = machine::halves(&machine::cpus());
         let command = ["/proc/self/exe", "lane", lane].map(Into::into).to_vec();
         let launch = Launch { command, delay_ns: 0 };
-        let mut lane = Lane::start(&launch, &workload.to_string(), &server_cpus, 0)?;
+        let mut lane =
+            Lane::start(&launch, &workload.to_string(), Resources::new(), &server_cpus, 0)?;
         let ready = lane.ready(&AtomicBool::new(false))?;
         let load = match workload.drive() {
             Drive::Lane => None,

@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_global_executor::GlobalExecutorConfig;
 use async_std::task;
-use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+use rtswap_runtime::file::{self, Blocking, ThreadFile};
+use rtswap_runtime::{About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads};
 
 pub use net::{Listener, Stream};
 
@@ -49,11 +51,17 @@ fn init(workers: usize) -> io::Result<()> {
 }
 
 impl Runtime for AsyncStd {
-    const ABOUT: About =
-        About { package: "async-std", threads: Threads::Process, driver: Driver::Epoll };
+    const ABOUT: About = About {
+        package: "async-std",
+        threads: Threads::Process,
+        driver: Driver::Epoll,
+        streams: Streams::Native,
+        files: Files::Threads,
+    };
 
     type TcpStream = Stream;
     type TcpListener = Listener;
+    type File = ThreadFile<Pool>;
     // Detaches when dropped and hands on a panic, as the contract wants it.
     type JoinHandle<T: Send + 'static> = task::JoinHandle<T>;
 
@@ -87,6 +95,14 @@ impl Runtime for AsyncStd {
         net::connect(addr)
     }
 
+    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
+        ThreadFile::open(path, how)
+    }
+
+    fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+        file::rename::<Pool>(from, to)
+    }
+
     fn effective(config: &Config) -> Effective {
         let note = ("reactor".into(), "async-io, one per process".into());
         Effective {
@@ -94,5 +110,17 @@ impl Runtime for AsyncStd {
             workers: config.workers.get(),
             notes: BTreeMap::from([note]),
         }
+    }
+}
+
+/// The threads for what blocks, of the crate `blocking`, which `async_std::fs` is made of.
+#[derive(Debug)]
+pub struct Pool;
+
+impl Blocking for Pool {
+    fn run<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + Send {
+        task::spawn_blocking(work)
     }
 }

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 
 use async_std::io::{ReadExt, WriteExt};
 use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 /// `async_std::net::TcpListener`.
 #[derive(Debug)]
@@ -36,6 +37,12 @@ impl TcpStream for Stream {
 
     fn into_split(self) -> (Stream, Stream) {
         (Stream(self.0.clone()), self)
+    }
+
+    type Poll = Compat<async_std::net::TcpStream>;
+
+    fn into_poll(self) -> Self::Poll {
+        self.0.compat()
     }
 }
 

@@ -12,6 +12,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,7 +21,10 @@ use compio::driver::op::OpCodeFlag;
 use compio::driver::{DriverType, ProactorBuilder};
 use compio::runtime::{self, JoinError, RuntimeBuilder};
 use futures_lite::future;
-use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads, ring};
+use rtswap_runtime::file::NoFile;
+use rtswap_runtime::{
+    About, Config, Confined, Driver, Effective, Files, Open, Runtime, Streams, Threads, ring,
+};
 
 pub use net::{Listener, Stream};
 
@@ -154,11 +158,17 @@ fn effective(setup: Setup, capacity: &str) -> Effective {
 macro_rules! runtime {
     ($name:ident, $driver:ident, $setup:expr, $capacity:literal, $available:expr) => {
         impl Runtime for $name {
-            const ABOUT: About =
-                About { package: "compio", threads: Threads::One, driver: Driver::$driver };
+            const ABOUT: About = About {
+                package: "compio",
+                threads: Threads::One,
+                driver: Driver::$driver,
+                streams: Streams::Bridged,
+                files: Files::Ring,
+            };
 
             type TcpStream = Stream;
             type TcpListener = Listener;
+            type File = NoFile;
             type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
             fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
@@ -191,6 +201,14 @@ macro_rules! runtime {
 
             fn available() -> io::Result<()> {
                 $available
+            }
+
+            async fn open(_path: &Path, _how: Open) -> io::Result<NoFile> {
+                Err(NoFile::error())
+            }
+
+            async fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
+                Err(NoFile::error())
             }
 
             fn effective(_config: &Config) -> Effective {

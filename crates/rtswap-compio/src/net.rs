@@ -7,7 +7,9 @@ use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf};
 use compio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use compio::net;
-use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+use rtswap_runtime::{
+    Bridge, Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket,
+};
 
 /// `compio::net::TcpListener`.
 #[derive(Debug)]
@@ -57,6 +59,12 @@ impl TcpStream for Stream {
     fn into_split(self) -> (Stream, Stream) {
         let (reader, writer) = self.0.take().into_split();
         (reader.into(), writer.into())
+    }
+
+    type Poll = Bridge<Self>;
+
+    fn into_poll(self) -> Bridge<Self> {
+        Bridge::new(self)
     }
 }
 

@@ -39,14 +39,14 @@ impl Task {
             return Err(Refusal::Unsupported(format!("no floor of `{name}`, only {known}")));
         }
         // What the runtimes read into ends at 64 KiB, less than the largest messages have.
-        let size = spec.params().get("size").copied().unwrap_or_default() as usize;
+        let size = spec.number("size").unwrap_or_default() as usize;
         let whole = (size + 1).next_power_of_two().min(LARGEST_READ);
         Ok(Self { spec, read_bytes: TcpEcho::new(&spec).buffer_bytes().max(whole) })
     }
 
     /// Connections that are open at once.
     pub fn conns(&self) -> usize {
-        self.spec.params().get("conns").copied().unwrap_or(1) as usize
+        self.spec.number("conns").unwrap_or(1) as usize
     }
 
     /// Descriptors that its connections may have at once. One that is replaced may still be open when

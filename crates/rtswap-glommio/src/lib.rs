@@ -13,11 +13,15 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::Path;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
 use glommio::timer::Timer;
-use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads};
+use rtswap_runtime::file::NoFile;
+use rtswap_runtime::{
+    About, Config, Confined, Driver, Effective, Files, Open, Runtime, Streams, Threads,
+};
 
 pub use net::{Half, Io, Listener, Stream};
 pub use task::JoinHandle;
@@ -32,11 +36,17 @@ const IO_MEMORY: usize = 10 << 20;
 const PREEMPT_TIMER: Duration = Duration::from_millis(100);
 
 impl Runtime for Glommio {
-    const ABOUT: About =
-        About { package: "glommio", threads: Threads::One, driver: Driver::IoUring };
+    const ABOUT: About = About {
+        package: "glommio",
+        threads: Threads::One,
+        driver: Driver::IoUring,
+        streams: Streams::Native,
+        files: Files::Ring,
+    };
 
     type TcpStream = Stream;
     type TcpListener = Listener;
+    type File = NoFile;
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
     fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
@@ -78,6 +88,14 @@ impl Runtime for Glommio {
 
     fn available() -> io::Result<()> {
         machine::check()
+    }
+
+    async fn open(_path: &Path, _how: Open) -> io::Result<NoFile> {
+        Err(NoFile::error())
+    }
+
+    async fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
+        Err(NoFile::error())
     }
 
     fn effective(_config: &Config) -> Effective {

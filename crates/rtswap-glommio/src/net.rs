@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use glommio::net;
 use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 /// `glommio::net::TcpListener`.
 pub struct Listener(Confined<net::TcpListener>);
@@ -75,6 +76,40 @@ impl TcpStream for Stream {
         let stream = Rc::new(RefCell::new(self.0.take()));
         let half = |stream| Io(Confined::new(Half(stream)));
         (half(stream.clone()), half(stream))
+    }
+
+    type Poll = Compat<Self>;
+
+    fn into_poll(self) -> Compat<Self> {
+        self.compat()
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Io<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_close(cx)
     }
 }
 

@@ -15,6 +15,7 @@ use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rtswap_lane::{Ready, SliceDone};
 use rtswap_load::{Config, Generator, LoadError, Session, Target, Traffic};
+use rtswap_service::Services;
 use rtswap_workload::SMALL_MESSAGE_BYTES;
 
 use crate::counters::{CpuClock, SyscallCounter, memory_bytes};
@@ -34,6 +35,7 @@ pub struct Fleet {
     lanes: Vec<(LanePlan, Launch)>,
     server_cpus: Vec<usize>,
     generator: Generator,
+    services: Services,
     cancel: Arc<AtomicBool>,
     begin: Instant,
     weather: Option<Weather>,
@@ -83,6 +85,7 @@ impl Fleet {
         lanes: Vec<(LanePlan, Launch)>,
         server_cpus: Vec<usize>,
         load_cpus: Vec<usize>,
+        services: Services,
         cancel: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let mut config = Config::new(load_cpus);
@@ -91,6 +94,7 @@ impl Fleet {
             lanes,
             server_cpus,
             generator: Generator::new(config)?,
+            services,
             cancel,
             begin: Instant::now(),
             weather: None,
@@ -152,6 +156,16 @@ impl Fleet {
         Ok((ops, alive.ready.clone()))
     }
 
+    /// A lane that fails because its server has ended is not to be blamed without saying so.
+    fn because_of_service(&mut self, workload: &WorkloadPlan, trouble: Trouble) -> Trouble {
+        match (trouble, self.services.revive(&workload.uses)) {
+            (Trouble::Lost(status, reason), Err(end)) => {
+                Trouble::Lost(status, format!("{end}; {reason}"))
+            }
+            (trouble, _) => trouble,
+        }
+    }
+
     /// A slice, its latencies, and the counts if `counter` is given.
     fn measure(
         &mut self,
@@ -171,7 +185,13 @@ impl Fleet {
             alive.driven(warmup, window, &probe, &self.cancel)
         };
         alive.idle_begins();
-        let Measured { mut slice, latency, begin, end } = measured?;
+        let Measured { mut slice, latency, begin, end } = match measured {
+            Ok(measured) => measured,
+            Err(trouble) => return Err(self.because_of_service(workload, trouble)),
+        };
+        let done = self.services.check(&workload.uses, &name, &workload.params, slice.ops);
+        done.map_err(|finding| Trouble::Lost(Status::Invalid, finding))?;
+        let alive = self.alive.get_mut(&lane).expect("the lane was started");
         slice.lane = name;
         let (Some(before), Some(after)) = (begin.cpu, end.cpu) else {
             return Err(Trouble::failed(alive.lane.explain("its CPU clock is gone")));
@@ -314,7 +334,10 @@ impl Bench for Fleet {
             .iter()
             .map(|&lane| {
                 let pad = rng.random_range(0..PAD_MOST);
-                Lane::start(&self.lanes[lane].1, &workload.name, &self.server_cpus, pad)
+                let (plan, launch) = &self.lanes[lane];
+                let given = self.services.resources(&workload.uses, &plan.name);
+                let given = given.map_err(Trouble::failed)?;
+                Lane::start(launch, &workload.name, given, &self.server_cpus, pad)
             })
             .collect();
         lanes
@@ -420,7 +443,7 @@ impl Fleet {
 
 /// What the generator is to do with a lane that listens at `addr`.
 pub fn target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
-    let param = |name| workload.params.get(name).copied();
+    let param = |name| workload.number(name);
     let size = param("size").unwrap_or(SMALL_MESSAGE_BYTES) as usize;
     let conns = param("conns").unwrap_or(1) as usize;
     let traffic = match workload.traffic {

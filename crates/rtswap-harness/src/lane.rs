@@ -1,5 +1,6 @@
 //! One lane process.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -70,7 +71,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Starts the process on `cpus`, with `pad` bytes of environment so that its stack lies elsewhere
+    /// Starts the process on `cpus`, with `resources` to work with and `pad` bytes of environment so that its stack lies elsewhere
     /// each time, and orders it to prepare.
     ///
     /// # Errors
@@ -78,6 +79,7 @@ impl Lane {
     pub fn start(
         launch: &Launch,
         workload: &str,
+        resources: BTreeMap<String, String>,
         cpus: &[usize],
         pad: usize,
     ) -> Result<Self, Trouble> {
@@ -112,6 +114,7 @@ impl Lane {
             workload: workload.to_owned(),
             cpus: cpus.to_vec(),
             delay_ns: launch.delay_ns,
+            resources,
             addr: None,
         }))?;
         Ok(lane)

@@ -29,7 +29,7 @@ impl Limits {
 
     /// Why a workload cannot be measured within these limits, and what to do; `None` if it can.
     pub fn misfit(&self, workload: &WorkloadPlan) -> Option<String> {
-        let param = |name| workload.params.get(name).copied();
+        let param = |name| workload.number(name);
         let (conns, active) = (param("conns").unwrap_or(0), param("active").unwrap_or(0));
         if active > conns {
             return Some(format!(
@@ -72,9 +72,7 @@ fn ports(range: &str) -> Option<u64> {
 /// Connections to a lane that stay open from slice to slice.
 fn kept(workload: &WorkloadPlan) -> u64 {
     match workload.traffic {
-        Traffic::Echo if workload.by_generator => {
-            workload.params.get("conns").copied().unwrap_or(1)
-        }
+        Traffic::Echo if workload.by_generator => workload.number("conns").unwrap_or(1),
         Traffic::Echo | Traffic::Churn => 0,
     }
 }

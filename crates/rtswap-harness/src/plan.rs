@@ -96,7 +96,7 @@ fn round_s(workload: &WorkloadPlan, lanes: usize, blocks: u32) -> f64 {
     const START_S: f64 = 0.012;
     const CONNECTION_S: f64 = 0.000_1;
     const ORDER_S: f64 = 0.001;
-    let conns = workload.params.get("conns").copied().unwrap_or(0) as f64;
+    let conns = workload.number("conns").unwrap_or(0) as f64;
     let connect = conns * CONNECTION_S;
     let (once, each) = if workload.reconnects { (0.0, connect) } else { (connect, 0.0) };
     let slice = (workload.slice_ms + workload.warmup_ms) as f64 / 1000.0 + overrun_s(workload);
@@ -106,7 +106,7 @@ fn round_s(workload: &WorkloadPlan, lanes: usize, blocks: u32) -> f64 {
 
 /// A lane that drives itself finishes its batch: half a batch more on average, twice a slice.
 fn overrun_s(workload: &WorkloadPlan) -> f64 {
-    workload.params.get("ms").map_or(0.0, |ms| (*ms + 5) as f64 / 1000.0)
+    workload.number("ms").map_or(0.0, |ms| (ms + 5) as f64 / 1000.0)
 }
 
 /// Milliseconds of the slice in which system calls are counted: exact counts need no long look.
@@ -128,6 +128,7 @@ pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
             Drive::Generator(traffic) => traffic,
             Drive::Lane => Traffic::default(),
         },
+        uses: spec.family().uses.to_vec(),
         reconnects: false,
         slice_ms,
         warmup_ms: (slice_ms / 10).max(WARMUP_MS),
@@ -138,10 +139,8 @@ pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
 /// each message (60 for a connection), or 1 GB/s, whichever is slower, is what a slow lane does here.
 fn trips_ms(spec: &Spec) -> u64 {
     let Drive::Generator(traffic) = spec.drive() else { return 0 };
-    let params = spec.params();
-    let param = |name| params.get(name).copied();
-    let size = param("size").unwrap_or(SMALL_MESSAGE_BYTES);
-    let at_once = param("active").or(param("conns")).unwrap_or(1);
+    let size = spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES);
+    let at_once = spec.number("active").or(spec.number("conns")).unwrap_or(1);
     let least_s = match traffic {
         Traffic::Echo => 10e-6,
         Traffic::Churn => 60e-6,

@@ -9,7 +9,7 @@ mod file;
 
 use std::collections::BTreeMap;
 
-pub use rtswap_workload::Traffic;
+pub use rtswap_workload::{ParamValue, Traffic, Uses};
 use serde::{Deserialize, Serialize};
 
 pub use file::{RecordError, Writer};
@@ -145,12 +145,15 @@ pub struct WorkloadPlan {
     /// One operation's noun.
     pub unit: String,
     /// Its parameters.
-    pub params: BTreeMap<String, u64>,
+    pub params: BTreeMap<String, ParamValue>,
     /// Whether the load generator drives it; otherwise the lane does.
     pub by_generator: bool,
     /// What the generator sends, if it drives.
     #[serde(default)]
     pub traffic: Traffic,
+    /// What it works with beside the lane.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<Uses>,
     /// Whether connections are opened for each slice, because those of all lanes are too many to be
     /// open at once.
     #[serde(default)]
@@ -159,6 +162,13 @@ pub struct WorkloadPlan {
     pub slice_ms: u64,
     /// Milliseconds before it that are not counted.
     pub warmup_ms: u64,
+}
+
+impl WorkloadPlan {
+    /// The value of a parameter that it may have, if it is a quantity.
+    pub fn number(&self, param: &str) -> Option<u64> {
+        self.params.get(param)?.number()
+    }
 }
 
 /// One slice of every lane that is still in, in the order in which they ran.

@@ -5,11 +5,17 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use rtswap_runtime::{Config, Runtime};
-use rtswap_workload::{Driven, Outside, Served, Spec, Spin, Suite, Visitor};
+use rtswap_workload::{Driven, Family, Opened, Outside, Served, Spec, Spin, Suite, Uses, Visitor};
 
 use crate::host::{Program, Work};
 use crate::tally::{Tally, add, encode, refuse};
 use crate::{Crew, Orders, Place, Prepare, Receipt, Refusal, Server, SliceDone, Up};
+
+/// The note of a receipt that says how a lane's streams are polled: `native` or `bridged`.
+pub const STREAMS: &str = "streams";
+
+/// The note of a receipt that says who does its file I/O: `threads`, `ring` or `in place`.
+pub const FILES: &str = "files";
 
 /// Prepares a workload of the suite on the runtime.
 ///
@@ -21,10 +27,10 @@ pub fn prepare<S: Suite, R: Runtime>(order: &Prepare) -> Result<Program, Refusal
         .map_err(|error| Refusal::Unsupported(error.to_string()))?;
     let spin = Spin::calibrated(Duration::from_nanos(order.delay_ns));
     let place = Place::of::<R>(&order.cpus);
-    let receipt = receipt::<R>(&place);
+    let receipt = with_paths::<R>(receipt::<R>(&place), spec.family());
     let maker = Maker::<R> { order, place, spin, runtime: PhantomData };
-    let work =
-        S::visit(&spec, maker).map_err(|error| Refusal::Unsupported(error.to_string()))??;
+    let work = S::visit(&spec, &order.resources, maker)
+        .map_err(|error| Refusal::Unsupported(error.to_string()))??;
     Ok(Program { receipt, work })
 }
 
@@ -39,6 +45,20 @@ pub(crate) fn receipt<R: Runtime>(place: &Place) -> Receipt {
         shards: place.shards.len(),
         notes: effective.notes,
     }
+}
+
+/// Notes which of its ways a runtime goes for what the workload uses.
+fn with_paths<R: Runtime>(mut receipt: Receipt, family: &Family) -> Receipt {
+    let mut note = |key: &str, name: &str| {
+        receipt.notes.insert(key.to_owned(), name.to_owned());
+    };
+    if family.uses.contains(&Uses::PollStreams) {
+        note(STREAMS, R::ABOUT.streams.name());
+    }
+    if family.uses.contains(&Uses::Files) {
+        note(FILES, R::ABOUT.files.name());
+    }
+    receipt
 }
 
 struct Maker<'a, R> {
@@ -66,6 +86,15 @@ impl<R: Runtime> Visitor for Maker<'_, R> {
         let config = place.config.clone();
         let mut crew = Crew::start(&place, move |orders| {
             started(R::block_on(&config, drive::<R, W>(workload.clone(), orders, spin)))
+        })?;
+        Ok(Work::Driven(Box::new(move |window| crew.slice(window))))
+    }
+
+    fn opened<W: Opened>(self, workload: W) -> Self::Output {
+        let Self { place, spin, .. } = self;
+        let config = place.config.clone();
+        let mut crew = Crew::start(&place, move |orders| {
+            started(R::block_on(&config, open_and_drive::<R, W>(workload.clone(), orders, spin)))?
         })?;
         Ok(Work::Driven(Box::new(move |window| crew.slice(window))))
     }
@@ -107,6 +136,25 @@ async fn drive<R: Runtime, W: Driven>(workload: W, mut orders: Orders, spin: Spi
         }
     })
     .await;
+}
+
+/// As [`drive`], once all is open. Orders that come before that wait.
+async fn open_and_drive<R: Runtime, W: Opened>(
+    workload: W,
+    mut orders: Orders,
+    spin: Spin,
+) -> Result<(), Refusal> {
+    R::spawn(async move {
+        let mut open = workload.open::<R>().await.map_err(refuse)?;
+        while let Some(mut slice) = orders.next().await {
+            while slice.goes_on() {
+                slice.take(workload.batch::<R>(&mut open, spin).await);
+            }
+            slice.end();
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// A slice that is driven from outside of the runtime, by the lane's main thread.

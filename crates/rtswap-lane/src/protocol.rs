@@ -28,6 +28,9 @@ pub struct Prepare {
     /// CPU time to burn in each operation, in nanoseconds; 0 for none. A lane that cannot refuses.
     #[serde(default)]
     pub delay_ns: u64,
+    /// What the workload works with, where it needs anything: `redis` is a URL, `folder` a path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, String>,
     /// Where to listen, for a served workload; the lane chooses a free port of 127.0.0.1 otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<SocketAddr>,

@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -65,6 +66,9 @@ pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
 /// How a workload's fault is told to the harness.
 pub(crate) fn refuse(fault: Fault) -> Refusal {
     match fault {
+        Fault::Io(error) if error.kind() == ErrorKind::Unsupported => {
+            Refusal::Unsupported(error.to_string())
+        }
         Fault::Io(error) => Refusal::Failed(error.to_string()),
         Fault::Wrong(finding) => Refusal::Invalid(finding),
     }

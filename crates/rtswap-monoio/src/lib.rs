@@ -13,11 +13,15 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::time::Duration;
 
 use io_uring::IoUring;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
-use rtswap_runtime::{About, Config, Confined, Driver, Effective, Runtime, Threads, ring};
+use rtswap_runtime::file::NoFile;
+use rtswap_runtime::{
+    About, Config, Confined, Driver, Effective, Files, Open, Runtime, Streams, Threads, ring,
+};
 
 pub use net::{Half, Io, Listener, ReadHalf, Stream, WriteHalf};
 pub use task::JoinHandle;
@@ -42,11 +46,17 @@ const ENTRIES: u32 = 1024;
 macro_rules! runtime {
     ($name:ident, $monoio_driver:ty, $driver:expr, $entries:literal, $available:expr) => {
         impl Runtime for $name {
-            const ABOUT: About =
-                About { package: "monoio", threads: Threads::One, driver: $driver };
+            const ABOUT: About = About {
+                package: "monoio",
+                threads: Threads::One,
+                driver: $driver,
+                streams: Streams::Bridged,
+                files: Files::Ring,
+            };
 
             type TcpStream = Stream;
             type TcpListener = Listener;
+            type File = NoFile;
             type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
             fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
@@ -83,6 +93,14 @@ macro_rules! runtime {
 
             fn available() -> io::Result<()> {
                 $available
+            }
+
+            async fn open(_path: &Path, _how: Open) -> io::Result<NoFile> {
+                Err(NoFile::error())
+            }
+
+            async fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
+                Err(NoFile::error())
             }
 
             fn effective(_config: &Config) -> Effective {

@@ -14,7 +14,9 @@ use monoio::io::{
     OwnedWriteHalf, Splitable,
 };
 use monoio::net;
-use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+use rtswap_runtime::{
+    Bridge, Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket,
+};
 
 /// `monoio::net::TcpListener`.
 pub struct Listener(Confined<net::TcpListener>);
@@ -69,6 +71,12 @@ impl TcpStream for Stream {
             Io(Confined::new(Half { half: Some(read), rest: rest.clone() })),
             Io(Confined::new(Half { half: Some(write), rest })),
         )
+    }
+
+    type Poll = Bridge<Self>;
+
+    fn into_poll(self) -> Bridge<Self> {
+        Bridge::new(self)
     }
 }
 

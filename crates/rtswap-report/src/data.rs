@@ -159,7 +159,7 @@ impl<'a> Data<'a> {
 
     /// What a connection that is open takes, bytes: the median over rounds.
     pub fn memory_per_conn(&self, lane: &str) -> Option<f64> {
-        let conns = *self.plan.params.get("conns")? as f64;
+        let conns = self.plan.number("conns")? as f64;
         median(self.lane_rounds(lane).filter_map(|round| {
             let (base, full) = (round.memory_base_bytes?, round.memory_bytes?);
             Some(full.saturating_sub(base) as f64 / conns)

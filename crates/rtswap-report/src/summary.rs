@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_harness::record::{Ended, Kind, Receipt, Status, Stop};
+use rtswap_harness::record::{Ended, Kind, ParamValue, Receipt, Status, Stop};
 use rtswap_stats::{Better, Estimate, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -233,7 +233,7 @@ pub struct Cell {
     /// The workload's full name.
     pub name: String,
     /// The workload's parameters.
-    pub params: BTreeMap<String, u64>,
+    pub params: BTreeMap<String, ParamValue>,
     /// The lane.
     pub lane: String,
     /// What the lane is there for.

@@ -88,7 +88,10 @@ impl Sweep {
             return Err(NoSweep("not exactly one parameter of its workload is varied"));
         };
         let mut plans: Vec<_> = plans.iter().collect();
-        plans.sort_by_key(|plan| plan.params.get(over));
+        if plans.iter().any(|plan| plan.number(over).is_none()) {
+            return Err(NoSweep("what is varied is no quantity"));
+        }
+        plans.sort_by_key(|plan| plan.number(over));
         let series = |lane: &rtswap_harness::record::LanePlan| Series {
             lane: lane.name.clone(),
             kind: lane.kind,
@@ -113,7 +116,7 @@ impl Sweep {
             over: over.clone(),
             unit: first.unit.clone(),
             reference: summary.reference.clone(),
-            values: plans.iter().filter_map(|plan| plan.params.get(over).copied()).collect(),
+            values: plans.iter().filter_map(|plan| plan.number(over)).collect(),
             lanes: lanes.filter(takes_part).map(series).collect(),
         })
     }

@@ -2,10 +2,8 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
 use common::{ECHO, echo, lane, own, run};
-use rtswap_harness::record::WorkloadPlan;
+use rtswap_harness::record::{ParamValue, WorkloadPlan};
 use rtswap_report::{Metric, Role, Style, Summary, markdown, table};
 use rtswap_stats::Verdict;
 
@@ -90,7 +88,9 @@ fn a_pair_whose_native_half_is_lost_is_not_compared_and_the_others_are() {
 fn what_an_idle_connection_takes_is_what_came_with_it() {
     let mut run = run(vec![lane("tokio", 1.0), lane("smol", 1.0)]);
     run.lanes[1].conn_bytes = 9000;
-    let params = BTreeMap::from([("conns".to_owned(), 1000), ("active".to_owned(), 1)]);
+    let params = [("conns", 1000), ("active", 1)]
+        .map(|(name, value)| (name.to_owned(), ParamValue::Number(value)))
+        .into();
     let idle = WorkloadPlan { name: "idle".to_owned(), params, ..echo() };
     run.workloads.push(idle);
     let summary = Summary::of(&run.record());

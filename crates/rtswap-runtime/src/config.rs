@@ -33,6 +33,51 @@ pub struct About {
     pub threads: Threads,
     /// How it learns of I/O.
     pub driver: Driver,
+    /// How its streams come to be polled.
+    pub streams: Streams,
+    /// Who does the I/O of its files.
+    pub files: Files,
+}
+
+/// How the streams of a runtime come to be polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// The runtime's own streams are polled.
+    Native,
+    /// Through a [`Bridge`](crate::Bridge), with a copy each way.
+    Bridged,
+}
+
+impl Streams {
+    /// As a receipt names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Bridged => "bridged",
+        }
+    }
+}
+
+/// Who does the I/O of a runtime's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// Threads that may block, of the runtime's own pool.
+    Threads,
+    /// `io_uring`.
+    Ring,
+    /// The thread that runs tasks, which blocks meanwhile.
+    InPlace,
+}
+
+impl Files {
+    /// As a receipt names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Threads => "threads",
+            Self::Ring => "ring",
+            Self::InPlace => "in place",
+        }
+    }
 }
 
 /// Who runs the tasks of a runtime.

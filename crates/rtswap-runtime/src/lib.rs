@@ -39,14 +39,17 @@
 //! makes a workload read like an ordinary program. The price: `spawn`, `sleep`, `listen` and
 //! `connect` panic outside of `block_on`, as the runtimes' own functions do.
 
+mod bridge;
 mod buffer;
 mod config;
 mod confined;
+pub mod file;
 pub mod ring;
 pub mod socket;
 mod traits;
 
+pub use bridge::Bridge;
 pub use buffer::Buffer;
-pub use config::{About, Config, Driver, Effective, Threads};
+pub use config::{About, Config, Driver, Effective, Files, Streams, Threads};
 pub use confined::Confined;
-pub use traits::{ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
+pub use traits::{File, Open, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};

@@ -1,7 +1,10 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{About, Buffer, Config, Effective};
 
@@ -24,6 +27,8 @@ pub trait Runtime: Sized + 'static {
     type TcpStream: TcpStream;
     /// A listening TCP socket.
     type TcpListener: TcpListener<Stream = Self::TcpStream>;
+    /// An open file.
+    type File: File;
     /// Resolves to the task's output. Dropping it *detaches* the task, which runs on. If the task
     /// panicked, awaiting it resumes the panic in the joiner.
     type JoinHandle<T: Send + 'static>: Future<Output = T> + Send + 'static;
@@ -65,6 +70,18 @@ pub trait Runtime: Sized + 'static {
     /// What the kernel says: `ConnectionRefused` where nobody listens.
     fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send;
 
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// What the kernel says; `Unsupported` for an [`Open`] that the runtime's own API has not.
+    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send;
+
+    /// Renames a file; one that has the new name is replaced.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send;
+
     /// Whether this machine lets the runtime work at all.
     ///
     /// # Errors
@@ -99,6 +116,60 @@ pub trait TcpStream: ReadOwned + WriteOwned + Send + 'static {
     /// Two halves for two tasks. Dropping the write half does not end the stream for the peer:
     /// [`shutdown`](WriteOwned::shutdown) does.
     fn into_split(self) -> (Self::ReadHalf, Self::WriteHalf);
+
+    /// The poll face: what libraries such as hyper, rustls, redis and tokio-postgres exist on.
+    ///
+    /// What is written may be in a buffer until it is flushed, as `AsyncWrite` has it.
+    type Poll: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The stream as one that is polled.
+    fn into_poll(self) -> Self::Poll;
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// To be read. Reads go through the page cache.
+    Read,
+    /// To be read past the page cache (`O_DIRECT`): offsets and lengths are multiples of 4096.
+    ReadDirect,
+    /// To be written: made if it is missing, emptied if it is not.
+    Create,
+}
+
+/// An open file. Dropping it closes it, at a time and with an error that nobody learns of:
+/// [`close`](Self::close) tells.
+pub trait File: Send + Sync + 'static {
+    /// Reads some bytes from `offset`: overwrites the buffer from 0, may use all of its capacity, sets
+    /// its length to the number of bytes read and returns it. `Ok(0)` is the end of the file. On an
+    /// error the buffer comes back empty.
+    fn read_at(
+        &self,
+        buffer: Buffer,
+        offset: u64,
+    ) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send;
+
+    /// Writes the whole of the data at `offset`. The buffer comes back as it was.
+    ///
+    /// # Errors
+    /// What the kernel says: `StorageFull` on a full disk.
+    fn write_all_at(
+        &self,
+        buffer: Buffer,
+        offset: u64,
+    ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send;
+
+    /// Waits until what was written is on the disk, with the file's metadata (`fsync`).
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn sync(&self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Closes it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn close(self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 /// Reads into a buffer that it owns meanwhile.

@@ -10,6 +10,7 @@ mod net;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{io, thread};
 
-use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+use rtswap_runtime::file::{self, Blocking, ThreadFile};
+use rtswap_runtime::{About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads};
 use smol::{Executor, LocalExecutor, Task, Timer, block_on, channel};
 
 pub use net::{Listener, Stream};
@@ -81,11 +83,17 @@ fn run_local<F: Future>(main: F) -> F::Output {
 macro_rules! runtime {
     ($name:ident, $threads:expr, $current:ident, $config:ident, $main:ident => $run:expr, $workers:expr) => {
         impl Runtime for $name {
-            const ABOUT: About =
-                About { package: "smol", threads: $threads, driver: Driver::Epoll };
+            const ABOUT: About = About {
+                package: "smol",
+                threads: $threads,
+                driver: Driver::Epoll,
+                streams: Streams::Native,
+                files: Files::Threads,
+            };
 
             type TcpStream = Stream;
             type TcpListener = Listener;
+            type File = ThreadFile<Pool>;
             type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
             fn block_on<F: Future>($config: &Config, $main: F) -> io::Result<F::Output> {
@@ -116,6 +124,14 @@ macro_rules! runtime {
                 net::connect(addr)
             }
 
+            fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
+                ThreadFile::open(path, how)
+            }
+
+            fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+                file::rename::<Pool>(from, to)
+            }
+
             fn effective($config: &Config) -> Effective {
                 let note = ("reactor".into(), "async-io, one per process".into());
                 Effective {
@@ -133,3 +149,15 @@ runtime!(
     config, main => run(config.workers.get(), main), config.workers.get()
 );
 runtime!(SmolLocal, Threads::One, LOCAL, _config, main => Ok(run_local(main)), 1);
+
+/// The threads for what blocks, of the crate `blocking`, which `smol::fs` is made of.
+#[derive(Debug)]
+pub struct Pool;
+
+impl Blocking for Pool {
+    fn run<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + Send {
+        smol::unblock(work)
+    }
+}

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 
 use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 /// `smol::net::TcpListener`.
 #[derive(Debug)]
@@ -36,6 +37,12 @@ impl TcpStream for Stream {
 
     fn into_split(self) -> (Stream, Stream) {
         (Stream(self.0.clone()), self)
+    }
+
+    type Poll = Compat<smol::net::TcpStream>;
+
+    fn into_poll(self) -> Self::Poll {
+        self.0.compat()
     }
 }
 

@@ -11,12 +11,16 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use io_uring::IoUring;
-use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads, ring};
+use rtswap_runtime::file::NoFile;
+use rtswap_runtime::{
+    About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads, ring,
+};
 
 pub use net::{Half, Io, Listener, Socket, Stream};
 
@@ -50,11 +54,17 @@ impl<T> Future for JoinHandle<T> {
 }
 
 impl Runtime for TokioUring {
-    const ABOUT: About =
-        About { package: "tokio-uring", threads: Threads::One, driver: Driver::IoUring };
+    const ABOUT: About = About {
+        package: "tokio-uring",
+        threads: Threads::One,
+        driver: Driver::IoUring,
+        streams: Streams::Bridged,
+        files: Files::Ring,
+    };
 
     type TcpStream = Stream;
     type TcpListener = Listener;
+    type File = NoFile;
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
     fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
@@ -87,6 +97,14 @@ impl Runtime for TokioUring {
 
     fn available() -> io::Result<()> {
         IoUring::new(RING_ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
+    }
+
+    async fn open(_path: &Path, _how: Open) -> io::Result<NoFile> {
+        Err(NoFile::error())
+    }
+
+    async fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
+        Err(NoFile::error())
     }
 
     fn effective(_config: &Config) -> Effective {

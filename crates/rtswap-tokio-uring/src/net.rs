@@ -7,7 +7,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
-use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+use rtswap_runtime::{
+    Bridge, Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket,
+};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net;
 
@@ -104,6 +106,12 @@ impl TcpStream for Stream {
     fn into_split(self) -> (Half, Half) {
         let socket = Rc::new(self.0.take());
         (Io(Confined::new(socket.clone())), Io(Confined::new(socket)))
+    }
+
+    type Poll = Bridge<Self>;
+
+    fn into_poll(self) -> Bridge<Self> {
+        Bridge::new(self)
     }
 }
 

@@ -12,11 +12,13 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rtswap_runtime::{About, Config, Driver, Effective, Runtime, Threads};
+use rtswap_runtime::file::{self, Blocking, ThreadFile};
+use rtswap_runtime::{About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads};
 use tokio::runtime::Builder;
 
 pub use net::{Io, Listener, ReadHalf, Stream, WriteHalf};
@@ -37,6 +39,19 @@ pub struct TokioLocal;
 /// more often at the system call. `Builder::event_interval` recommends to try this where tasks are long.
 #[derive(Debug)]
 pub struct TokioEvents8;
+
+/// tokio's threads for what blocks: `spawn_blocking`, which its `fs` is made of.
+#[derive(Debug)]
+pub struct Pool;
+
+impl Blocking for Pool {
+    async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(output) => output,
+            Err(error) => resume_unwind(error.into_panic()),
+        }
+    }
+}
 
 /// A task of tokio's; dropping it detaches, as it does in tokio.
 #[derive(Debug)]
@@ -62,11 +77,17 @@ impl<T> Future for JoinHandle<T> {
 macro_rules! runtime {
     ($name:ident, $threads:expr, $scheduler:literal, $events:literal, $config:ident => $builder:expr, $workers:expr) => {
         impl Runtime for $name {
-            const ABOUT: About =
-                About { package: "tokio", threads: $threads, driver: Driver::Epoll };
+            const ABOUT: About = About {
+                package: "tokio",
+                threads: $threads,
+                driver: Driver::Epoll,
+                streams: Streams::Native,
+                files: Files::Threads,
+            };
 
             type TcpStream = Stream;
             type TcpListener = Listener;
+            type File = ThreadFile<Pool>;
             type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
             fn block_on<F: Future>($config: &Config, main: F) -> io::Result<F::Output> {
@@ -96,6 +117,14 @@ macro_rules! runtime {
 
             fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
                 net::connect(addr)
+            }
+
+            fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
+                ThreadFile::open(path, how)
+            }
+
+            fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+                file::rename::<Pool>(from, to)
             }
 
             fn effective($config: &Config) -> Effective {

@@ -49,6 +49,12 @@ impl TcpStream for Stream {
         let (read, write) = self.0.into_split();
         (Io(read), WriteHalf(Some(Io(write))))
     }
+
+    type Poll = tokio::net::TcpStream;
+
+    fn into_poll(self) -> tokio::net::TcpStream {
+        self.0
+    }
 }
 
 impl<T: AsyncRead + Unpin + Send> ReadOwned for Io<T> {

@@ -24,8 +24,10 @@ pub(crate) static FAMILY: Family = Family {
         default: 10,
         values: &[1, 100],
         max: 10_000,
+        names: &[],
     }],
     drive: Drive::Lane,
+    uses: &[],
 };
 
 impl Channel {

@@ -27,6 +27,7 @@ pub(crate) static TCP_ECHO: Family = Family {
             default: 1024,
             values: &[1024, 10_240, 102_400],
             max: 16 << 20,
+            names: &[],
         },
         Param {
             name: "conns",
@@ -34,9 +35,11 @@ pub(crate) static TCP_ECHO: Family = Family {
             default: 32,
             values: &[1, 32, 256],
             max: 10_000,
+            names: &[],
         },
     ],
     drive: Drive::Generator(Traffic::Echo),
+    uses: &[],
 };
 
 /// Bytes of a message where it has no `size`.
@@ -53,6 +56,7 @@ pub(crate) static IDLE: Family = Family {
             default: 1000,
             values: &[100, 1000, 10_000],
             max: 100_000,
+            names: &[],
         },
         Param {
             name: "active",
@@ -60,9 +64,11 @@ pub(crate) static IDLE: Family = Family {
             default: 1,
             values: &[1],
             max: 100_000,
+            names: &[],
         },
     ],
     drive: Drive::Generator(Traffic::Echo),
+    uses: &[],
 };
 
 pub(crate) static CHURN: Family = Family {
@@ -75,14 +81,16 @@ pub(crate) static CHURN: Family = Family {
         default: 32,
         values: &[1, 32],
         max: 10_000,
+        names: &[],
     }],
     drive: Drive::Generator(Traffic::Churn),
+    uses: &[],
 };
 
 impl TcpEcho {
     /// Of its parameters the server needs only the size, if there is one.
     pub fn new(spec: &Spec) -> Self {
-        let size = spec.params().get("size").copied().unwrap_or(SMALL_MESSAGE_BYTES);
+        let size = spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES);
         // More than one message, because a runtime that waits for readiness learns from a read that
         // fills its buffer only in part that there is no more, and otherwise has to ask again: with a
         // buffer of just one message tokio makes 3 system calls instead of 2. 64 KiB is as much as

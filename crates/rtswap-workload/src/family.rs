@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A workload with its parameters still open: `tcp-echo`.
@@ -13,6 +15,45 @@ pub struct Family {
     pub params: &'static [Param],
     /// Who drives a slice.
     pub drive: Drive,
+    /// What it needs beside the runtime's tasks, timers and streams of owned buffers.
+    pub uses: &'static [Uses],
+}
+
+/// What a workload needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Uses {
+    /// Streams that are polled: the path that a lane took is part of its receipt.
+    PollStreams,
+    /// Files: who does their I/O is part of the receipt.
+    Files,
+    /// A folder of each lane's own.
+    Folder,
+    /// The file that is read from.
+    Blocks,
+    /// The HTTPS origin that images are downloaded from.
+    Origin,
+    /// A Redis server.
+    Redis,
+    /// A MySQL or MariaDB server.
+    Mysql,
+    /// A PostgreSQL server.
+    Postgres,
+}
+
+impl Uses {
+    /// What a lane is told of it: the keys of [`Resources`](crate::Resources).
+    pub fn resources(self) -> &'static [&'static str] {
+        match self {
+            Self::PollStreams | Self::Files => &[],
+            Self::Folder => &["folder"],
+            Self::Blocks => &["blocks"],
+            Self::Origin => &["origin", "origin-root"],
+            Self::Redis => &["redis"],
+            Self::Mysql => &["mysql"],
+            Self::Postgres => &["postgres"],
+        }
+    }
 }
 
 /// One parameter of a workload.
@@ -28,6 +69,76 @@ pub struct Param {
     pub values: &'static [u64],
     /// The largest value that is accepted; the smallest is 1.
     pub max: u64,
+    /// What the values are called, where they are no quantities: value 0 is the first name, and `max`
+    /// does not matter.
+    pub names: &'static [&'static str],
+}
+
+/// The value of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ParamValue {
+    /// A quantity.
+    Number(u64),
+    /// One of a few.
+    Name(String),
+}
+
+impl ParamValue {
+    /// The quantity, if it is one.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Name(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ParamValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+impl Param {
+    /// A parameter whose values have names; the first is the default.
+    pub const fn named(
+        name: &'static str,
+        about: &'static str,
+        names: &'static [&'static str],
+        values: &'static [u64],
+    ) -> Self {
+        Self { name, about, default: 0, values, max: 0, names }
+    }
+
+    /// Reads a value.
+    pub(crate) fn parse(&self, text: &str) -> Option<u64> {
+        if self.names.is_empty() {
+            text.parse().ok().filter(|value| (1..=self.max).contains(value))
+        } else {
+            self.names.iter().position(|name| *name == text).map(|index| index as u64)
+        }
+    }
+
+    /// What may be given, to be read after "is not".
+    pub(crate) fn accepts(&self) -> String {
+        if self.names.is_empty() {
+            format!("a whole number from 1 to {}", self.max)
+        } else {
+            self.names.join(" or ")
+        }
+    }
+
+    /// A value as it is spelled.
+    pub(crate) fn spell(&self, number: u64) -> ParamValue {
+        match self.names.get(number as usize) {
+            Some(name) => ParamValue::Name((*name).to_owned()),
+            None => ParamValue::Number(number),
+        }
+    }
 }
 
 /// What the load generator sends to a lane that serves.

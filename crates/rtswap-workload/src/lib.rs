@@ -1,10 +1,11 @@
 //! The shared workloads, written once against the contract.
 //!
 //! A workload is a program generic over [`Runtime`]. It never asks which
-//! runtime it is on. Three kinds, by who drives a slice of it:
+//! runtime it is on. Four kinds, by who drives a slice of it:
 //!
 //! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`, `idle`, `churn`);
 //! - [`Driven`]: the lane drives itself, batch after batch (`sleep`, `spawn`, `yield`, `channel`);
+//! - [`Opened`]: like `Driven`, with something open from batch to batch: connections, a file;
 //! - [`Outside`]: like `Driven`, but outside of any runtime (`startup`).
 //!
 //! Every batch verifies its own work, so that no lane wins by doing less.
@@ -14,6 +15,7 @@
 #![warn(missing_docs)]
 
 mod channel;
+mod content;
 mod echo;
 mod family;
 mod sleep;
@@ -25,8 +27,9 @@ mod suite;
 mod switch;
 
 pub use channel::Channel;
+pub use content::{BLOCK_BYTES, BLOCKS, content};
 pub use echo::{SMALL_MESSAGE_BYTES, TcpEcho};
-pub use family::{Drive, Family, Param, Traffic};
+pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
 pub use spec::{Spec, SpecError};
@@ -35,6 +38,7 @@ pub use startup::Startup;
 pub use suite::{Standard, Suite, Visitor};
 pub use switch::Yield;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 
@@ -61,6 +65,33 @@ pub trait Driven: Clone + Send + Sync + 'static {
     /// [`Fault`] if the runtime did not do what it was asked.
     fn batch<R: Runtime>(&self, spin: Spin) -> impl Future<Output = Result<Batch, Fault>> + Send;
 }
+
+/// A workload that the lane drives itself, batch after batch, on what it has opened before.
+pub trait Opened: Clone + Send + Sync + 'static {
+    /// What is open: connections, a file.
+    type Open<R: Runtime>: Send + 'static;
+
+    /// Opens it. Called once, as a task of the runtime, before the lane is ready.
+    ///
+    /// # Errors
+    /// [`Fault`] if a server or a file does not do what it should, or the runtime cannot.
+    fn open<R: Runtime>(&self) -> impl Future<Output = Result<Self::Open<R>, Fault>> + Send;
+
+    /// One batch, verified. `spin` is burnt once per operation.
+    ///
+    /// # Errors
+    /// [`Fault`] if the runtime did not do what it was asked.
+    fn batch<R: Runtime>(
+        &self,
+        open: &mut Self::Open<R>,
+        spin: Spin,
+    ) -> impl Future<Output = Result<Batch, Fault>> + Send;
+}
+
+/// What a workload was given to work with, by name: `redis` is a URL, `folder` a path.
+///
+/// [`Uses`] in its family says what it needs; [`Uses::resources`] is what that is called.
+pub type Resources = BTreeMap<String, String>;
 
 /// A workload that builds and drops the runtime, so that it must run outside of it.
 pub trait Outside: Clone + Send + Sync + 'static {
@@ -91,7 +122,7 @@ impl Batch {
 /// Why a batch does not count.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The kernel or the runtime refused.
+    /// The kernel or the runtime refused. Where the kind is `Unsupported`, the runtime cannot.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The work was done wrong: the verification's finding.

@@ -27,6 +27,7 @@ pub(crate) static FAMILY: Family = Family {
             default: 1000,
             values: &[1000, 10_000],
             max: 1_000_000,
+            names: &[],
         },
         Param {
             name: "ms",
@@ -34,9 +35,11 @@ pub(crate) static FAMILY: Family = Family {
             default: 10,
             values: &[1, 10],
             max: 1000,
+            names: &[],
         },
     ],
     drive: Drive::Lane,
+    uses: &[],
 };
 
 impl Sleep {

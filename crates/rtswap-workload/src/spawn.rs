@@ -18,8 +18,10 @@ pub(crate) static FAMILY: Family = Family {
         default: 1000,
         values: &[1, 1000],
         max: 1_000_000,
+        names: &[],
     }],
     drive: Drive::Lane,
+    uses: &[],
 };
 
 impl Spawn {

@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::{Drive, Family};
+use crate::{Drive, Family, ParamValue};
 
 /// A workload with its parameters: `tcp-echo/size=1024/conns=32`.
 ///
@@ -39,8 +39,18 @@ pub enum SpecError {
         /// What exists.
         known: String,
     },
+    /// Something that it needs was not given.
+    #[error(
+        "`{workload}` was not told where its `{resource}` is; LANES.md says how a lane is told"
+    )]
+    Missing {
+        /// The workload.
+        workload: String,
+        /// What is missing.
+        resource: &'static str,
+    },
     /// Not a value of that parameter.
-    #[error("`{param}={value}` is not a whole number from 1 to {max} ({workload})")]
+    #[error("`{param}={value}` is not {accepted} ({workload})")]
     Value {
         /// The workload.
         workload: String,
@@ -48,8 +58,8 @@ pub enum SpecError {
         param: String,
         /// What was given.
         value: String,
-        /// The largest that is accepted.
-        max: u64,
+        /// What is accepted.
+        accepted: String,
     },
 }
 
@@ -82,16 +92,13 @@ impl Spec {
                         known: known(family),
                     }
                 })?;
-            let max = family.params[index].max;
-            spec.values[index] =
-                value.parse().ok().filter(|value| (1..=max).contains(value)).ok_or_else(|| {
-                    SpecError::Value {
-                        workload: name.to_owned(),
-                        param: param.to_owned(),
-                        value: value.to_owned(),
-                        max,
-                    }
-                })?;
+            let known = &family.params[index];
+            spec.values[index] = known.parse(value).ok_or_else(|| SpecError::Value {
+                workload: name.to_owned(),
+                param: param.to_owned(),
+                value: value.to_owned(),
+                accepted: known.accepts(),
+            })?;
         }
         Ok(spec)
     }
@@ -141,9 +148,25 @@ impl Spec {
         self.values[index.expect("a workload asks for its own parameters only")]
     }
 
+    /// The value of a parameter whose values have names.
+    ///
+    /// # Panics
+    /// If the family has no such parameter, or its values have no names: a mistake in the workload.
+    pub fn name_of(&self, param: &str) -> &'static str {
+        let known = self.family.params.iter().find(|known| known.name == param);
+        known.expect("a workload asks for its own parameters only").names[self.get(param) as usize]
+    }
+
+    /// The value of a parameter that the family may have, if it is a quantity.
+    pub fn number(&self, param: &str) -> Option<u64> {
+        let index = self.family.params.iter().position(|known| known.name == param)?;
+        self.family.params[index].names.is_empty().then_some(self.values[index])
+    }
+
     /// The parameters by name.
-    pub fn params(&self) -> BTreeMap<&'static str, u64> {
-        self.family.params.iter().map(|param| param.name).zip(self.values).collect()
+    pub fn params(&self) -> BTreeMap<&'static str, ParamValue> {
+        let params = self.family.params.iter().zip(self.values);
+        params.map(|(param, value)| (param.name, param.spell(value))).collect()
     }
 }
 
@@ -151,7 +174,7 @@ impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.family.name)?;
         for (param, value) in self.family.params.iter().zip(self.values) {
-            write!(f, "/{}={value}", param.name)?;
+            write!(f, "/{}={}", param.name, param.spell(value))?;
         }
         Ok(())
     }

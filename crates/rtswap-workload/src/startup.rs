@@ -12,6 +12,7 @@ pub(crate) static FAMILY: Family = Family {
     unit: "start",
     params: &[],
     drive: Drive::Lane,
+    uses: &[],
 };
 
 impl Outside for Startup {

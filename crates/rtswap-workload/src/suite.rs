@@ -1,6 +1,6 @@
 use crate::{
-    Channel, Driven, Family, Outside, Served, Sleep, Spawn, Spec, SpecError, Startup, TcpEcho,
-    Yield,
+    Channel, Driven, Family, Opened, Outside, Resources, Served, Sleep, Spawn, Spec, SpecError,
+    Startup, TcpEcho, Yield,
 };
 use crate::{channel, echo, sleep, spawn, startup, switch};
 
@@ -15,11 +15,16 @@ pub trait Suite: 'static {
     /// Names that `--quick` measures.
     const QUICK: &'static [&'static str];
 
-    /// Hands the program of `spec` to the visitor.
+    /// Hands the program of `spec`, which works with what it is `given`, to the visitor.
     ///
     /// # Errors
-    /// [`SpecError::Unknown`] if the suite has no such workload.
-    fn visit<V: Visitor>(spec: &Spec, visitor: V) -> Result<V::Output, SpecError>;
+    /// [`SpecError::Unknown`] if the suite has no such workload, [`SpecError::Missing`] if it was not
+    /// given what it needs.
+    fn visit<V: Visitor>(
+        spec: &Spec,
+        given: &Resources,
+        visitor: V,
+    ) -> Result<V::Output, SpecError>;
 }
 
 /// What can be done with a workload of whatever kind.
@@ -30,6 +35,8 @@ pub trait Visitor {
     fn served<W: Served>(self, workload: W) -> Self::Output;
     /// Takes one that drives itself.
     fn driven<W: Driven>(self, workload: W) -> Self::Output;
+    /// Takes one that drives itself on what it has opened.
+    fn opened<W: Opened>(self, workload: W) -> Self::Output;
     /// Takes one that drives itself outside of the runtime.
     fn outside<W: Outside>(self, workload: W) -> Self::Output;
 }
@@ -64,7 +71,11 @@ impl Suite for Standard {
     const QUICK: &'static [&'static str] =
         &["tcp-echo/size=1024/conns=32", "spawn/tasks=1000", "channel/pairs=100"];
 
-    fn visit<V: Visitor>(spec: &Spec, visitor: V) -> Result<V::Output, SpecError> {
+    fn visit<V: Visitor>(
+        spec: &Spec,
+        _given: &Resources,
+        visitor: V,
+    ) -> Result<V::Output, SpecError> {
         Ok(match spec.family().name {
             "tcp-echo" | "idle" | "churn" => visitor.served(TcpEcho::new(spec)),
             "sleep" => visitor.driven(Sleep::new(spec)),
@@ -87,6 +98,7 @@ mod tests {
         type Output = ();
         fn served<W: Served>(self, _: W) {}
         fn driven<W: Driven>(self, _: W) {}
+        fn opened<W: Opened>(self, _: W) {}
         fn outside<W: Outside>(self, _: W) {}
     }
 
@@ -98,8 +110,10 @@ mod tests {
             assert_eq!(&spec.to_string(), name, "selections use full names");
         }
         for family in Standard::CATALOGUE {
+            let names = family.uses.iter().flat_map(|uses| uses.resources());
+            let given = names.map(|&name| (name.to_owned(), String::new())).collect();
             for spec in Spec::matrix(family) {
-                Standard::visit(&spec, Kind).unwrap();
+                Standard::visit(&spec, &given, Kind).unwrap();
             }
         }
     }

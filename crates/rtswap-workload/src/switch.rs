@@ -21,8 +21,10 @@ pub(crate) static FAMILY: Family = Family {
         default: 100,
         values: &[2, 100],
         max: 100_000,
+        names: &[],
     }],
     drive: Drive::Lane,
+    uses: &[],
 };
 
 impl Yield {

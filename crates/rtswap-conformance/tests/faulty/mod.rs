@@ -4,13 +4,14 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use rtswap_runtime::{
-    About, Buffer, Config, Effective, ReadOwned, Runtime, TcpListener, TcpStream, Threads,
+    About, Buffer, Config, Effective, Open, ReadOwned, Runtime, TcpListener, TcpStream, Threads,
     WriteOwned,
 };
 use rtswap_tokio::Tokio;
@@ -46,6 +47,7 @@ impl<F: Fault> Runtime for Faulty<F> {
 
     type TcpStream = Wrapped<<Tokio as Runtime>::TcpStream, F>;
     type TcpListener = Wrapped<<Tokio as Runtime>::TcpListener, F>;
+    type File = <Tokio as Runtime>::File;
     type JoinHandle<T: Send + 'static> = Handle<T, F>;
 
     fn block_on<M: Future>(config: &Config, main: M) -> io::Result<M::Output> {
@@ -100,6 +102,14 @@ impl<F: Fault> Runtime for Faulty<F> {
 
     async fn connect(addr: SocketAddr) -> io::Result<Self::TcpStream> {
         Tokio::connect(addr).await.map(wrap)
+    }
+
+    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
+        Tokio::open(path, how)
+    }
+
+    fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+        Tokio::rename(from, to)
     }
 
     fn effective(config: &Config) -> Effective {
@@ -171,6 +181,12 @@ impl<T: TcpStream, F: Fault> TcpStream for Wrapped<T, F> {
     fn into_split(self) -> (Self::ReadHalf, Self::WriteHalf) {
         let (read, write) = self.0.into_split();
         (wrap(read), WriteHalf(Some(wrap(write))))
+    }
+
+    type Poll = T::Poll;
+
+    fn into_poll(self) -> T::Poll {
+        self.0.into_poll()
     }
 }
 

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 use rtswap_harness::record::{
-    Block, Counts, Ended, Footer, Header, Kind, LanePlan, LaneRound, Lost, Plan, Receipt, Record,
-    Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
+    Block, Counts, Ended, Footer, Header, Kind, LanePlan, LaneRound, Lost, ParamValue, Plan,
+    Receipt, Record, Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
 };
 use rtswap_stats::simulate::{self, Noise};
 
@@ -120,7 +120,10 @@ pub fn echo() -> WorkloadPlan {
         family: "tcp-echo".to_owned(),
         operation: "one message sent to the lane and back, its content compared".to_owned(),
         unit: "message".to_owned(),
-        params: BTreeMap::from([("size".to_owned(), 1024), ("conns".to_owned(), 32)]),
+        params: BTreeMap::from([
+            ("size".to_owned(), ParamValue::Number(1024)),
+            ("conns".to_owned(), ParamValue::Number(32)),
+        ]),
         by_generator: true,
         slice_ms: 50,
         warmup_ms: 5,
@@ -271,7 +274,7 @@ fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
         ctx_switches: (lane.ctx_switches_per_op * ops as f64) as u64,
     };
     let memory = 3_500_000 + round * 4096;
-    let conns = workload.params.get("active").and(workload.params.get("conns")).unwrap_or(&0);
+    let conns = workload.number("active").and(workload.number("conns")).unwrap_or(0);
     LaneRound {
         receipt: Some(serde_json::json!({ "driver": "epoll", "threads": 1 })),
         counts: lane.counts_missing.is_none().then_some(counts),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cli::select;
+use rtswap_workload::Resources;
 
 /// Where something is measured, from which seed, and where its record goes.
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,32 @@ pub(super) struct Setting {
     /// Where to keep the record; a new file.
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub servers: Servers,
+}
+
+/// Servers that the user has running already.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Servers {
+    /// A Redis server to use, instead of one that is started for it: `redis://127.0.0.1:6379`.
+    #[arg(long = "redis-url", value_name = "URL")]
+    redis: Option<String>,
+    /// A MySQL or MariaDB server to use: `mysql://user:password@127.0.0.1:3306/database`.
+    #[arg(long = "mysql-url", value_name = "URL")]
+    mysql: Option<String>,
+    /// A PostgreSQL server to use: `postgres://user:password@127.0.0.1:5432/database`.
+    #[arg(long = "postgres-url", value_name = "URL")]
+    postgres: Option<String>,
+}
+
+impl Servers {
+    /// By the name of the resource.
+    pub fn urls(&self) -> Resources {
+        [("redis", &self.redis), ("mysql", &self.mysql), ("postgres", &self.postgres)]
+            .into_iter()
+            .filter_map(|(name, url)| Some((name.to_owned(), url.clone()?)))
+            .collect()
+    }
 }
 
 impl Setting {

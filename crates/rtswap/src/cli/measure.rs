@@ -12,9 +12,11 @@ use rtswap_harness::lane::Launch;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::record::{
-    Ended, Header, LanePlan, Line, Lost, Plan, Record, SCHEMA, Status, Writer,
+    Ended, Header, LanePlan, Line, Lost, Plan, Record, SCHEMA, Status, WorkloadPlan, Writer,
 };
 use rtswap_harness::{machine, schedule};
+use rtswap_service::{Missing, Services};
+use rtswap_workload::Resources;
 
 use crate::Registry;
 use crate::cli::progress::Progress;
@@ -29,11 +31,18 @@ pub(super) struct Job {
     writer: Writer,
     limit: Option<Duration>,
     resumed: bool,
+    services: Services,
 }
 
 impl Job {
-    /// A new run. Its seed is drawn and its record goes into [`FOLDER`] unless they are given.
-    pub fn begin(request: Request, seed: Option<u64>, out: Option<&Path>) -> Result<Self> {
+    /// A new run. Its seed is drawn and its record goes into [`FOLDER`] unless they are given. `urls`
+    /// are of servers that need not be started.
+    pub fn begin(
+        request: Request,
+        seed: Option<u64>,
+        out: Option<&Path>,
+        urls: Resources,
+    ) -> Result<Self> {
         let limit = Some(request.budget);
         let header = Header {
             schema: SCHEMA,
@@ -45,19 +54,22 @@ impl Job {
         let mut writer = create(out, header.receipt.started_unix_s)?;
         writer.write(&Line::Header(Box::new(header.clone())))?;
         let mut record = Record::new(header);
-        for line in misfits {
+        let services = services(&record.header.plan, urls);
+        let lost = without(&record.header.plan, &services);
+        for line in misfits.into_iter().chain(lost) {
             writer.write(&line)?;
             record.push(line);
         }
-        Ok(Self { record, writer, limit, resumed: false })
+        Ok(Self { record, writer, limit, resumed: false, services })
     }
 
     /// The rest of a run that was cut short. It may take as long as it needs.
-    pub fn resume(path: &Path) -> Result<Self> {
+    pub fn resume(path: &Path, urls: Resources) -> Result<Self> {
         // In this order: what another process is still writing is not mended.
         let writer = Writer::append(path)?;
         let record = Record::recover(path)?;
-        Ok(Self { record, writer, limit: None, resumed: true })
+        let services = services(&record.header.plan, urls);
+        Ok(Self { record, writer, limit: None, resumed: true, services })
     }
 
     /// Where its record is.
@@ -72,9 +84,14 @@ impl Job {
         let path = self.writer.path().to_owned();
         announce(&plan, &path, self.resumed);
         warn_of_sharing(&plan);
-        let mut fleet =
-            Fleet::new(spelled, plan.server_cpus.clone(), plan.load_cpus.clone(), cancel)
-                .context("cannot start the load generator")?;
+        let mut fleet = Fleet::new(
+            spelled,
+            plan.server_cpus.clone(),
+            plan.load_cpus.clone(),
+            self.services,
+            cancel,
+        )
+        .context("cannot start the load generator")?;
         let mut progress = Progress::new(Duration::from_secs_f64(plan::expected_s(&plan)));
         let precise = |record: &Record, workload: &str| {
             plan.precision
@@ -101,6 +118,47 @@ impl Job {
     }
 }
 
+/// Starts what the workloads of a plan work with.
+fn services(plan: &Plan, urls: Resources) -> Services {
+    let uses = plan.workloads.iter().flat_map(|workload| &workload.uses).copied().collect();
+    Services::start(&uses, &rtswap_service::Config { cpus: plan.load_cpus.clone(), urls })
+}
+
+/// What cannot be measured for want of a service is told now.
+fn without(plan: &Plan, services: &Services) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for workload in &plan.workloads {
+        let Some(missing) = services.missing(&workload.uses) else { continue };
+        let (status, reason) = lost_to(missing);
+        eprintln!("warning: {} cannot be measured: {reason}", workload.name);
+        lines.extend(lost(plan, workload, status, &reason));
+    }
+    lines
+}
+
+/// How a workload fares without its service.
+pub(super) fn lost_to(missing: &Missing) -> (Status, String) {
+    match missing {
+        Missing::Program(remedy) => (Status::Skipped, remedy.clone()),
+        Missing::Failed(why) => (Status::Failed, why.clone()),
+    }
+}
+
+/// A workload lost by all of its lanes.
+fn lost(plan: &Plan, workload: &WorkloadPlan, status: Status, reason: &str) -> Vec<Line> {
+    let lanes = plan.lanes.iter().filter(|lane| lane.does(&workload.family));
+    let lost = lanes.map(|lane| {
+        Line::Lost(Lost {
+            workload: workload.name.clone(),
+            lane: lane.name.clone(),
+            round: 0,
+            status,
+            reason: reason.to_owned(),
+        })
+    });
+    lost.collect()
+}
+
 /// What does not fit into this machine's limits is told now, and not measured.
 fn misfits(plan: &Plan) -> Result<Vec<Line>> {
     let limits = Limits::now();
@@ -114,15 +172,7 @@ fn misfits(plan: &Plan) -> Result<Vec<Line>> {
         };
         told = format!("{} cannot be measured: {reason}", workload.name);
         eprintln!("warning: {told}");
-        lines.extend(plan.lanes.iter().filter(|lane| lane.does(&workload.family)).map(|lane| {
-            Line::Lost(Lost {
-                workload: workload.name.clone(),
-                lane: lane.name.clone(),
-                round: 0,
-                status: Status::Skipped,
-                reason: reason.clone(),
-            })
-        }));
+        lines.extend(lost(plan, workload, Status::Skipped, &reason));
     }
     if fits { Ok(lines) } else { Err(Exit::Usage(told).into()) }
 }

@@ -63,11 +63,10 @@ const BUDGET_QUICK: Duration = Duration::from_secs(17);
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
+    let Setting { seed, out, servers, .. } = &args.setting;
     let job = match &args.resume {
-        Some(path) => Job::resume(path)?,
-        None => {
-            Job::begin(request(registry, args)?, args.setting.seed, args.setting.out.as_deref())?
-        }
+        Some(path) => Job::resume(path, servers.urls())?,
+        None => Job::begin(request(registry, args)?, *seed, out.as_deref(), servers.urls())?,
     };
     let record = job.carry_out(registry, cancel)?;
     summary::print(&record, args.format)

@@ -45,7 +45,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         chosen => select::placement(chosen.as_ref(), None)?.0,
     };
     confine(&cpus).context("cannot confine this process to its CPUs")?;
-    let order = Prepare { workload: spec.to_string(), cpus, delay_ns: 0, addr: Some(args.addr) };
+    let order =
+        Prepare { workload: spec.to_string(), cpus, addr: Some(args.addr), ..Prepare::default() };
     let Err(refusal) = lane.serve(&order, |ready| {
         let addr = ready.addr.map(|addr| addr.to_string()).unwrap_or_default();
         // Somebody who has closed our output may want to be served even so.

@@ -84,7 +84,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             signals::raise_descriptor_limit();
             let cancel = signals::cancel()?;
             let request = request(registry, args, workload, over)?;
-            let job = Job::begin(request, args.setting.seed, args.setting.out.as_deref())?;
+            let Setting { seed, out, servers, .. } = &args.setting;
+            let job = Job::begin(request, *seed, out.as_deref(), servers.urls())?;
             let path = job.path().to_owned();
             (job.carry_out(registry, cancel)?, path)
         }

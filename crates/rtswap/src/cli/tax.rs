@@ -82,7 +82,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         server_cpus,
         load_cpus,
     };
-    let job = Job::begin(request, args.setting.seed, args.setting.out.as_deref())?;
+    let Setting { seed, out, servers, .. } = &args.setting;
+    let job = Job::begin(request, *seed, out.as_deref(), servers.urls())?;
     summary::print(&job.carry_out(registry, cancel)?, args.format)
 }
 

@@ -11,9 +11,11 @@ use rtswap_harness::limits::Limits;
 use rtswap_harness::plan;
 use rtswap_harness::record::Status;
 use rtswap_harness::schedule::Bench as _;
+use rtswap_service::Services;
 
 use crate::Registry;
-use crate::cli::{Exit, FAILED, select, signals};
+use crate::cli::args::Servers;
+use crate::cli::{Exit, FAILED, measure, select, signals};
 
 /// Check that every lane does every workload right, without timing anything.
 ///
@@ -32,6 +34,8 @@ pub(super) struct Args {
     /// Every workload with every value of its parameters.
     #[arg(long, conflicts_with = "workload")]
     all: bool,
+    #[command(flatten)]
+    servers: Servers,
 }
 
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
@@ -41,17 +45,28 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let lanes = select::lanes_or(registry, &args.lane, |_| true)?;
     let (server_cpus, load_cpus) = select::placement(None, None)?;
     let plans: Vec<_> = lanes.iter().map(|(plan, _)| plan.clone()).collect();
-    let mut fleet = Fleet::new(lanes, server_cpus, load_cpus, cancel.clone())
+    let uses = workloads.iter().flat_map(|spec| spec.family().uses).copied().collect();
+    let config = rtswap_service::Config { cpus: load_cpus.clone(), urls: args.servers.urls() };
+    let services = Services::start(&uses, &config);
+    let missing: Vec<_> =
+        workloads.iter().map(|spec| services.missing(spec.family().uses).cloned()).collect();
+    let mut fleet = Fleet::new(lanes, server_cpus, load_cpus, services, cancel.clone())
         .context("cannot start the load generator")?;
     let width = plans.iter().map(|plan| plan.name.len()).max().unwrap_or(0);
     let limits = Limits::now();
     let mut wrong = 0;
     let mut stdout = io::stdout();
-    for spec in &workloads {
+    for (spec, missing) in workloads.iter().zip(missing) {
         writeln!(stdout, "{spec}")?;
         let workload = plan::workload(spec, plan::SLICE_MS);
         if let Some(reason) = limits.misfit(&workload) {
             writeln!(stdout, "  skipped: {reason}")?;
+            continue;
+        }
+        if let Some(missing) = missing {
+            let (status, reason) = measure::lost_to(&missing);
+            writeln!(stdout, "  {}: {reason}", word(status))?;
+            wrong += u32::from(status == Status::Failed);
             continue;
         }
         for (index, plan) in plans.iter().enumerate() {
@@ -74,13 +89,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
                     )?;
                 }
                 Err(Trouble::Lost(status, reason)) => {
-                    let word = match status {
-                        Status::Ok | Status::Failed => "failed",
-                        Status::Unsupported => "unsupported",
-                        Status::Invalid => "invalid",
-                        Status::Skipped => "skipped",
-                    };
-                    writeln!(stdout, "  {name:width$}  {word}: {reason}")?;
+                    writeln!(stdout, "  {name:width$}  {}: {reason}", word(status))?;
                     wrong += u32::from(matches!(status, Status::Failed | Status::Invalid));
                 }
                 Err(Trouble::Cancelled) => return Err(Exit::Interrupted(String::new()).into()),
@@ -91,4 +100,13 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Ok | Status::Failed => "failed",
+        Status::Unsupported => "unsupported",
+        Status::Invalid => "invalid",
+        Status::Skipped => "skipped",
+    }
 }

@@ -86,7 +86,7 @@ fn connect() -> Result<(), String> {
 }
 
 fn need(registry: &Registry) -> limits::Need {
-    let conns = |spec: &Spec| spec.params().get("conns").copied().unwrap_or(1);
+    let conns = |spec: &Spec| spec.number("conns").unwrap_or(1);
     let all = registry.catalogue.iter().flat_map(|family| Spec::matrix(family));
     let default =
         registry.default.iter().filter_map(|name| Spec::parse(name, registry.catalogue).ok());

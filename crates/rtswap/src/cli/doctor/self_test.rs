@@ -21,6 +21,8 @@ use super::{Args, print};
 use crate::Registry;
 use crate::cli::measure::Job;
 use crate::cli::{Exit, select, signals};
+use rtswap_service::Services;
+use rtswap_workload::Resources;
 
 const REFERENCE: &str = "tokio";
 /// The workload whose noise and cost are best known.
@@ -80,8 +82,8 @@ pub(super) fn run(
         server_cpus,
         load_cpus,
     };
-    let record =
-        Job::begin(request, args.seed, args.out.as_deref())?.carry_out(registry, cancel)?;
+    let record = Job::begin(request, args.seed, args.out.as_deref(), Resources::new())?
+        .carry_out(registry, cancel)?;
     let summary = Summary::of(&record);
     let outcome = Outcome::of(&summary, &delayed, Noise::of(&record))
         .context("the record holds no workload")?;
@@ -99,7 +101,7 @@ fn alone(
     cancel: Arc<AtomicBool>,
 ) -> Result<Fleet> {
     let lanes = select::lanes_or(registry, &[REFERENCE.to_owned()], |_| true)?;
-    Fleet::new(lanes, server.to_vec(), load.to_vec(), cancel)
+    Fleet::new(lanes, server.to_vec(), load.to_vec(), Services::default(), cancel)
         .context("cannot start the load generator")
 }
 
