@@ -69,6 +69,8 @@ impl<'a> Grid<'a> {
             self.column(["share of", "best floor"], 1, true, |cell| {
                 cell.of_floor.as_ref().map(|it| words::percent(it.share))
             }),
+            self.column(["", "streams"], 1, false, |cell| cell.note("streams")),
+            self.column(["", "files"], 1, false, |cell| cell.note("files")),
             self.column(value_head(other), 3, true, |cell| value(cell, other)),
             self.other_ratio_column(other),
             self.column(["system", "calls/op"], 2, true, |cell| value(cell, Metric::SyscallsPerOp)),

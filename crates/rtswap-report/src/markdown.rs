@@ -5,7 +5,7 @@ use crate::machine;
 use crate::overview::Overview;
 use crate::style::Tone;
 use crate::summary::Summary;
-use crate::table::LEGEND;
+use crate::table::legend;
 use crate::words;
 
 /// The whole report, its warnings included.
@@ -21,7 +21,7 @@ pub fn markdown(summary: &Summary) -> String {
         });
         parts.push(format!("### Warnings\n\n{}", warnings.collect::<Vec<_>>().join("\n")));
     }
-    parts.push(format!("<sub>{}</sub>", escaped(LEGEND)));
+    parts.push(format!("<sub>{}</sub>", escaped(&legend(summary))));
     parts.push(format!("<sub>{}</sub>", machine::line(summary)));
     parts.join("\n\n") + "\n"
 }

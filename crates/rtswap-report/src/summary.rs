@@ -277,6 +277,11 @@ impl Cell {
         self.status == Status::Ok
     }
 
+    /// What the lane noted of itself in its receipt under that name.
+    pub(crate) fn note(&self, name: &str) -> Option<String> {
+        Some(self.receipt.as_ref()?.get("notes")?.get(name)?.as_str()?.to_owned())
+    }
+
     /// The figure of the deciding metric.
     pub fn decisive(&self) -> Option<&Figure> {
         self.metrics.get(&self.deciding?)

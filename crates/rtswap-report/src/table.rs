@@ -13,11 +13,22 @@ use crate::words;
 const GAP: u16 = 2;
 
 /// What the words mean.
-pub(crate) const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, measured side \
+const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, measured side \
     by side; the true ratio lies in the brackets with 95 % certainty. noise floor: how far a second process of the \
     reference (the control) may differ from the first; a difference is called only beyond it. faster, slower: by \
     operations per second; cheaper, dearer: by CPU time per operation. tie: no difference was found. latency 99 %: 99 of 100 operations took no longer. share \
     of best floor: CPU time per operation of the cheapest hand-written lane, divided by the lane's: 100 % is what the kernel allows.";
+
+/// What the words mean where programs use streams that are polled, or files.
+const PATHS: &str = " streams: native, the runtime's own are polled; bridged, through a buffer, with a copy each \
+    way. files: who does their I/O: threads of a pool, the ring (io_uring), or the runtime's own thread in place.";
+
+/// What the words of a report mean.
+pub(crate) fn legend(summary: &Summary) -> String {
+    let notes = |cell: &crate::Cell| cell.note("streams").or(cell.note("files")).is_some();
+    let paths = if summary.cells.iter().any(notes) { PATHS } else { "" };
+    format!("{LEGEND}{paths}")
+}
 
 /// The whole report but for its [`warnings`], which belong on standard error.
 pub fn table(summary: &Summary, style: &Style) -> String {
@@ -34,7 +45,7 @@ pub fn table(summary: &Summary, style: &Style) -> String {
         let wrapped = style.wrap(text, "", "");
         wrapped.lines().map(|line| style.paint(line, Tone::Faint)).collect::<Vec<_>>().join("\n")
     };
-    parts.push(format!("{}\n{}", faint(LEGEND), faint(&machine::line(summary))));
+    parts.push(format!("{}\n{}", faint(&legend(summary)), faint(&machine::line(summary))));
     parts.join("\n\n") + "\n"
 }
 

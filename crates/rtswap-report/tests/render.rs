@@ -89,3 +89,17 @@ fn lanes_stand_best_first() {
     let order = ["monoio", "compio", "tokio", "smol", "tokio-uring"].map(at);
     assert!(order.is_sorted(), "{text}");
 }
+
+#[test]
+fn which_way_a_lane_went_stands_beside_its_figures_and_is_explained() {
+    let run = run(vec![
+        lane("tokio", 1.0).noting("streams", "native").noting("files", "threads"),
+        lane("compio", 1.2).noting("streams", "bridged").noting("files", "ring"),
+    ]);
+    let text = table(&Summary::of(&run.record()), &at(160));
+    let row = text.lines().find(|line| line.starts_with("compio")).unwrap();
+    assert!(row.contains("bridged") && row.contains("ring"), "{row}");
+    assert!(text.contains("streams: native, the runtime's own"));
+    let plain = table(&Summary::of(&gallery().record()), &at(160));
+    assert!(!plain.contains("streams"), "no column and no word of it where nobody says it");
+}

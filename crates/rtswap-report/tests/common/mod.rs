@@ -41,6 +41,8 @@ pub struct Lane {
     pub families: Vec<String>,
     /// What a connection takes, where the workload counts it.
     pub conn_bytes: u64,
+    /// Of its receipt.
+    pub notes: Vec<(&'static str, &'static str)>,
 }
 
 pub fn lane(name: &str, cost: f64) -> Lane {
@@ -58,6 +60,7 @@ pub fn lane(name: &str, cost: f64) -> Lane {
         against: None,
         families: Vec::new(),
         conn_bytes: 4096,
+        notes: Vec::new(),
     }
 }
 
@@ -65,6 +68,11 @@ impl Lane {
     pub fn calls(mut self, syscalls: f64, switches: f64) -> Self {
         self.syscalls_per_op = syscalls;
         self.ctx_switches_per_op = switches;
+        self
+    }
+
+    pub fn noting(mut self, name: &'static str, note: &'static str) -> Self {
+        self.notes.push((name, note));
         self
     }
 
@@ -275,8 +283,9 @@ fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
     };
     let memory = 3_500_000 + round * 4096;
     let conns = workload.number("active").and(workload.number("conns")).unwrap_or(0);
+    let notes: BTreeMap<_, _> = lane.notes.iter().copied().collect();
     LaneRound {
-        receipt: Some(serde_json::json!({ "driver": "epoll", "threads": 1 })),
+        receipt: Some(serde_json::json!({ "driver": "epoll", "threads": 1, "notes": notes })),
         counts: lane.counts_missing.is_none().then_some(counts),
         counts_missing: lane.counts_missing.clone(),
         memory_base_bytes: workload.params.get("active").map(|_| memory),
