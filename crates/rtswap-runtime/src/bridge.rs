@@ -10,25 +10,44 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use crate::{Buffer, ReadOwned, TcpStream, WriteOwned};
 
-/// Bytes that a read asks for.
-const READ_BYTES: usize = 16 << 10;
+#[cfg(test)]
+mod tests;
+
+// What a connection that waits takes is the buffer that the kernel may fill at any moment: of its memory
+// that is the one part that cannot be given back. So reads begin small, with what compio's `AsyncStream`
+// and hyper's first buffer have, and grow where a connection has much to say.
+
+/// Bytes that a read asks for at first.
+const READ_LEAST: usize = 8 << 10;
+
+/// Bytes that a read asks for at most, where reads fill what they are given. More than that loopback
+/// does not carry at once.
+const READ_MOST: usize = 64 << 10;
 
 /// Bytes that a write takes at most.
-const WRITE_BYTES: usize = 64 << 10;
+const WRITE_MOST: usize = 64 << 10;
+
+/// A larger buffer is given back when all is flushed: it costs an allocation for each 16 KiB and more
+/// that are written, and ten thousand idle connections would hold 640 MiB.
+const WRITE_KEPT: usize = 16 << 10;
 
 /// The poll face of a stream with owned buffers.
 ///
 /// A completion runtime's kernel keeps the buffer of an operation until it is done, so it cannot be the
 /// caller's, which `poll_read` gives back at once: the bridge has one of its own for each direction,
-/// and copies once. They are made at the first use, filled with zeros never, and no more than one
-/// operation is in flight in each direction.
+/// and copies once. They are made at the first use and never filled with zeros, and no more than one
+/// operation is in flight in each direction. What a read has brought and nobody has taken stays: a read
+/// that is given up loses nothing, unlike one of [`ReadOwned`].
 ///
 /// A write is accepted when it is in the buffer and its operation has begun; the next write, flush or
 /// shutdown waits for that, and has its error. So what is written has to be flushed, as the
-/// documentation of `AsyncWrite` asks, before something else is waited for.
+/// documentation of `AsyncWrite` asks, before something else is waited for. A task that reads instead
+/// keeps the write going all the same, unless another one waits for it.
+///
+/// The two directions may be polled by two tasks, and the last waker of each counts.
 ///
 /// Dropping the bridge drops the operations in flight, and does with the stream what dropping both of
-/// its halves does.
+/// its halves does: bytes that were accepted and not flushed may be lost.
 pub struct Bridge<S: TcpStream> {
     reading: Reading<S::ReadHalf>,
     writing: Writing<S::WriteHalf>,
@@ -43,12 +62,16 @@ struct Reading<H> {
     idle: Option<(H, Buffer)>,
     /// How much of the buffer was handed on.
     taken: usize,
+    /// Bytes that the next read is to have room for.
+    room: usize,
     operation: Option<ReadOp<H>>,
 }
 
 struct Writing<H> {
     idle: Option<(H, Buffer)>,
     operation: Option<WriteOp<H>>,
+    /// Whether somebody waits for the operation, whose waker must stay.
+    awaited: bool,
     /// Of a write that was accepted.
     error: Option<io::Error>,
     /// Whether the shutdown has begun.
@@ -60,10 +83,16 @@ impl<S: TcpStream> Bridge<S> {
     pub fn new(stream: S) -> Self {
         let (read, write) = stream.into_split();
         Self {
-            reading: Reading { idle: Some((read, Buffer::default())), taken: 0, operation: None },
+            reading: Reading {
+                idle: Some((read, Buffer::default())),
+                taken: 0,
+                room: READ_LEAST,
+                operation: None,
+            },
             writing: Writing {
                 idle: Some((write, Buffer::default())),
                 operation: None,
+                awaited: false,
                 error: None,
                 shut: false,
             },
@@ -111,8 +140,9 @@ impl<H: ReadOwned + Send + 'static> Reading<H> {
                     self.idle = Some((half, buffer));
                     return Poll::Ready(Ok(()));
                 }
-                if buffer.capacity() == 0 {
-                    buffer = Buffer::with_capacity(READ_BYTES);
+                if !(self.room..2 * self.room).contains(&buffer.capacity()) {
+                    // From a vector without a length, so that it is not filled.
+                    buffer = Buffer::from(Vec::with_capacity(self.room));
                 }
                 begin(&mut self.operation, read(half, buffer));
             }
@@ -122,9 +152,18 @@ impl<H: ReadOwned + Send + 'static> Reading<H> {
             self.idle = Some((half, buffer));
             match result {
                 Ok(0) => return Poll::Ready(Ok(())),
-                Ok(_) => {}
+                Ok(bytes) => self.adapt(bytes),
                 Err(error) => return Poll::Ready(Err(error)),
             }
+        }
+    }
+
+    /// More room after a read that has filled it, less after one that has used little.
+    fn adapt(&mut self, bytes: usize) {
+        if bytes >= self.room {
+            self.room = (2 * self.room).min(READ_MOST);
+        } else if bytes <= self.room / 4 {
+            self.room = (self.room / 2).max(READ_LEAST);
         }
     }
 }
@@ -132,13 +171,28 @@ impl<H: ReadOwned + Send + 'static> Reading<H> {
 impl<H: WriteOwned + Send + 'static> Writing<H> {
     /// Waits for the operation that is under way, if one is.
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.awaited = true;
+        ready!(self.poll_operation(cx));
+        self.awaited = false;
+        Poll::Ready(self.error.take().map_or(Ok(()), Err))
+    }
+
+    /// Keeps the operation going, and the error for the next to hear.
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.idle.is_none() {
             let operation = self.operation.as_mut().expect("idle or under way");
             let (result, buffer, half) = ready!(operation.poll(cx));
             self.idle = Some((half, buffer));
-            result?;
+            self.error = result.err();
         }
-        Poll::Ready(self.error.take().map_or(Ok(()), Err))
+        Poll::Ready(())
+    }
+
+    /// For a task that is about to wait for something else, and has perhaps not flushed.
+    fn keep_going(&mut self, cx: &mut Context<'_>) {
+        if !self.awaited {
+            let _ = self.poll_operation(cx);
+        }
     }
 
     fn poll_write(
@@ -146,31 +200,34 @@ impl<H: WriteOwned + Send + 'static> Writing<H> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let accepted = parts.iter().map(|part| part.len()).sum::<usize>().min(WRITE_MOST);
+        if accepted == 0 {
+            return Poll::Ready(Ok(0));
+        }
         ready!(self.poll_done(cx))?;
         let (half, buffer) = self.idle.take().expect("done");
         let mut bytes = buffer.into_vec();
+        if bytes.capacity() < accepted {
+            bytes = Vec::with_capacity(accepted.next_power_of_two());
+        }
         bytes.clear();
         for part in parts {
-            let some = part.len().min(WRITE_BYTES - bytes.len());
+            let some = part.len().min(accepted - bytes.len());
             bytes.extend_from_slice(&part[..some]);
         }
-        let accepted = bytes.len();
-        if accepted == 0 {
-            self.idle = Some((half, Buffer::from(bytes)));
-            return Poll::Ready(Ok(0));
-        }
         begin(&mut self.operation, write(half, Buffer::from(bytes)));
-        self.poll_ahead(cx);
+        let _ = self.poll_operation(cx);
         Poll::Ready(Ok(accepted))
     }
 
-    /// Begins the operation, and takes its end if it has come at once; an error is for the next to hear.
-    fn poll_ahead(&mut self, cx: &mut Context<'_>) {
-        let operation = self.operation.as_mut().expect("just begun");
-        if let Poll::Ready((result, buffer, half)) = operation.poll(cx) {
-            self.idle = Some((half, buffer));
-            self.error = result.err();
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_done(cx))?;
+        if let Some((_, buffer)) = &mut self.idle
+            && buffer.capacity() > WRITE_KEPT
+        {
+            *buffer = Buffer::default();
         }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -180,7 +237,10 @@ impl<H: WriteOwned + Send + 'static> Writing<H> {
             begin(&mut self.operation, shutdown(half, buffer));
             self.shut = true;
         }
-        self.poll_done(cx)
+        let done = ready!(self.poll_done(cx));
+        // What has failed may be tried again.
+        self.shut = done.is_ok();
+        Poll::Ready(done)
     }
 }
 
@@ -193,7 +253,11 @@ impl<S: TcpStream> AsyncRead for Bridge<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.reading.poll(cx, into)
+        let read = self.reading.poll(cx, into);
+        if read.is_pending() {
+            self.writing.keep_going(cx);
+        }
+        read
     }
 }
 
@@ -220,7 +284,7 @@ impl<S: TcpStream> AsyncWrite for Bridge<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writing.poll_done(cx)
+        self.writing.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
