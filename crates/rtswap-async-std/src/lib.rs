@@ -5,6 +5,7 @@
 
 mod native;
 mod net;
+mod poll;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,6 +21,7 @@ use rtswap_runtime::file::{self, Blocking, ThreadFile};
 use rtswap_runtime::{About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads};
 
 pub use net::{Listener, Stream};
+pub use poll::Polled;
 
 /// async-std on its global executor, whose threads belong to the process.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::net::{Shutdown, SocketAddr};
 
 use async_std::io::{ReadExt, WriteExt};
 use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned};
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+
+use crate::Polled;
 
 /// `async_std::net::TcpListener`.
 #[derive(Debug)]
@@ -39,10 +40,10 @@ impl TcpStream for Stream {
         (Stream(self.0.clone()), self)
     }
 
-    type Poll = Compat<async_std::net::TcpStream>;
+    type Poll = Polled;
 
     fn into_poll(self) -> Self::Poll {
-        self.0.compat()
+        Polled::new(self.0)
     }
 }
 

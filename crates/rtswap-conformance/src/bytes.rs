@@ -7,18 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rtswap_runtime::socket::{self, Share};
 use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use socket2::SockRef;
 
 use crate::Subject;
-use crate::peer::{self, meet, message, verify};
+use crate::peer::{self, meet, message, small_window, verify};
 
 /// From one byte to more than the sockets hold: 8 MiB.
 const SIZES: [usize; 6] = [1, 2, 1_000, 65_537, 1 << 20, 8 << 20];
-
-/// So that a writer really has to wait for its peer.
-fn small_window(stream: &StdStream) {
-    SockRef::from(stream).set_recv_buffer_size(16 << 10).expect("a receive buffer");
-}
 
 /// One `write_all` of up to 8 MiB arrives intact at a peer that reads slowly and in odd pieces.
 pub fn what_is_written_arrives_intact_at_a_slow_peer<R: Runtime>(subject: &Subject) {

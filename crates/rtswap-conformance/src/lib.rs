@@ -22,6 +22,7 @@
 
 pub mod buffer;
 pub mod bytes;
+pub mod poll;
 pub mod process;
 pub mod shutdown;
 pub mod stream;
@@ -121,6 +122,22 @@ macro_rules! conformance {
                     read_exact_gathers_odd_pieces
                     both_directions_are_used_at_once_by_two_tasks
                     a_thousand_connections_work_at_once;
+                poll:
+                    what_a_peer_sends_in_odd_pieces_is_polled_intact
+                    what_is_polled_in_odd_pieces_arrives_intact
+                    what_is_polled_in_parts_arrives_in_order
+                    what_was_flushed_needs_no_more_polls
+                    two_tasks_poll_the_two_directions_at_once
+                    large_bodies_pass_each_other
+                    shutting_down_ends_what_the_peer_reads_and_reading_goes_on
+                    a_reset_fails_a_read_that_is_pending
+                    a_reset_fails_the_polled_writes_after_it
+                    a_read_that_is_given_up_loses_nothing
+                    a_write_that_is_given_up_has_written_a_beginning
+                    a_pending_read_goes_with_its_stream_to_another_task
+                    a_polled_stream_dropped_with_a_read_pending_is_closed
+                    a_polled_stream_dropped_with_a_write_pending_is_closed
+                    both_directions_are_pending_when_block_on_returns;
                 shutdown:
                     pending_tasks_are_dropped_when_block_on_returns
                     a_thousand_pending_reads_are_dropped_when_block_on_returns

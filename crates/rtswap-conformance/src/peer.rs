@@ -120,3 +120,16 @@ pub fn reset(mut stream: TcpStream) {
     let socket = socket2::Socket::from(stream);
     socket.set_linger(Some(Duration::ZERO)).expect("to linger for no time");
 }
+
+/// So that a writer really has to wait for its peer.
+pub fn small_window(stream: &TcpStream) {
+    socket2::SockRef::from(stream).set_recv_buffer_size(16 << 10).expect("a receive buffer");
+}
+
+/// Waits for a std thread without blocking the runtime.
+pub async fn finished<R: Runtime, T>(thread: JoinHandle<T>) -> T {
+    while !thread.is_finished() {
+        R::sleep(Duration::from_millis(1)).await;
+    }
+    thread.join().expect("the peer is content")
+}

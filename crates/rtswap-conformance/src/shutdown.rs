@@ -160,6 +160,16 @@ fn settled(subject: &Subject, first: impl FnOnce()) -> Snapshot {
     after
 }
 
+/// What five calls of `once` leave beyond what the first one and [`Allow`](crate::Allow) account for.
+pub(crate) fn left_by(subject: &Subject, once: impl Fn()) -> Snapshot {
+    let after = settled(subject, &once);
+    for _ in 0..5 {
+        once();
+    }
+    let more = |now: &Snapshot| now.since(&after).beyond_leaks(&subject.allow, 5);
+    more(&settle(|now| more(now).is_empty()))
+}
+
 /// When `block_on` has returned, its threads and descriptors are gone: all but those that `Allow`
 /// names after the first time, and all of them after the others.
 pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject) {
@@ -171,12 +181,7 @@ pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject)
             }
         });
     };
-    let after = settled(subject, once);
-    for _ in 0..5 {
-        once();
-    }
-    let more = |now: &Snapshot| now.since(&after).beyond_leaks(&subject.allow, 5);
-    let more = more(&settle(|now| more(now).is_empty()));
+    let more = left_by(subject, once);
     assert!(more.is_empty(), "left behind by five more: {more:?}");
 }
 

@@ -10,7 +10,7 @@ use rtswap_runtime::socket::{self, Share};
 use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
 
 use crate::Subject;
-use crate::peer::{meet, message, patient, reset, serve, verify};
+use crate::peer::{finished, meet, message, patient, reset, serve, verify};
 
 fn buffer() -> Buffer {
     Buffer::with_capacity(64)
@@ -150,14 +150,6 @@ fn closed_by<R: Runtime>(subject: &Subject, close: fn(R::TcpStream)) {
         finished::<R, _>(peer).await
     });
     assert_eq!(read, 0, "the peer reads the end");
-}
-
-/// Waits for a std thread without blocking the runtime.
-async fn finished<R: Runtime, T>(thread: std::thread::JoinHandle<T>) -> T {
-    while !thread.is_finished() {
-        R::sleep(Duration::from_millis(1)).await;
-    }
-    thread.join().expect("the peer is content")
 }
 
 /// Dropping the write half alone does not end the stream for the peer.

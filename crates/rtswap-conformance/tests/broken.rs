@@ -128,6 +128,39 @@ catches!(
     "threads run tasks, not 1"
 );
 
+catches!(
+    a_byte_changed_in_a_poll_is_caught,
+    {
+        const CORRUPTS_POLLS: bool = true;
+    },
+    poll::what_a_peer_sends_in_odd_pieces_is_polled_intact,
+    "is not what was sent"
+);
+catches!(
+    bytes_lost_with_a_read_that_was_given_up_are_caught,
+    {
+        const LOSES_WHAT_IS_GIVEN_UP: bool = true;
+    },
+    poll::a_read_that_is_given_up_loses_nothing,
+    "is not what was sent"
+);
+catches!(
+    a_flush_that_does_not_is_caught,
+    {
+        const NEVER_FLUSHES: bool = true;
+    },
+    poll::what_was_flushed_needs_no_more_polls,
+    "what was flushed does not arrive"
+);
+catches!(
+    a_stream_that_stays_open_is_caught,
+    {
+        const KEEPS_WHAT_WAITS_OPEN: bool = true;
+    },
+    poll::a_polled_stream_dropped_with_a_read_pending_is_closed,
+    "does not end"
+);
+
 #[test]
 fn what_breaks_nothing_passes() {
     struct Sound;
@@ -137,12 +170,15 @@ fn what_breaks_nothing_passes() {
         concat!(module_path!(), "::what_breaks_nothing_passes"),
         &subject,
         |subject| {
-            use rtswap_conformance::{buffer, bytes, shutdown, stream, task, time};
+            use rtswap_conformance::{buffer, bytes, poll, shutdown, stream, task, time};
             type R = Faulty<Sound>;
             assert!(R::available().is_ok());
             bytes::what_a_peer_sends_in_odd_pieces_arrives_intact::<R>(subject);
             bytes::what_is_written_arrives_intact_at_a_slow_peer::<R>(subject);
             buffer::a_read_overwrites_from_the_start_and_sets_the_length::<R>(subject);
+            poll::a_read_that_is_given_up_loses_nothing::<R>(subject);
+            poll::what_was_flushed_needs_no_more_polls::<R>(subject);
+            poll::a_polled_stream_dropped_with_a_read_pending_is_closed::<R>(subject);
             stream::a_reset_fails_a_read_that_waits::<R>(subject);
             stream::a_dropped_write_half_leaves_its_direction_open::<R>(subject);
             task::a_task_runs_to_its_end_when_its_handle_is_dropped::<R>(subject);
@@ -175,6 +211,7 @@ fn every_check_is_run() {
     let sources = [
         include_str!("../src/buffer.rs"),
         include_str!("../src/bytes.rs"),
+        include_str!("../src/poll.rs"),
         include_str!("../src/shutdown.rs"),
         include_str!("../src/stream.rs"),
         include_str!("../src/task.rs"),

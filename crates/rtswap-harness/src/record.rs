@@ -129,6 +129,8 @@ pub enum Kind {
     Floor,
     /// Hand-written for one runtime, without the contract.
     Native,
+    /// A runtime under the contract, whose streams are polled where its own lane uses owned buffers.
+    Polled,
     /// A command of the user's.
     Command,
 }

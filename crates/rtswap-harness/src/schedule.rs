@@ -292,14 +292,15 @@ impl Run<'_> {
         Ok(Ok((!self.worth_going_on(&lanes)).then_some(Stop::Lanes)))
     }
 
-    /// The lanes in random order, each beside the lane that it is compared with.
+    /// The lanes in random order, each beside the lane that it is compared with, or one lane away from it
+    /// where a chain of pairs has three.
     ///
     /// Which, unless the plan pairs them, may stand anywhere in the block.
     fn drawn(&self, lanes: Vec<usize>, rng: &mut Pcg64) -> Vec<usize> {
         let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
         for lane in lanes {
             let plan = &self.plan.lanes[lane];
-            let head = plan.against.as_deref().unwrap_or(&plan.name);
+            let head = self.head(plan);
             match groups.iter_mut().find(|(name, _)| *name == head) {
                 Some((_, group)) => group.push(lane),
                 None => groups.push((head, vec![lane])),
@@ -310,6 +311,19 @@ impl Run<'_> {
             group.shuffle(rng);
         }
         groups.into_iter().flat_map(|(_, group)| group).collect()
+    }
+
+    /// The lane at the end of a chain of pairs: of the polled form of an adapter it is the native one.
+    fn head<'p>(&'p self, mut lane: &'p LanePlan) -> &'p str {
+        // No chain is longer than there are lanes, unless a record that was written by others goes around.
+        for _ in 0..self.plan.lanes.len() {
+            let Some(against) = lane.against.as_deref() else { break };
+            let Some(next) = self.plan.lanes.iter().find(|other| other.name == against) else {
+                return against;
+            };
+            lane = next;
+        }
+        &lane.name
     }
 
     /// Ratios need the reference and somebody else.

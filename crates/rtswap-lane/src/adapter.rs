@@ -5,7 +5,10 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use rtswap_runtime::{Config, Runtime};
-use rtswap_workload::{Driven, Family, Opened, Outside, Served, Spec, Spin, Suite, Uses, Visitor};
+use rtswap_workload::{
+    Driven, Family, Opened, Outside, PolledEcho, Served, Spec, Spin, Standard, Suite, TcpEcho,
+    Uses, Visitor,
+};
 
 use crate::host::{Program, Work};
 use crate::tally::{Tally, add, encode, refuse};
@@ -31,6 +34,31 @@ pub fn prepare<S: Suite, R: Runtime>(order: &Prepare) -> Result<Program, Refusal
     let maker = Maker::<R> { order, place, spin, runtime: PhantomData };
     let work = S::visit(&spec, &order.resources, maker)
         .map_err(|error| Refusal::Unsupported(error.to_string()))??;
+    Ok(Program { receipt, work })
+}
+
+/// The families of workloads that are there over the poll face as well.
+pub const POLLED: &[&str] = &["tcp-echo"];
+
+/// Prepares a workload over the poll face instead of owned buffers.
+///
+/// # Errors
+/// [`Refusal`] if the machine does not let the runtime work, it cannot start, or the workload has no
+/// such form.
+pub fn prepare_polled<R: Runtime>(order: &Prepare) -> Result<Program, Refusal> {
+    R::available().map_err(|error| Refusal::Unsupported(error.to_string()))?;
+    let spec = Spec::parse(&order.workload, Standard::CATALOGUE)
+        .map_err(|error| Refusal::Unsupported(error.to_string()))?;
+    if !POLLED.contains(&spec.family().name) {
+        let (name, known) = (spec.family().name, POLLED.join(", "));
+        return Err(Refusal::Unsupported(format!("no polled `{name}`, only {known}")));
+    }
+    let spin = Spin::calibrated(Duration::from_nanos(order.delay_ns));
+    let place = Place::of::<R>(&order.cpus);
+    let mut receipt = receipt::<R>(&place);
+    receipt.notes.insert(STREAMS.to_owned(), R::ABOUT.streams.name().to_owned());
+    let maker = Maker::<R> { order, place, spin, runtime: PhantomData };
+    let work = maker.served(PolledEcho::new(TcpEcho::new(&spec)))?;
     Ok(Program { receipt, work })
 }
 

@@ -65,7 +65,9 @@ impl<'a> Data<'a> {
         if lane.control {
             Role::Control
         } else if lane.name == self.reference()
-            || others().any(|other| other.against.as_ref() == Some(&lane.name))
+            // The one in the middle of a chain is compared itself.
+            || (lane.against.is_none()
+                && others().any(|other| other.against.as_ref() == Some(&lane.name)))
         {
             Role::Reference
         } else {

@@ -61,6 +61,9 @@ impl<'a> Grid<'a> {
         let whisker = whisker.map(|width| self.whisker_column(lead, width));
         let columns = [
             self.column(["", "lane"], 0, false, |cell| Some(cell.lane.clone())),
+            self.column(["compared", "with"], 1, false, |cell| {
+                cell.against.clone().filter(|_| self.summary.is_chained())
+            }),
             self.column(value_head(lead), 1, true, |cell| value(cell, lead)),
             self.ratio_column(lead),
         ];

@@ -27,34 +27,48 @@ pub(crate) fn of(workload: &WorkloadSummary, cells: &[Cell], reference: &str) ->
 
 /// Which lanes take more than the ones that they are paired with, and which do not.
 pub(crate) fn of_pairs(cells: &[Cell]) -> String {
+    let of = |polled: bool| cells.iter().filter(move |cell| (cell.kind == Kind::Polled) == polled);
+    let contract = taxes(of(false), "The contract", |_| "by hand".to_owned());
+    let polls = taxes(of(true), "Being polled", |cell| {
+        format!("{} over owned buffers", cell.against.as_deref().unwrap_or("the same"))
+    });
+    [contract, polls].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// What something costs the lanes.
+fn taxes<'a>(
+    cells: impl Iterator<Item = &'a Cell>,
+    what: &str,
+    than: impl Fn(&Cell) -> String,
+) -> Vec<String> {
     let figures: Vec<_> = cells
-        .iter()
         .filter(|cell| cell.role == Role::Lane && cell.live())
-        .filter_map(|cell| Some((cell.lane.as_str(), cell.decisive()?.interval()?)))
+        .filter_map(|cell| Some((cell, cell.decisive()?.interval()?)))
         .collect();
     let (free, other): (Vec<_>, Vec<_>) =
         figures.into_iter().partition(|(_, interval)| interval.is_level());
     let mut sentences = Vec::new();
     if !free.is_empty() {
-        let lanes: Vec<_> = free.iter().map(|(lane, _)| *lane).collect();
+        let lanes: Vec<_> = free.iter().map(|(cell, _)| cell.lane.as_str()).collect();
         let reach = free.iter().filter_map(|(_, interval)| interval.reach()).fold(0.0, f64::max);
         sentences.push(format!(
-            "The contract costs {} nothing that this run can see: any difference is below {}.",
+            "{what} costs {} nothing that this run can see: any difference is below {}.",
             words::list(&lanes),
             words::percent(reach.max(0.0001))
         ));
     }
-    for (lane, Interval { ratio, lo, hi }) in other {
+    for (cell, Interval { ratio, lo, hi }) in other {
         let ends = [Some(lo), hi].map(|end| end.map(|end| words::percent((end - 1.0).abs())));
         let [Some(lo), Some(hi)] = ends else { continue };
         let (part, more) = (words::percent((ratio - 1.0).abs()), ratio > 1.0);
         let (less, most) = if more { (lo, hi) } else { (hi, lo) };
         let word = if more { "more" } else { "less" };
+        let (lane, than) = (&cell.lane, than(cell));
         sentences.push(format!(
-            "{lane} takes {part} {word} CPU time than by hand (between {less} and {most})."
+            "{lane} takes {part} {word} CPU time than {than} (between {less} and {most})."
         ));
     }
-    sentences.join(" ")
+    sentences
 }
 
 struct About<'a> {

@@ -43,9 +43,18 @@ impl Summary {
         self.cells.iter().any(|cell| cell.against.is_some())
     }
 
+    /// Whether lanes are compared with lanes of several kinds, so that each has to say with which.
+    pub fn is_chained(&self) -> bool {
+        self.cells.iter().any(|cell| cell.kind == Kind::Polled && cell.against.is_some())
+    }
+
     /// What stands in a heading for the lane that ratios are taken against.
     pub fn base(&self) -> &str {
-        if self.is_paired() { "native" } else { &self.reference }
+        match (self.is_paired(), self.is_chained()) {
+            (true, true) => "that",
+            (true, false) => "native",
+            (false, _) => &self.reference,
+        }
     }
 
     /// The cells of one workload, in listing order.

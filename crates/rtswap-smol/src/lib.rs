@@ -6,6 +6,7 @@
 mod current;
 mod native;
 mod net;
+mod poll;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -23,6 +24,7 @@ use rtswap_runtime::{About, Config, Driver, Effective, Files, Open, Runtime, Str
 use smol::{Executor, LocalExecutor, Task, Timer, block_on, channel};
 
 pub use net::{Listener, Stream};
+pub use poll::Polled;
 
 /// An `Executor` that `Config::workers` threads run, for the length of one `block_on`.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::net::{Shutdown, SocketAddr};
 
 use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+
+use crate::Polled;
 
 /// `smol::net::TcpListener`.
 #[derive(Debug)]
@@ -39,10 +40,10 @@ impl TcpStream for Stream {
         (Stream(self.0.clone()), self)
     }
 
-    type Poll = Compat<smol::net::TcpStream>;
+    type Poll = Polled;
 
     fn into_poll(self) -> Self::Poll {
-        self.0.compat()
+        Polled::new(self.0)
     }
 }
 

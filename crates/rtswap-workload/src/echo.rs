@@ -1,6 +1,7 @@
 use std::io;
 
-use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, WriteOwned};
+use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Drive, Family, Param, Served, Spec, Spin, Traffic};
 
@@ -111,6 +112,39 @@ impl Served for TcpEcho {
             let (stream, _) = listener.accept().await?;
             // Dropped, and so detached: the connection ends by itself.
             drop(R::spawn(echo::<R>(stream, self.buffer_bytes, spin)));
+        }
+    }
+}
+
+/// [`TcpEcho`] over the poll face, as a library that exists on tokio's traits would have it. In no suite:
+/// it answers the same load, and shows what the poll face costs.
+#[derive(Clone, Copy, Debug)]
+pub struct PolledEcho(TcpEcho);
+
+impl PolledEcho {
+    /// The same server.
+    pub fn new(echo: TcpEcho) -> Self {
+        Self(echo)
+    }
+}
+
+impl Served for PolledEcho {
+    async fn serve<R: Runtime>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            drop(R::spawn(polled_echo::<R>(stream, self.0.buffer_bytes, spin)));
+        }
+    }
+}
+
+async fn polled_echo<R: Runtime>(stream: R::TcpStream, buffer_bytes: usize, spin: Spin) {
+    let mut stream = stream.into_poll();
+    let mut buffer = vec![0; buffer_bytes];
+    loop {
+        let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
+        spin.burn();
+        if stream.write_all(&buffer[..read]).await.is_err() || stream.flush().await.is_err() {
+            return;
         }
     }
 }

@@ -28,7 +28,7 @@ mod switch;
 
 pub use channel::Channel;
 pub use content::{BLOCK_BYTES, BLOCKS, content};
-pub use echo::{SMALL_MESSAGE_BYTES, TcpEcho};
+pub use echo::{PolledEcho, SMALL_MESSAGE_BYTES, TcpEcho};
 pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;

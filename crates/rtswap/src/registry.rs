@@ -81,7 +81,25 @@ pub fn native_name(lane: &str) -> String {
     format!("native-{lane}")
 }
 
-/// The lane of a runtime, and beside it the one that is written by hand.
+/// What the lane of a runtime is called when its streams are polled.
+pub fn polled_name(lane: &str) -> String {
+    format!("poll-{lane}")
+}
+
+/// The lane of a runtime whose streams are polled, to know what that costs.
+pub fn polled<R: Runtime>(lane: &Lane) -> Lane {
+    Lane {
+        name: polled_name(&lane.name),
+        about: format!("{} over streams that are polled ({})", lane.name, R::ABOUT.streams.name()),
+        kind: Kind::Polled,
+        in_default: false,
+        families: adapter::POLLED,
+        prepare: adapter::prepare_polled::<R>,
+        ..lane.clone()
+    }
+}
+
+/// The lane of a runtime, and beside it the one that is written by hand and the one that is polled.
 fn with_native<S: Suite, R: Native>(name: &str, about: &str) -> Vec<Lane> {
     let lane = lane::<S, R>(name, about);
     let by_hand = Lane {
@@ -93,7 +111,8 @@ fn with_native<S: Suite, R: Native>(name: &str, about: &str) -> Vec<Lane> {
         prepare: native::prepare::<R>,
         ..lane.clone()
     };
-    vec![lane, by_hand]
+    let polled = polled::<R>(&lane);
+    vec![lane, by_hand, polled]
 }
 
 /// The lane of a server by hand on the system calls.

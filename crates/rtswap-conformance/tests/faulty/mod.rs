@@ -31,7 +31,15 @@ pub trait Fault: 'static {
     const LEAVES_A_DESCRIPTOR: bool = false;
     const KEEPS_TASKS: bool = false;
     const EXTRA_WORKERS: usize = 0;
+    const CORRUPTS_POLLS: bool = false;
+    const LOSES_WHAT_IS_GIVEN_UP: bool = false;
+    const NEVER_FLUSHES: bool = false;
+    const KEEPS_WHAT_WAITS_OPEN: bool = false;
 }
+
+mod polled;
+
+use polled::Polled;
 
 pub struct Faulty<F>(PhantomData<F>);
 
@@ -183,10 +191,10 @@ impl<T: TcpStream, F: Fault> TcpStream for Wrapped<T, F> {
         (wrap(read), WriteHalf(Some(wrap(write))))
     }
 
-    type Poll = T::Poll;
+    type Poll = Polled<T::Poll, F>;
 
-    fn into_poll(self) -> T::Poll {
-        self.0.into_poll()
+    fn into_poll(self) -> Self::Poll {
+        Polled::new(self.0.into_poll())
     }
 }
 

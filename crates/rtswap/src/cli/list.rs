@@ -111,7 +111,7 @@ fn text(listing: &Listing, style: TableStyle) -> String {
     let lanes = listing.lanes.iter().map(|lane| {
         let usable = lane.reason.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}"));
         let chosen = match lane.kind {
-            Kind::Native => "tax",
+            Kind::Native | Kind::Polled => "tax",
             _ if lane.in_default => "default",
             _ => "--lane",
         };

@@ -132,7 +132,8 @@ pub(super) fn taking_part(
 
 /// The lanes that `patterns` spell, or those that are in by default.
 ///
-/// Native lanes are there to be compared with one adapter each: a glob means them only if it says so.
+/// Native and polled lanes are there to be compared with one adapter each: a glob means them only if it
+/// says so.
 pub(super) fn lanes_or(
     registry: &Registry,
     patterns: &[String],
@@ -146,9 +147,13 @@ pub(super) fn lanes_or(
     for pattern in patterns {
         let found = if is_glob(pattern) && !pattern.contains('=') {
             let matcher = glob(pattern)?;
-            let natives = pattern.starts_with("native");
             let meant = |lane: &&Lane| {
-                matcher.is_match(&lane.name) && (natives || lane.kind != Kind::Native)
+                let said = match lane.kind {
+                    Kind::Native => pattern.starts_with("native"),
+                    Kind::Polled => pattern.starts_with("poll"),
+                    Kind::Runtime | Kind::Floor | Kind::Command => true,
+                };
+                said && matcher.is_match(&lane.name)
             };
             let named = registry.lanes.iter().filter(meant);
             let found: Result<Vec<_>> = named.map(|lane| spelled(registry, &lane.name)).collect();
@@ -272,7 +277,17 @@ mod tests {
         let all = names(&["*"], "tokio").unwrap();
         assert_eq!(
             all.len(),
-            registry.lanes.iter().filter(|it| it.kind != Kind::Native).count() + 1
+            registry
+                .lanes
+                .iter()
+                .filter(|it| !matches!(it.kind, Kind::Native | Kind::Polled))
+                .count()
+                + 1
+        );
+        let polled = names(&["poll-tokio*"], "tokio").unwrap();
+        assert_eq!(
+            polled,
+            ["tokio", "poll-tokio", "poll-tokio-local", "poll-tokio-uring", "control"]
         );
         let natives = names(&["native-*"], "tokio").unwrap();
         assert_eq!(natives[1], "native-tokio");

@@ -10,12 +10,13 @@ use crate::Registry;
 use crate::cli::args::Setting;
 use crate::cli::measure::Job;
 use crate::cli::{Exit, Format, args, select, signals, summary};
-use crate::registry::{Lane, native_name};
+use crate::registry::{Lane, native_name, polled_name};
 
 /// Measure what the contract costs: each adapter beside the same program written by hand for its
-/// runtime.
+/// runtime, and beside the same program over streams that are polled.
 ///
-/// The two of a pair run next to each other in every block. A ratio of 1 is no tax.
+/// Those that are compared run next to each other in every block. A ratio of 1 is no tax. NAME is
+/// compared with native-NAME, and poll-NAME, which takes part in tcp-echo, with NAME.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap tax\n  \
@@ -57,6 +58,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let mut lanes = Vec::new();
     for (adapter, _) in &adapters {
         lanes.extend(pair(registry, adapter)?);
+        lanes.extend(polled(registry, adapter)?);
     }
     // The native lane that comes first is the reference of the run, and its control shows the noise.
     let reference = lanes[0].name.clone();
@@ -98,4 +100,14 @@ fn pair(registry: &Registry, adapter: &LanePlan) -> Result<[LanePlan; 2]> {
     let families = native.families.clone();
     let against = Some(native.name.clone());
     Ok([native, LanePlan { against, families, ..adapter.clone() }])
+}
+
+/// The lane of the same adapter whose streams are polled, which is compared with it.
+fn polled(registry: &Registry, adapter: &LanePlan) -> Result<Option<LanePlan>> {
+    let name = polled_name(&adapter.name);
+    if registry.lane(&name).is_none() {
+        return Ok(None);
+    }
+    let (polled, _) = select::lanes_or(registry, &[name], |_| false)?.swap_remove(0);
+    Ok(Some(LanePlan { against: Some(adapter.name.clone()), ..polled }))
 }
