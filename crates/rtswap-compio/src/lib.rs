@@ -4,6 +4,7 @@
 //!
 //! What maps to what, and compio's limits, is in this crate's README.
 
+mod file;
 mod native;
 mod net;
 
@@ -21,11 +22,11 @@ use compio::driver::op::OpCodeFlag;
 use compio::driver::{DriverType, ProactorBuilder};
 use compio::runtime::{self, JoinError, RuntimeBuilder};
 use futures_lite::future;
-use rtswap_runtime::file::NoFile;
 use rtswap_runtime::{
     About, Config, Confined, Driver, Effective, Files, Open, Runtime, Streams, Threads, ring,
 };
 
+pub use file::File;
 pub use net::{Listener, Stream};
 
 /// compio on the calling thread, on its `io_uring` driver.
@@ -67,14 +68,19 @@ const CAPACITY: u32 = 1024;
 /// compio's default: tasks that run before the driver is asked for events.
 const EVENT_INTERVAL: usize = 61;
 
-/// The operations that streams need. One that the kernel has not would run on threads otherwise.
+/// The operations that streams and files need. One that the kernel has not would run on threads otherwise.
 const OPERATIONS: OpCodeFlag = OpCodeFlag::Accept
     .union(OpCodeFlag::Connect)
     .union(OpCodeFlag::Recv)
     .union(OpCodeFlag::Send)
     .union(OpCodeFlag::Shutdown)
     .union(OpCodeFlag::AsyncCancel)
-    .union(OpCodeFlag::PollAdd);
+    .union(OpCodeFlag::PollAdd)
+    .union(OpCodeFlag::OpenAt)
+    .union(OpCodeFlag::Read)
+    .union(OpCodeFlag::Write)
+    .union(OpCodeFlag::Fsync)
+    .union(OpCodeFlag::Close);
 
 /// A task of compio's, which dropping it detaches: compio alone would cancel it.
 #[derive(Debug)]
@@ -156,19 +162,19 @@ fn effective(setup: Setup, capacity: &str) -> Effective {
 
 /// They differ in how the driver is built and in nothing else.
 macro_rules! runtime {
-    ($name:ident, $driver:ident, $setup:expr, $capacity:literal, $available:expr) => {
+    ($name:ident, $driver:ident, $files:ident, $setup:expr, $capacity:literal, $available:expr) => {
         impl Runtime for $name {
             const ABOUT: About = About {
                 package: "compio",
                 threads: Threads::One,
                 driver: Driver::$driver,
                 streams: Streams::Bridged,
-                files: Files::Ring,
+                files: Files::$files,
             };
 
             type TcpStream = Stream;
             type TcpListener = Listener;
-            type File = NoFile;
+            type File = File;
             type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
             fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
@@ -203,12 +209,12 @@ macro_rules! runtime {
                 $available
             }
 
-            async fn open(_path: &Path, _how: Open) -> io::Result<NoFile> {
-                Err(NoFile::error())
+            fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<File>> + Send {
+                file::open(path, how)
             }
 
-            async fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
-                Err(NoFile::error())
+            fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+                file::rename(from, to)
             }
 
             fn effective(_config: &Config) -> Effective {
@@ -218,6 +224,6 @@ macro_rules! runtime {
     };
 }
 
-runtime!(Compio, IoUring, Setup::Ring, "ring_entries", available(Setup::Ring));
-runtime!(CompioDefer, IoUring, Setup::RingDefer, "ring_entries", available(Setup::RingDefer));
-runtime!(CompioPoll, Epoll, Setup::Poll, "events_per_wait", Ok(()));
+runtime!(Compio, IoUring, Ring, Setup::Ring, "ring_entries", available(Setup::Ring));
+runtime!(CompioDefer, IoUring, Ring, Setup::RingDefer, "ring_entries", available(Setup::RingDefer));
+runtime!(CompioPoll, Epoll, Threads, Setup::Poll, "events_per_wait", Ok(()));

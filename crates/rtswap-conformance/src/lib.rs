@@ -22,6 +22,7 @@
 
 pub mod buffer;
 pub mod bytes;
+pub mod file;
 pub mod poll;
 pub mod process;
 pub mod shutdown;
@@ -138,6 +139,18 @@ macro_rules! conformance {
                     a_polled_stream_dropped_with_a_read_pending_is_closed
                     a_polled_stream_dropped_with_a_write_pending_is_closed
                     both_directions_are_pending_when_block_on_returns;
+                file:
+                    what_is_written_is_read_back_from_any_offset
+                    one_write_writes_all_of_8_mib
+                    a_write_takes_the_data_and_not_the_capacity
+                    create_empties_a_file
+                    a_rename_replaces
+                    what_cannot_be_opened_says_why
+                    reads_and_writes_that_fail_say_why
+                    many_reads_at_once_give_the_right_blocks
+                    a_dropped_read_leaves_the_file_usable
+                    no_file_stays_open
+                    direct_reads_give_the_same_or_are_unsupported;
                 shutdown:
                     pending_tasks_are_dropped_when_block_on_returns
                     a_thousand_pending_reads_are_dropped_when_block_on_returns

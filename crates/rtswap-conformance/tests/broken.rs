@@ -127,6 +127,60 @@ catches!(
     threads::tasks_run_on_as_many_threads_as_asked,
     "threads run tasks, not 1"
 );
+catches!(
+    a_short_write_taken_for_a_whole_is_caught,
+    {
+        const WRITES_SHORT: bool = true;
+    },
+    file::one_write_writes_all_of_8_mib,
+    "not all of it was written"
+);
+catches!(
+    a_write_of_the_whole_capacity_is_caught,
+    {
+        const WRITES_CAPACITY: bool = true;
+    },
+    file::a_write_takes_the_data_and_not_the_capacity,
+    "short, and more"
+);
+catches!(
+    an_offset_that_is_forgotten_is_caught,
+    {
+        const FORGETS_OFFSET: bool = true;
+    },
+    file::what_is_written_is_read_back_from_any_offset,
+    "are not those that were written there"
+);
+catches!(
+    a_file_left_open_is_caught,
+    {
+        const LEAKS_FILES: bool = true;
+    },
+    file::no_file_stays_open,
+    "files are open that were closed or dropped"
+);
+catches!(
+    a_file_that_keeps_its_old_bytes_is_caught,
+    {
+        const KEEPS_CONTENTS: bool = true;
+    },
+    file::create_empties_a_file,
+    "the file is empty"
+);
+
+#[test]
+fn a_runtime_without_files_is_skipped() {
+    struct Without;
+    impl Fault for Without {
+        const HAS_NO_FILES: bool = true;
+    }
+    let subject = Subject::new(1, Allow::NOTHING);
+    rtswap_conformance::isolated::<Faulty<Without>>(
+        concat!(module_path!(), "::a_runtime_without_files_is_skipped"),
+        &subject,
+        rtswap_conformance::file::a_rename_replaces::<Faulty<Without>>,
+    );
+}
 
 catches!(
     a_byte_changed_in_a_poll_is_caught,
@@ -170,7 +224,7 @@ fn what_breaks_nothing_passes() {
         concat!(module_path!(), "::what_breaks_nothing_passes"),
         &subject,
         |subject| {
-            use rtswap_conformance::{buffer, bytes, poll, shutdown, stream, task, time};
+            use rtswap_conformance::{buffer, bytes, file, poll, shutdown, stream, task, time};
             type R = Faulty<Sound>;
             assert!(R::available().is_ok());
             bytes::what_a_peer_sends_in_odd_pieces_arrives_intact::<R>(subject);
@@ -187,6 +241,11 @@ fn what_breaks_nothing_passes() {
             time::a_sleep_counts_from_its_first_poll::<R>(subject);
             shutdown::no_thread_and_no_descriptor_is_left_behind::<R>(subject);
             shutdown::pending_tasks_are_dropped_when_block_on_returns::<R>(subject);
+            file::one_write_writes_all_of_8_mib::<R>(subject);
+            file::a_write_takes_the_data_and_not_the_capacity::<R>(subject);
+            file::what_is_written_is_read_back_from_any_offset::<R>(subject);
+            file::no_file_stays_open::<R>(subject);
+            file::create_empties_a_file::<R>(subject);
         },
     );
 }
@@ -212,6 +271,7 @@ fn every_check_is_run() {
         include_str!("../src/buffer.rs"),
         include_str!("../src/bytes.rs"),
         include_str!("../src/poll.rs"),
+        include_str!("../src/file.rs"),
         include_str!("../src/shutdown.rs"),
         include_str!("../src/stream.rs"),
         include_str!("../src/task.rs"),

@@ -3,6 +3,7 @@
 //!
 //! What maps to what, and glommio's limits, is in this crate's README.
 
+mod file;
 mod machine;
 mod native;
 mod net;
@@ -18,11 +19,11 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use glommio::timer::Timer;
-use rtswap_runtime::file::NoFile;
 use rtswap_runtime::{
     About, Config, Confined, Driver, Effective, Files, Open, Runtime, Streams, Threads,
 };
 
+pub use file::File;
 pub use net::{Half, Io, Listener, Stream};
 pub use task::JoinHandle;
 
@@ -46,7 +47,7 @@ impl Runtime for Glommio {
 
     type TcpStream = Stream;
     type TcpListener = Listener;
-    type File = NoFile;
+    type File = File;
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
     fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
@@ -90,12 +91,12 @@ impl Runtime for Glommio {
         machine::check()
     }
 
-    async fn open(_path: &Path, _how: Open) -> io::Result<NoFile> {
-        Err(NoFile::error())
+    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<File>> + Send {
+        file::open(path, how)
     }
 
-    async fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
-        Err(NoFile::error())
+    fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+        file::rename(from, to)
     }
 
     fn effective(_config: &Config) -> Effective {

@@ -3,6 +3,7 @@
 //!
 //! What maps to what, and monoio's limits, is in this crate's README.
 
+mod file;
 mod native;
 mod net;
 mod task;
@@ -18,11 +19,11 @@ use std::time::Duration;
 
 use io_uring::IoUring;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
-use rtswap_runtime::file::NoFile;
 use rtswap_runtime::{
     About, Config, Confined, Driver, Effective, Files, Open, Runtime, Streams, Threads, ring,
 };
 
+pub use file::File;
 pub use net::{Half, Io, Listener, ReadHalf, Stream, WriteHalf};
 pub use task::JoinHandle;
 
@@ -44,19 +45,19 @@ const ENTRIES: u32 = 1024;
 /// The two differ in the driver and in nothing else: monoio's functions find the one that they are
 /// called in.
 macro_rules! runtime {
-    ($name:ident, $monoio_driver:ty, $driver:expr, $entries:literal, $available:expr) => {
+    ($name:ident, $monoio_driver:ty, $driver:expr, $files:expr, $entries:literal, $available:expr) => {
         impl Runtime for $name {
             const ABOUT: About = About {
                 package: "monoio",
                 threads: Threads::One,
                 driver: $driver,
                 streams: Streams::Bridged,
-                files: Files::Ring,
+                files: $files,
             };
 
             type TcpStream = Stream;
             type TcpListener = Listener;
-            type File = NoFile;
+            type File = File;
             type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
             fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
@@ -95,12 +96,12 @@ macro_rules! runtime {
                 $available
             }
 
-            async fn open(_path: &Path, _how: Open) -> io::Result<NoFile> {
-                Err(NoFile::error())
+            fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<File>> + Send {
+                file::open(path, how)
             }
 
-            async fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
-                Err(NoFile::error())
+            fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+                file::rename(from, to)
             }
 
             fn effective(_config: &Config) -> Effective {
@@ -115,7 +116,8 @@ runtime!(
     Monoio,
     IoUringDriver,
     Driver::IoUring,
+    Files::Ring,
     "ring_entries",
     IoUring::new(ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
 );
-runtime!(MonoioEpoll, LegacyDriver, Driver::Epoll, "events_per_wait", Ok(()));
+runtime!(MonoioEpoll, LegacyDriver, Driver::Epoll, Files::InPlace, "events_per_wait", Ok(()));

@@ -1,13 +1,19 @@
-//! Files for runtimes that do their I/O on threads that may block, and for those that have none.
+//! Files for runtimes that do their I/O on threads that may block, and for those that have none; and
+//! what direct I/O asks of buffers.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::{Buffer, File, Open};
 
@@ -95,6 +101,51 @@ impl<B> fmt::Debug for ThreadFile<B> {
     }
 }
 
+/// What the addresses, offsets and lengths of direct I/O are multiples of, in bytes: enough for every disk.
+const ALIGNED: usize = 4096;
+
+/// The flag of `open(2)` for direct I/O, for a runtime's `custom_flags`.
+pub const O_DIRECT: i32 = OFlags::DIRECT.bits().cast_signed();
+
+/// Tells a refusal of the file system's apart from a wrong path: `EINVAL`, which says neither, becomes
+/// `Unsupported`.
+pub fn explain_direct(error: io::Error) -> io::Error {
+    if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {
+        let text = format!("the file system has no direct I/O (O_DIRECT): {error}");
+        return io::Error::new(io::ErrorKind::Unsupported, text);
+    }
+    error
+}
+
+/// Memory for direct I/O, for runtimes that read into any vector: [`Buffer`]s lie where the allocator puts
+/// them, and direct I/O wants 4096 bytes to begin at a multiple of that. So a read goes to the aligned part
+/// of a vector that is kept here, and is copied from there.
+#[derive(Debug, Default)]
+pub struct Aligned(RefCell<Vec<Vec<u8>>>);
+
+impl Aligned {
+    /// Has `read` read into that part of a vector, as much as the buffer can take, and gives what was read
+    /// in the buffer.
+    pub async fn read<F: Future<Output = (io::Result<usize>, Vec<u8>)>>(
+        &self,
+        mut buffer: Buffer,
+        read: impl FnOnce(Vec<u8>, Range<usize>) -> F,
+    ) -> (io::Result<usize>, Buffer) {
+        let len = buffer.capacity();
+        buffer.clear();
+        let mut storage = self.0.borrow_mut().pop().unwrap_or_default();
+        storage.resize(len + ALIGNED, 0);
+        let begin = storage.as_ptr().align_offset(ALIGNED);
+        let (result, storage) = read(storage, begin..begin + len).await;
+        if let Ok(bytes) = result {
+            buffer.storage_mut()[..bytes].copy_from_slice(&storage[begin..begin + bytes]);
+            buffer.set_len(bytes);
+        }
+        self.0.borrow_mut().push(storage);
+        (result, buffer)
+    }
+}
+
 /// The files of a runtime that has none: nothing makes one.
 #[derive(Debug)]
 pub enum NoFile {}
@@ -121,5 +172,50 @@ impl File for NoFile {
 
     async fn close(self) -> io::Result<()> {
         match self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    #[test]
+    fn a_runtime_without_files_says_so() {
+        let error = NoFile::error();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert_eq!(error.to_string(), "the runtime has no files");
+    }
+
+    #[test]
+    fn direct_reads_go_to_aligned_memory_whatever_the_allocator_gave() {
+        let aligned = Aligned::default();
+        for len in [4096, 8192, 4096] {
+            let read = |mut storage: Vec<u8>, range: Range<usize>| async move {
+                let part = &mut storage[range];
+                assert_eq!((part.len(), part.as_ptr().align_offset(4096)), (len, 0));
+                part.fill(7);
+                (Ok(100), storage)
+            };
+            let (result, buffer) = block_on(aligned.read(Buffer::from(vec![1; len]), read));
+            assert_eq!((result.unwrap(), &buffer[..]), (100, &[7; 100][..]));
+        }
+    }
+
+    #[test]
+    fn a_direct_read_that_fails_gives_an_empty_buffer_back() {
+        let fail = |storage, _| async { (Err(io::ErrorKind::Other.into()), storage) };
+        let aligned = Aligned::default();
+        let (result, buffer) = block_on(aligned.read(Buffer::from(vec![1; 4096]), fail));
+        assert!(result.is_err() && buffer.is_empty());
+    }
+
+    #[test]
+    fn a_file_system_without_direct_io_is_told_from_a_path_that_leads_nowhere() {
+        let refused = explain_direct(io::Error::from_raw_os_error(22));
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        let nowhere = explain_direct(io::Error::from_raw_os_error(2));
+        assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
     }
 }

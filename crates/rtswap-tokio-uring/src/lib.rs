@@ -3,6 +3,7 @@
 //!
 //! What maps to what, and tokio-uring's limits, is in this crate's README.
 
+mod file;
 mod native;
 mod net;
 
@@ -17,11 +18,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use io_uring::IoUring;
-use rtswap_runtime::file::NoFile;
 use rtswap_runtime::{
     About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads, ring,
 };
 
+pub use file::File;
 pub use net::{Half, Io, Listener, Socket, Stream};
 
 /// tokio-uring on the calling thread: `io_uring` under a current-thread tokio.
@@ -64,7 +65,7 @@ impl Runtime for TokioUring {
 
     type TcpStream = Stream;
     type TcpListener = Listener;
-    type File = NoFile;
+    type File = File;
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
     fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
@@ -99,12 +100,12 @@ impl Runtime for TokioUring {
         IoUring::new(RING_ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
     }
 
-    async fn open(_path: &Path, _how: Open) -> io::Result<NoFile> {
-        Err(NoFile::error())
+    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<File>> + Send {
+        file::open(path, how)
     }
 
-    async fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
-        Err(NoFile::error())
+    fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+        file::rename(from, to)
     }
 
     fn effective(_config: &Config) -> Effective {

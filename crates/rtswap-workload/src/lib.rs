@@ -5,7 +5,7 @@
 //!
 //! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`, `idle`, `churn`);
 //! - [`Driven`]: the lane drives itself, batch after batch (`sleep`, `spawn`, `yield`, `channel`);
-//! - [`Opened`]: like `Driven`, with something open from batch to batch: connections, a file;
+//! - [`Opened`]: like `Driven`, with something open from batch to batch: connections, a file (`file`);
 //! - [`Outside`]: like `Driven`, but outside of any runtime (`startup`).
 //!
 //! Every batch verifies its own work, so that no lane wins by doing less.
@@ -18,6 +18,7 @@ mod channel;
 mod content;
 mod echo;
 mod family;
+mod file;
 mod sleep;
 mod spawn;
 mod spec;
@@ -30,6 +31,7 @@ pub use channel::Channel;
 pub use content::{BLOCK_BYTES, BLOCKS, content};
 pub use echo::{PolledEcho, SMALL_MESSAGE_BYTES, TcpEcho};
 pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
+pub use file::{File, Held};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
 pub use spec::{Spec, SpecError};

@@ -1,8 +1,8 @@
 use crate::{
-    Channel, Driven, Family, Opened, Outside, Resources, Served, Sleep, Spawn, Spec, SpecError,
-    Startup, TcpEcho, Yield,
+    Channel, Driven, Family, File, Opened, Outside, Resources, Served, Sleep, Spawn, Spec,
+    SpecError, Startup, TcpEcho, Yield,
 };
-use crate::{channel, echo, sleep, spawn, startup, switch};
+use crate::{channel, echo, file, sleep, spawn, startup, switch};
 
 /// A set of workloads: their names, and how to get from a name to the program.
 pub trait Suite: 'static {
@@ -55,6 +55,7 @@ impl Suite for Standard {
         &switch::FAMILY,
         &channel::FAMILY,
         &startup::FAMILY,
+        &file::FAMILY,
     ];
 
     const DEFAULT: &'static [&'static str] = &[
@@ -73,7 +74,7 @@ impl Suite for Standard {
 
     fn visit<V: Visitor>(
         spec: &Spec,
-        _given: &Resources,
+        given: &Resources,
         visitor: V,
     ) -> Result<V::Output, SpecError> {
         Ok(match spec.family().name {
@@ -83,6 +84,7 @@ impl Suite for Standard {
             "yield" => visitor.driven(Yield::new(spec)),
             "channel" => visitor.driven(Channel::new(spec)),
             "startup" => visitor.outside(Startup),
+            "file" => visitor.opened(File::new(spec, given)?),
             name => return Err(SpecError::Unknown { name: name.to_owned(), suggestion: None }),
         })
     }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use rtswap_runtime::file::NoFile;
 use rtswap_runtime::{
-    About, Buffer, Config, Effective, Open, ReadOwned, Runtime, TcpListener, TcpStream, Threads,
-    WriteOwned,
+    About, Buffer, Config, Effective, File, Open, ReadOwned, Runtime, TcpListener, TcpStream,
+    Threads, WriteOwned,
 };
 use rtswap_tokio::Tokio;
 
@@ -35,6 +36,12 @@ pub trait Fault: 'static {
     const LOSES_WHAT_IS_GIVEN_UP: bool = false;
     const NEVER_FLUSHES: bool = false;
     const KEEPS_WHAT_WAITS_OPEN: bool = false;
+    const WRITES_SHORT: bool = false;
+    const WRITES_CAPACITY: bool = false;
+    const FORGETS_OFFSET: bool = false;
+    const LEAKS_FILES: bool = false;
+    const KEEPS_CONTENTS: bool = false;
+    const HAS_NO_FILES: bool = false;
 }
 
 mod polled;
@@ -55,7 +62,7 @@ impl<F: Fault> Runtime for Faulty<F> {
 
     type TcpStream = Wrapped<<Tokio as Runtime>::TcpStream, F>;
     type TcpListener = Wrapped<<Tokio as Runtime>::TcpListener, F>;
-    type File = <Tokio as Runtime>::File;
+    type File = OpenFile<F>;
     type JoinHandle<T: Send + 'static> = Handle<T, F>;
 
     fn block_on<M: Future>(config: &Config, main: M) -> io::Result<M::Output> {
@@ -112,8 +119,15 @@ impl<F: Fault> Runtime for Faulty<F> {
         Tokio::connect(addr).await.map(wrap)
     }
 
-    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
-        Tokio::open(path, how)
+    async fn open(path: &Path, how: Open) -> io::Result<OpenFile<F>> {
+        if F::HAS_NO_FILES {
+            return Err(NoFile::error());
+        }
+        let how = match how {
+            Open::Create if F::KEEPS_CONTENTS && path.exists() => Open::Read,
+            how => how,
+        };
+        Ok(OpenFile(Some(Tokio::open(path, how).await?), PhantomData))
     }
 
     fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
@@ -250,6 +264,50 @@ impl<T: WriteOwned + Send + 'static, F: Fault> Drop for WriteHalf<T, F> {
         if F::HALF_SHUTS_DOWN {
             let mut half = self.0.take().unwrap();
             drop(Tokio::spawn(async move { half.shutdown().await }));
+        }
+    }
+}
+
+pub struct OpenFile<F: Fault>(Option<<Tokio as Runtime>::File>, PhantomData<fn() -> F>);
+
+impl<F: Fault> OpenFile<F> {
+    fn inner(&self) -> &<Tokio as Runtime>::File {
+        self.0.as_ref().expect("taken at the end only")
+    }
+}
+
+impl<F: Fault> File for OpenFile<F> {
+    async fn read_at(&self, buffer: Buffer, offset: u64) -> (io::Result<usize>, Buffer) {
+        let offset = if F::FORGETS_OFFSET { 0 } else { offset };
+        self.inner().read_at(buffer, offset).await
+    }
+
+    async fn write_all_at(&self, mut buffer: Buffer, offset: u64) -> (io::Result<()>, Buffer) {
+        let len = buffer.len();
+        if F::WRITES_SHORT {
+            buffer.set_len(len.saturating_sub(1));
+        }
+        if F::WRITES_CAPACITY {
+            buffer.set_len(buffer.capacity());
+        }
+        let (result, mut buffer) = self.inner().write_all_at(buffer, offset).await;
+        buffer.set_len(len);
+        (result, buffer)
+    }
+
+    async fn sync(&self) -> io::Result<()> {
+        self.inner().sync().await
+    }
+
+    async fn close(mut self) -> io::Result<()> {
+        self.0.take().expect("taken at the end only").close().await
+    }
+}
+
+impl<F: Fault> Drop for OpenFile<F> {
+    fn drop(&mut self) {
+        if F::LEAKS_FILES {
+            std::mem::forget(self.0.take());
         }
     }
 }
