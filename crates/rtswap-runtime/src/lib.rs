@@ -12,6 +12,7 @@
 //! | [`Runtime::spawn`] | `task::spawn` | `task::spawn` | `Executor::spawn`, detached on drop | `spawn` | `spawn` | `spawn`, detached on drop | `spawn_local`, detached |
 //! | [`Runtime::sleep`] | `time::sleep` | `task::sleep` | `Timer::after` | `tokio::time::sleep` | `time::sleep` | `time::sleep` | `Timer::new` |
 //! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` | `AsyncReadRent::read` | `AsyncRead::read` | `AsyncReadExt::read` |
+//! | [`Runtime::open`], [`File`] | `spawn_blocking` | `spawn_blocking` | `unblock` | `fs::File` | `fs::File` | `fs::File` | `BufferedFile`, `DmaFile` |
 //!
 //! Some things are left to the runtime: whether `spawn` polls the task before it returns (glommio does),
 //! and what becomes of a connection that arrives while an `accept` is being dropped.

@@ -159,7 +159,8 @@ pub trait File: Send + Sync + 'static {
         offset: u64,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send;
 
-    /// Waits until what was written is on the disk, with the file's metadata (`fsync`).
+    /// Waits until what was written is on the disk, with the file's metadata (`fsync`): with what is needed
+    /// to read it at the least (`fdatasync`), on a runtime that has no more.
     ///
     /// # Errors
     /// What the kernel says.
