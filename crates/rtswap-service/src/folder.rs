@@ -54,9 +54,11 @@ impl Service for Folder {
     fn check(
         &mut self,
         lane: &str,
-        _params: &BTreeMap<String, ParamValue>,
+        params: &BTreeMap<String, ParamValue>,
         ops: u64,
     ) -> Result<(), String> {
+        // `file` is given a folder whether it writes or not.
+        let reads = params.get("mix") == Some(&ParamValue::Name("read".to_owned()));
         let folder = self.of.get(lane).ok_or("the lane was given no folder")?;
         let files = fs::read_dir(folder).map_err(|error| format!("its folder is gone: {error}"))?;
         let mut seen = 0;
@@ -67,7 +69,7 @@ impl Service for Folder {
             seen += 1;
         }
         match (seen, ops) {
-            (0, 1..) => Err(format!("it claims {ops} operations and left no file")),
+            (0, 1..) if !reads => Err(format!("it claims {ops} operations and left no file")),
             _ => Ok(()),
         }
     }
@@ -129,6 +131,14 @@ mod tests {
         let (mut folder, _) = given();
         assert!(folder.check("tokio", &BTreeMap::new(), 5).unwrap_err().contains("no file"));
         folder.check("tokio", &BTreeMap::new(), 0).unwrap();
+    }
+
+    #[test]
+    fn who_only_reads_leaves_nothing() {
+        let (mut folder, _) = given();
+        let mix = |name: &str| [("mix".to_owned(), ParamValue::Name(name.to_owned()))].into();
+        folder.check("tokio", &mix("read"), 5).unwrap();
+        folder.check("tokio", &mix("write"), 5).unwrap_err();
     }
 
     #[test]
