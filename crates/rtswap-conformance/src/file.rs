@@ -121,7 +121,8 @@ pub fn a_write_takes_the_data_and_not_the_capacity<R: Runtime>(subject: &Subject
         result.expect("there is room");
         assert_eq!(&back[..], b"short");
         file.close().await.expect("it closes");
-        assert_eq!(fs::read(&path).expect("it is there"), b"short");
+        let now = fs::read(&path).expect("it is there");
+        assert_eq!(now, b"short", "what was written is the data");
     });
 }
 

@@ -141,7 +141,7 @@ catches!(
         const WRITES_CAPACITY: bool = true;
     },
     file::a_write_takes_the_data_and_not_the_capacity,
-    "short, and more"
+    "what was written is the data"
 );
 catches!(
     an_offset_that_is_forgotten_is_caught,
