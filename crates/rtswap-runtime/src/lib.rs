@@ -45,6 +45,7 @@ mod buffer;
 mod config;
 mod confined;
 pub mod file;
+pub mod hyper;
 pub mod ring;
 pub mod socket;
 mod traits;

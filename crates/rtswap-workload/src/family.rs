@@ -150,6 +150,8 @@ pub enum Traffic {
     Echo,
     /// A message that is to come back, on a connection of its own.
     Churn,
+    /// HTTP requests, on connections that are kept.
+    Http,
 }
 
 /// Who drives a slice.

@@ -3,7 +3,8 @@
 //! A workload is a program generic over [`Runtime`]. It never asks which
 //! runtime it is on. Four kinds, by who drives a slice of it:
 //!
-//! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`, `idle`, `churn`);
+//! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`, `idle`, `churn`,
+//!   `http`);
 //! - [`Driven`]: the lane drives itself, batch after batch (`sleep`, `spawn`, `yield`, `channel`);
 //! - [`Opened`]: like `Driven`, with something open from batch to batch: connections, a file (`file`);
 //! - [`Outside`]: like `Driven`, but outside of any runtime (`startup`).
@@ -19,6 +20,7 @@ mod content;
 mod echo;
 mod family;
 mod file;
+mod http;
 mod sleep;
 mod spawn;
 mod spec;
@@ -32,6 +34,7 @@ pub use content::{BLOCK_BYTES, BLOCKS, content};
 pub use echo::{PolledEcho, SMALL_MESSAGE_BYTES, TcpEcho};
 pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
 pub use file::{File, Held};
+pub use http::{Answer, Http};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
 pub use spec::{Spec, SpecError};

@@ -1,8 +1,8 @@
 use crate::{
-    Channel, Driven, Family, File, Opened, Outside, Resources, Served, Sleep, Spawn, Spec,
+    Channel, Driven, Family, File, Http, Opened, Outside, Resources, Served, Sleep, Spawn, Spec,
     SpecError, Startup, TcpEcho, Yield,
 };
-use crate::{channel, echo, file, sleep, spawn, startup, switch};
+use crate::{channel, echo, file, http, sleep, spawn, startup, switch};
 
 /// A set of workloads: their names, and how to get from a name to the program.
 pub trait Suite: 'static {
@@ -50,6 +50,7 @@ impl Suite for Standard {
         &echo::TCP_ECHO,
         &echo::IDLE,
         &echo::CHURN,
+        &http::FAMILY,
         &sleep::FAMILY,
         &spawn::FAMILY,
         &switch::FAMILY,
@@ -79,6 +80,7 @@ impl Suite for Standard {
     ) -> Result<V::Output, SpecError> {
         Ok(match spec.family().name {
             "tcp-echo" | "idle" | "churn" => visitor.served(TcpEcho::new(spec)),
+            "http" => visitor.served(Http::new(spec)),
             "sleep" => visitor.driven(Sleep::new(spec)),
             "spawn" => visitor.driven(Spawn::new(spec)),
             "yield" => visitor.driven(Yield::new(spec)),

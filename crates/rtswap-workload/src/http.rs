@@ -1,0 +1,234 @@
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_lite::future;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SERVER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rtswap_runtime::hyper::Timer;
+use rtswap_runtime::{Runtime, TcpListener, TcpStream};
+use serde::Serialize;
+
+use crate::{Drive, Family, Param, Served, Spec, Spin, Traffic, Uses, content};
+
+/// `http`: a hyper server that answers as the plaintext and JSON tests of `TechEmpower` ask, and
+/// with 64 KiB.
+///
+/// What most programs on these runtimes are: HTTP by hyper over the poll face. It answers all three
+/// paths, whatever it is measured with.
+#[derive(Clone, Copy, Debug)]
+pub struct Http {
+    /// How long a request may take to come in, and a connection may be silent.
+    pub patience: Duration,
+    pipelined: bool,
+}
+
+pub(crate) static FAMILY: Family = Family {
+    name: "http",
+    operation: "one HTTP/1.1 request to a hyper server, its answer parsed and compared",
+    unit: "request",
+    params: &[
+        Param::named(
+            "body",
+            "what is asked for: 13 bytes, 27 bytes serialised for each request, or 64 KiB",
+            &["plaintext", "json", "64KiB"],
+            &[0, 1, 2],
+        ),
+        Param {
+            name: "conns",
+            about: "connections, all of them kept and active",
+            default: 32,
+            values: &[1, 32, 256],
+            max: 10_000,
+            names: &[],
+        },
+        Param {
+            name: "pipeline",
+            about: "requests sent at once on each connection; the next as many when all are answered",
+            default: 1,
+            values: &[1, 16],
+            max: 256,
+            names: &[],
+        },
+    ],
+    drive: Drive::Generator(Traffic::Http),
+    uses: &[Uses::PollStreams],
+};
+
+/// As nginx has it for a request's head. It also ends connections that are silent, so it is longer than
+/// a lane has to wait for its turn.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Bytes that the head of a request may have.
+const HEAD_MOST: usize = 16 << 10;
+
+/// Bytes that the body of a request may have. None of those that are measured has any.
+const BODY_MOST: usize = 64 << 10;
+
+/// What is answered on a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// The path, which is also the name of the parameter's value: `/plaintext`.
+    pub path: &'static str,
+    /// Its `content-type`.
+    pub content_type: &'static str,
+    /// Its body.
+    pub body: &'static [u8],
+}
+
+const HELLO: &str = "Hello, World!";
+const HELLO_JSON: &str = r#"{"message":"Hello, World!"}"#;
+
+#[derive(Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+impl Answer {
+    /// What is answered on a path.
+    pub fn on(path: &str) -> Option<Self> {
+        Some(match path {
+            "/plaintext" => {
+                Self { path: "/plaintext", content_type: "text/plain", body: HELLO.as_bytes() }
+            }
+            "/json" => Self {
+                path: "/json",
+                content_type: "application/json",
+                body: HELLO_JSON.as_bytes(),
+            },
+            "/64KiB" => Self {
+                path: "/64KiB",
+                content_type: "application/octet-stream",
+                body: content(64 << 10, 0),
+            },
+            _ => return None,
+        })
+    }
+
+    /// What the value `body` of the parameter asks for.
+    ///
+    /// # Panics
+    /// If the parameter has no such value.
+    pub fn named(body: &str) -> Self {
+        Self::on(&format!("/{body}")).expect("each value has a path")
+    }
+}
+
+impl Http {
+    /// Of its parameters the server needs only whether requests come in batches.
+    pub fn new(spec: &Spec) -> Self {
+        Self { patience: PATIENCE, pipelined: spec.get("pipeline") > 1 }
+    }
+}
+
+impl Served for Http {
+    async fn serve<R: Runtime>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            // Dropped, and so detached: the connection ends by itself.
+            drop(R::spawn(connection::<R>(*self, stream, spin)));
+        }
+    }
+}
+
+async fn connection<R: Runtime>(http: Http, stream: R::TcpStream, spin: Spin) {
+    let service = service_fn(move |request| async move {
+        spin.burn();
+        Ok::<_, Infallible>(answer::<R>(request, http.patience).await)
+    });
+    let served = http1::Builder::new()
+        .timer(Timer::<R>::new())
+        .header_read_timeout(http.patience)
+        .max_header_size(HEAD_MOST)
+        // The answers to a batch in one write. Without a batch it would only copy the body.
+        .pipeline_flush(http.pipelined)
+        .serve_connection(TokioIo::new(stream.into_poll()), service)
+        .await;
+    // Whatever a client does wrong, hyper has told it, and it is no error of the server's.
+    drop(served);
+}
+
+async fn answer<R: Runtime>(
+    request: Request<Incoming>,
+    patience: Duration,
+) -> Response<Full<Bytes>> {
+    let known = Answer::on(request.uri().path());
+    if !request.body().is_end_stream()
+        && let Err(status) = drain::<R>(request.into_body(), patience).await
+    {
+        let mut refusal = failure(status);
+        // What is left of the request would be taken for the next.
+        refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return refusal;
+    }
+    let Some(Answer { path, content_type, body }) = known else {
+        return failure(StatusCode::NOT_FOUND);
+    };
+    let body = match path {
+        // As TechEmpower has it: for each request anew.
+        "/json" => serde_json::to_vec(&Message { message: HELLO }).map(Bytes::from),
+        _ => Ok(Bytes::from_static(body)),
+    };
+    match body {
+        Ok(body) => response(StatusCode::OK, content_type, body),
+        Err(_) => failure(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// Reads a body to its end and keeps nothing of it.
+async fn drain<R: Runtime>(body: Incoming, patience: Duration) -> Result<(), StatusCode> {
+    if body.size_hint().lower() > BODY_MOST as u64 {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let read = async {
+        let mut body = Limited::new(body, BODY_MOST);
+        while let Some(frame) = body.frame().await {
+            frame.map_err(|error| {
+                let too_long = error.is::<http_body_util::LengthLimitError>();
+                if too_long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST }
+            })?;
+        }
+        Ok(())
+    };
+    let late = async {
+        R::sleep(patience).await;
+        Err(StatusCode::REQUEST_TIMEOUT)
+    };
+    future::or(read, late).await
+}
+
+fn failure(status: StatusCode) -> Response<Full<Bytes>> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    response(status, "text/plain", Bytes::from_static(reason.as_bytes()))
+}
+
+/// hyper adds the length and the date.
+fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static("rtswap"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_the_parameter_has_a_path_and_what_is_serialised_is_what_is_expected() {
+        for name in FAMILY.params[0].names {
+            assert_eq!(Answer::named(name).path, format!("/{name}"));
+        }
+        let json = serde_json::to_string(&Message { message: HELLO }).unwrap();
+        assert_eq!(json, HELLO_JSON);
+        assert!(Answer::on("/").is_none());
+    }
+}
