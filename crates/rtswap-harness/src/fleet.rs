@@ -14,9 +14,9 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rtswap_lane::{Ready, SliceDone};
-use rtswap_load::{Config, Generator, LoadError, Session, Target, Traffic};
+use rtswap_load::{Config, Generator, Http, LoadError, Session, Target, Traffic};
 use rtswap_service::Services;
-use rtswap_workload::SMALL_MESSAGE_BYTES;
+use rtswap_workload::{Answer, ParamValue, SMALL_MESSAGE_BYTES};
 
 use crate::counters::{CpuClock, SyscallCounter, memory_bytes};
 use crate::lane::{Lane, Launch, Trouble};
@@ -145,7 +145,7 @@ impl Fleet {
                 let Target { conns, traffic, .. } = session.target();
                 let conns = match traffic {
                     Traffic::Kept { active } => active as u64,
-                    Traffic::Churn => conns as u64,
+                    Traffic::Churn | Traffic::Http(_) => conns as u64,
                 };
                 let verified = self.generator.verify(session, MESSAGES);
                 verified.map_err(|error| blame(&mut alive.lane, &error))?;
@@ -451,8 +451,20 @@ pub fn target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
             Traffic::Kept { active: param("active").map_or(conns, |active| active as usize) }
         }
         rtswap_workload::Traffic::Churn => Traffic::Churn,
+        rtswap_workload::Traffic::Http => Traffic::Http(http(workload)),
     };
     Target { addr, size, conns, traffic }
+}
+
+/// What is asked of a lane that serves HTTP, and what it is to answer.
+fn http(workload: &WorkloadPlan) -> Http {
+    let body = match workload.params.get("body") {
+        Some(ParamValue::Name(name)) => name,
+        _ => "plaintext",
+    };
+    let Answer { path, content_type, body } = Answer::named(body);
+    let pipeline = workload.number("pipeline").unwrap_or(1) as usize;
+    Http { path, content_type, body, pipeline }
 }
 
 /// Whether the workload is about what its connections take: most of them do nothing.
@@ -464,9 +476,7 @@ fn counts_memory(workload: &WorkloadPlan) -> bool {
 fn blame(lane: &mut Lane, error: &LoadError) -> Trouble {
     match error {
         LoadError::Cancelled => Trouble::Cancelled,
-        LoadError::Wrong { .. } | LoadError::TooMuch { .. } => {
-            Trouble::Lost(Status::Invalid, error.to_string())
-        }
+        wrong if wrong.is_wrong_answer() => Trouble::Lost(Status::Invalid, wrong.to_string()),
         other => Trouble::failed(lane.explain(&other.to_string())),
     }
 }

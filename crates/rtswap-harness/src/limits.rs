@@ -72,8 +72,10 @@ fn ports(range: &str) -> Option<u64> {
 /// Connections to a lane that stay open from slice to slice.
 fn kept(workload: &WorkloadPlan) -> u64 {
     match workload.traffic {
-        Traffic::Echo if workload.by_generator => workload.number("conns").unwrap_or(1),
-        Traffic::Echo | Traffic::Churn => 0,
+        Traffic::Echo | Traffic::Http if workload.by_generator => {
+            workload.number("conns").unwrap_or(1)
+        }
+        Traffic::Echo | Traffic::Http | Traffic::Churn => 0,
     }
 }
 
@@ -107,6 +109,7 @@ mod tests {
     fn connections_of_all_lanes_may_be_too_many_at_once() {
         assert!(!LIMITS.crowded(&workload("idle/conns=1000"), 14));
         assert!(LIMITS.crowded(&workload("idle/conns=10000"), 2));
+        assert!(LIMITS.crowded(&workload("http/conns=10000"), 2));
         assert!(!LIMITS.crowded(&workload("churn/conns=10000"), 14), "none stays open");
         assert!(!LIMITS.crowded(&workload("spawn"), 14));
         assert!(!Limits { descriptors: None, ..LIMITS }.crowded(&workload("idle"), 1000));

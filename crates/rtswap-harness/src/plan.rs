@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtswap_workload::{Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
+use rtswap_workload::{Answer, Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
 
 use crate::limits::Limits;
 use crate::record::{LanePlan, Plan, WorkloadPlan};
@@ -22,6 +22,8 @@ pub const SLICE_MS: u64 = 20;
 const WARMUP_MS: u64 = 4;
 /// Round trips of every connection in a slice, at least.
 const TRIPS: f64 = 20.0;
+/// Batches of requests, where requests are sent in batches: each is many round trips.
+const BATCHES: f64 = 4.0;
 
 /// What a run is asked to do.
 #[derive(Clone, Debug)]
@@ -136,17 +138,24 @@ pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
 }
 
 /// With many connections or large messages an ordinary slice holds too few round trips: 10 µs for
-/// each message (60 for a connection), or 1 GB/s, whichever is slower, is what a slow lane does here.
+/// each message (60 for a connection, 15 for a request), or 1 GB/s, whichever is slower, is what a slow
+/// lane does here.
 fn trips_ms(spec: &Spec) -> u64 {
     let Drive::Generator(traffic) = spec.drive() else { return 0 };
-    let size = spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES);
+    let size = match traffic {
+        Traffic::Echo | Traffic::Churn => spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES),
+        Traffic::Http => Answer::named(spec.name_of("body")).body.len() as u64,
+    };
     let at_once = spec.number("active").or(spec.number("conns")).unwrap_or(1);
     let least_s = match traffic {
         Traffic::Echo => 10e-6,
         Traffic::Churn => 60e-6,
+        Traffic::Http => 15e-6,
     };
     let message_s = (size as f64 / 1e9).max(least_s);
-    (TRIPS * at_once as f64 * message_s * 1000.0).ceil() as u64
+    let batch = spec.number("pipeline").unwrap_or(1) as f64;
+    let trips = TRIPS.max(BATCHES * batch);
+    (trips * at_once as f64 * message_s * 1000.0).ceil() as u64
 }
 
 #[cfg(test)]
@@ -222,6 +231,14 @@ mod tests {
         ));
         let slices: Vec<_> = plan.workloads.iter().map(|workload| workload.slice_ms).collect();
         assert_eq!(slices, [SLICE_MS, 2000, 525]);
+    }
+
+    #[test]
+    fn a_slice_holds_several_batches_of_requests() {
+        let names = ["http", "http/conns=256", "http/conns=256/pipeline=16/body=64KiB"];
+        let plan = make(request(&names, 60));
+        let slices: Vec<_> = plan.workloads.iter().map(|workload| workload.slice_ms).collect();
+        assert_eq!(slices, [SLICE_MS, 77, 1074]);
     }
 
     #[test]

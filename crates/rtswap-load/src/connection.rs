@@ -1,20 +1,20 @@
 //! One connection and the message on it.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Instant;
 
+use crate::kept::Talk;
+use crate::wire::{Progress, Wire};
 use crate::{LoadError, pattern::Pattern};
 
 pub(crate) struct Connection {
-    stream: TcpStream,
-    addr: SocketAddr,
-    /// Its number within the session.
-    number: usize,
+    wire: Wire,
     /// Messages completed since the connection was opened.
     message: u64,
     /// Messages completed in the present exchange.
-    pub(crate) completed: u64,
+    completed: u64,
     /// Where the present message starts in the pattern.
     offset: usize,
     /// Whether a message is in flight.
@@ -23,8 +23,6 @@ pub(crate) struct Connection {
     received: usize,
     /// When the message in flight was begun.
     pub(crate) begun: Instant,
-    /// Whether the epoll was told to report writability.
-    pub(crate) watches_write: bool,
 }
 
 /// What a read brought.
@@ -32,7 +30,7 @@ pub(crate) struct Connection {
 pub(crate) enum Pulled {
     Nothing,
     Part,
-    /// The whole answer is here, and right.
+    /// All that was due is here, and right.
     Whole,
 }
 
@@ -47,9 +45,7 @@ impl Connection {
         offset: usize,
     ) -> Self {
         Self {
-            stream,
-            addr,
-            number,
+            wire: Wire::new(stream, addr, number),
             message,
             completed: 0,
             offset,
@@ -57,12 +53,15 @@ impl Connection {
             sent: 0,
             received: 0,
             begun: Instant::now(),
-            watches_write: false,
         }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.wire.stream()
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { message: self.message, received: self.received }
     }
 
     /// Begins the next message and sends what the socket takes of it. Returns whether that was
@@ -80,23 +79,12 @@ impl Connection {
     }
 
     /// Sends what the socket takes. Returns whether all of the message is sent.
-    ///
-    /// A short write means that the socket is full, so there is no second attempt that would only
-    /// return `EAGAIN`: the kernel marks the socket as out of space on either, and reports an edge
-    /// when space is free (epoll(7), question 9).
     pub(crate) fn push(&mut self, pattern: &Pattern) -> Result<bool, LoadError> {
+        let progress = self.progress();
         let rest = &pattern.message(self.offset)[self.sent..];
-        loop {
-            match self.stream.write(rest) {
-                Ok(count) => {
-                    self.sent += count;
-                    return Ok(count == rest.len());
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(error, "send")),
-            }
-        }
+        let count = self.wire.send(rest, progress)?;
+        self.sent += count;
+        Ok(count == rest.len())
     }
 
     /// Reads what has come and compares it with what was sent.
@@ -112,23 +100,18 @@ impl Connection {
         to_the_end: bool,
     ) -> Result<Pulled, LoadError> {
         let mut pulled = Pulled::Nothing;
-        loop {
-            match self.stream.read(buffer) {
-                Ok(0) => return Err(self.closed()),
-                Ok(count) => {
-                    self.check(pattern, &buffer[..count])?;
-                    pulled = Pulled::Part;
-                    if self.received == pattern.size() {
-                        self.complete(pattern);
-                        pulled = Pulled::Whole;
-                    }
-                    if count < buffer.len() && !to_the_end {
-                        break;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(error, "receive")),
+        while let Some(count) = self.wire.receive(buffer, self.progress())? {
+            if count == 0 {
+                return Err(self.wire.closed(self.progress()));
+            }
+            self.check(pattern, &buffer[..count])?;
+            pulled = Pulled::Part;
+            if self.received == pattern.size() {
+                self.complete(pattern);
+                pulled = Pulled::Whole;
+            }
+            if count < buffer.len() && !to_the_end {
+                break;
             }
         }
         Ok(pulled)
@@ -142,32 +125,21 @@ impl Connection {
     /// Ends the stream towards the lane, after the answer has come. From then on the lane may do
     /// one thing only, which is to end its own: see [`Connection::ended`].
     pub(crate) fn end(&self) -> Result<(), LoadError> {
-        match self.stream.shutdown(Shutdown::Write) {
-            Ok(()) => Ok(()),
-            // What shutting down says of a connection that has been reset.
-            Err(error) if error.kind() == ErrorKind::NotConnected => Err(self.reset()),
-            Err(error) => Err(self.broken(error, "shut down")),
-        }
+        self.wire.end(self.progress())
     }
 
     /// Whether the lane has ended its stream. Fails if it sent anything before that.
     pub(crate) fn ended(&mut self, buffer: &mut [u8]) -> Result<bool, LoadError> {
-        loop {
-            match self.stream.read(buffer) {
-                Ok(0) => return Ok(true),
-                Ok(surplus) => {
-                    return Err(LoadError::TooMuch {
-                        addr: self.addr,
-                        conn: self.number,
-                        // The answer to it was complete, so the present one is the next.
-                        message: self.message - 1,
-                        surplus,
-                    });
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(error, "receive")),
-            }
+        match self.wire.receive(buffer, self.progress())? {
+            None => Ok(false),
+            Some(0) => Ok(true),
+            Some(surplus) => Err(LoadError::TooMuch {
+                addr: self.wire.addr,
+                conn: self.wire.number,
+                // The answer to it was complete, so the present one is the next.
+                message: self.message - 1,
+                surplus,
+            }),
         }
     }
 
@@ -190,8 +162,8 @@ impl Connection {
         }
         if part.len() > due {
             return Err(LoadError::TooMuch {
-                addr: self.addr,
-                conn: self.number,
+                addr: self.wire.addr,
+                conn: self.wire.number,
                 message: self.message,
                 surplus: part.len() - due,
             });
@@ -206,42 +178,56 @@ impl Connection {
             .position(|(expected, found)| expected != found)
             .expect("the caller saw a difference");
         LoadError::Wrong {
-            addr: self.addr,
-            conn: self.number,
+            addr: self.wire.addr,
+            conn: self.wire.number,
             message: self.message,
             offset: self.received + at,
             expected: expected[at],
             found: found[at],
         }
     }
+}
 
-    #[cold]
-    fn closed(&self) -> LoadError {
-        LoadError::Closed {
-            addr: self.addr,
-            conn: self.number,
-            message: self.message,
-            received: self.received,
-        }
+impl Talk for Connection {
+    type Script = Arc<Pattern>;
+
+    fn over(stream: TcpStream, addr: SocketAddr, number: usize, pattern: &Self::Script) -> Self {
+        Self::new(stream, addr, number, 0, pattern.first(number))
     }
 
-    #[cold]
-    fn reset(&self) -> LoadError {
-        LoadError::Reset {
-            addr: self.addr,
-            conn: self.number,
-            message: self.message,
-            received: self.received,
-        }
+    fn stream(&self) -> &TcpStream {
+        self.wire.stream()
     }
 
-    #[cold]
-    fn broken(&self, source: io::Error, action: &'static str) -> LoadError {
-        match source.kind() {
-            // The answer to writing after the other end was closed.
-            ErrorKind::BrokenPipe => self.closed(),
-            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => self.reset(),
-            _ => LoadError::System { addr: self.addr, action, source },
-        }
+    fn restart(&mut self) {
+        self.completed = 0;
+    }
+
+    fn begin(&mut self, pattern: &Self::Script, now: Instant, _: u64) -> Result<bool, LoadError> {
+        Self::begin(self, pattern, now)
+    }
+
+    fn wants_push(&self, pattern: &Self::Script) -> bool {
+        Self::wants_push(self, pattern)
+    }
+
+    fn push(&mut self, pattern: &Self::Script) -> Result<bool, LoadError> {
+        Self::push(self, pattern)
+    }
+
+    #[inline]
+    fn pull(
+        &mut self,
+        pattern: &mut Self::Script,
+        buffer: &mut [u8],
+        to_the_end: bool,
+    ) -> Result<(Pulled, RangeInclusive<u64>), LoadError> {
+        let pulled = Self::pull(self, pattern, buffer, to_the_end)?;
+        let first = if pulled == Pulled::Whole { self.completed } else { self.completed + 1 };
+        Ok((pulled, first..=self.completed))
+    }
+
+    fn begun(&self) -> Instant {
+        self.begun
     }
 }

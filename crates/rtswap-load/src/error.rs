@@ -134,6 +134,21 @@ pub enum LoadError {
         /// How many bytes too many were seen.
         surplus: usize,
     },
+    /// The lane answered a request with something else than was asked for.
+    #[error(
+        "{addr} answered request {message} on connection {conn} wrongly: {found}; see what \
+         `curl -v` says of it"
+    )]
+    Answer {
+        /// Address of the lane.
+        addr: SocketAddr,
+        /// Which connection.
+        conn: usize,
+        /// Which request was to be answered, or was the last.
+        message: u64,
+        /// What came, and what was expected.
+        found: String,
+    },
     /// Not a byte moved for too long, nor did a connection that was due to end.
     #[error(
         "{addr} stalled: no byte came for {after:?} with {outstanding} messages outstanding; the \
@@ -192,6 +207,6 @@ impl LoadError {
     /// Whether the lane answered, but not with what it had been sent: the lane did not do the work,
     /// as opposed to not being able to go on.
     pub fn is_wrong_answer(&self) -> bool {
-        matches!(self, Self::Wrong { .. } | Self::TooMuch { .. })
+        matches!(self, Self::Wrong { .. } | Self::TooMuch { .. } | Self::Answer { .. })
     }
 }

@@ -1,31 +1,71 @@
-//! Connections that are kept: each, or some of them, with one message in flight.
+//! Connections that are kept: each, or some of them, with something in flight.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{Event, EventFlags};
 
 use crate::LoadError;
-use crate::connection::{Connection, Pulled};
+use crate::connection::Pulled;
 use crate::pace::{Pace, Quota, Watch};
-use crate::pattern::Pattern;
 use crate::poll::{END, Poll, READ, Scratch};
-use crate::share::{Opening, connect_error, read_size};
+use crate::share::{Opening, connect_error};
+
+/// What is said on a connection: messages are sent, one or several at once, and their answers read and
+/// checked.
+pub(crate) trait Talk: Sized {
+    /// What all connections of a share have in common.
+    type Script;
+
+    /// Takes over a non-blocking stream.
+    fn over(stream: TcpStream, addr: SocketAddr, number: usize, script: &Self::Script) -> Self;
+
+    fn stream(&self) -> &TcpStream;
+
+    /// Counts completed messages from 0 again.
+    fn restart(&mut self);
+
+    /// Begins what is to be sent at once, of at most `most` messages (never 0), and sends what the socket
+    /// takes of it. Returns whether that was all.
+    fn begin(&mut self, script: &Self::Script, now: Instant, most: u64) -> Result<bool, LoadError>;
+
+    /// Whether something is still to be sent.
+    fn wants_push(&self, script: &Self::Script) -> bool;
+
+    /// Sends what the socket takes. Returns whether that was all.
+    fn push(&mut self, script: &Self::Script) -> Result<bool, LoadError>;
+
+    /// Reads what has come and checks it; with `to_the_end`, until the end or error is met that the
+    /// kernel has reported. Returns the numbers of the messages that were completed, too, the first
+    /// since [`restart`](Self::restart) being 1.
+    fn pull(
+        &mut self,
+        script: &mut Self::Script,
+        buffer: &mut [u8],
+        to_the_end: bool,
+    ) -> Result<(Pulled, RangeInclusive<u64>), LoadError>;
+
+    /// When what is in flight was begun.
+    fn begun(&self) -> Instant;
+}
 
 /// One thread's share of the connections of a session.
-pub(crate) struct Kept {
+pub(crate) struct Kept<T: Talk> {
     poll: Poll,
-    connections: Vec<Connection>,
+    connections: Vec<T>,
+    /// Of each connection, whether the epoll was told to report writability.
+    watches_write: Vec<bool>,
     /// Indices of the connections that exchange messages; the others stay silent.
     active: Arc<[usize]>,
-    pattern: Arc<Pattern>,
-    /// How much of the buffer a read is given: one more than a message.
+    script: T::Script,
+    /// How much of the buffer a read is given: more than comes at once.
     read_size: usize,
 }
 
-impl Kept {
+impl<T: Talk> Kept<T> {
     /// Opens the connections, in waves. Every connection of a wave exchanges one message before
     /// the next wave starts, so never are more connections waiting to be accepted than a wave has:
     /// where the queue of the listener overflows, the kernel drops connections silently and tries
@@ -35,19 +75,22 @@ impl Kept {
     /// afterwards.
     pub(crate) fn open(
         opening: Opening,
+        script: T::Script,
+        read_size: usize,
         is_active: impl Fn(usize) -> bool,
         scratch: &mut Scratch,
         watch: &Watch,
     ) -> Result<Self, LoadError> {
-        let Opening { target, numbers, wave, pattern } = opening;
+        let Opening { target, numbers, wave, .. } = opening;
         let failed = |opened, error| connect_error(&target, opened, opened, error);
         let first = numbers.start;
         let mut share = Self {
             poll: Poll::new(target.addr).map_err(|error| failed(0, error))?,
             connections: Vec::with_capacity(numbers.len()),
+            watches_write: vec![false; numbers.len()],
             active: numbers.clone().filter(|&n| is_active(n)).map(|n| n - first).collect(),
-            read_size: read_size(&target),
-            pattern,
+            read_size,
+            script,
         };
         let mut fresh = 0;
         for number in numbers.clone() {
@@ -56,8 +99,7 @@ impl Kept {
             let stream =
                 connect(target.addr, watch.stall).map_err(|error| failed(opened, error))?;
             share.poll.add(&stream, opened, READ).map_err(|error| failed(opened, error))?;
-            let offset = share.pattern.first(number);
-            share.connections.push(Connection::new(stream, target.addr, number, 0, offset));
+            share.connections.push(T::over(stream, target.addr, number, &share.script));
             if opened + 1 - fresh == wave || number + 1 == numbers.end {
                 let mut pace = Quota::new(1, watch.clone());
                 share.exchange_on(fresh..=opened, scratch, &mut pace)?;
@@ -87,8 +129,8 @@ impl Kept {
         self.expect_silence(scratch)?;
         let mut outstanding = 0;
         for index in indices {
-            self.connections[index].completed = 0;
-            self.begin(index, Instant::now())?;
+            self.connections[index].restart();
+            self.begin(index, Instant::now(), pace.left(0))?;
             outstanding += 1;
         }
         let mut now = Instant::now();
@@ -103,23 +145,31 @@ impl Kept {
                 let connection = &mut self.connections[index];
                 if flags.intersects(EventFlags::IN.union(END)) {
                     let buffer = &mut scratch.buffer[..self.read_size];
-                    let pulled = connection.pull(&self.pattern, buffer, flags.intersects(END))?;
+                    let to_the_end = flags.intersects(END);
+                    let (pulled, done) = connection.pull(&mut self.script, buffer, to_the_end)?;
                     moved |= pulled != Pulled::Nothing;
-                    if pulled == Pulled::Whole {
-                        // The only reading of the clock per message: the end of this one and the
-                        // beginning of the next.
+                    if !done.is_empty() {
+                        // The only reading of the clock for what has come at once: the end of that
+                        // and the beginning of what is next.
                         now = Instant::now();
                         stamped = true;
-                        if pace.completed(now, connection.begun, connection.completed) {
-                            self.begin(index, now)?;
-                        } else {
-                            outstanding -= 1;
+                        let (begun, last) = (connection.begun(), *done.end());
+                        let mut goes_on = true;
+                        for nth in done {
+                            goes_on = pace.completed(now, begun, nth);
                         }
-                        continue;
+                        if pulled == Pulled::Whole {
+                            if goes_on {
+                                self.begin(index, now, pace.left(last))?;
+                            } else {
+                                outstanding -= 1;
+                            }
+                            continue;
+                        }
                     }
                 }
-                if flags.contains(EventFlags::OUT) && connection.wants_push(&self.pattern) {
-                    connection.push(&self.pattern)?;
+                if flags.contains(EventFlags::OUT) && connection.wants_push(&self.script) {
+                    connection.push(&self.script)?;
                     moved = true;
                 }
             }
@@ -130,13 +180,13 @@ impl Kept {
         self.expect_silence(scratch)
     }
 
-    /// Begins a message. Writability is watched only once a connection has needed it, and from
-    /// then on always: edges of it cost nothing unless a write has failed for lack of space,
+    /// Begins what is sent at once. Writability is watched only once a connection has needed it, and
+    /// from then on always: edges of it cost nothing unless a write has failed for lack of space,
     /// while switching it on and off would cost two system calls a message.
-    fn begin(&mut self, index: usize, now: Instant) -> Result<(), LoadError> {
+    fn begin(&mut self, index: usize, now: Instant, most: u64) -> Result<(), LoadError> {
         let connection = &mut self.connections[index];
-        if !connection.begin(&self.pattern, now)? && !connection.watches_write {
-            connection.watches_write = true;
+        if !connection.begin(&self.script, now, most)? && !self.watches_write[index] {
+            self.watches_write[index] = true;
             self.poll.modify(connection.stream(), index, READ.union(EventFlags::OUT))?;
         }
         Ok(())
@@ -149,7 +199,7 @@ impl Kept {
             for &Event { flags, data } in &scratch.events[..ready] {
                 if flags.intersects(EventFlags::IN.union(END)) {
                     let buffer = &mut scratch.buffer[..self.read_size];
-                    self.connections[data.u64() as usize].pull(&self.pattern, buffer, true)?;
+                    self.connections[data.u64() as usize].pull(&mut self.script, buffer, true)?;
                 }
             }
             if ready < scratch.events.len() {

@@ -50,6 +50,7 @@ mod churn;
 mod connection;
 mod error;
 mod generator;
+mod http;
 mod kept;
 mod pace;
 mod pattern;
@@ -57,10 +58,11 @@ mod poll;
 mod share;
 mod source;
 mod target;
+mod wire;
 mod worker;
 
 pub use error::LoadError;
 pub use generator::{Config, Generator, Session, Slice};
 /// The type of [`Slice::latency`] comes from this crate.
 pub use hdrhistogram;
-pub use target::{Target, Traffic};
+pub use target::{Http, Target, Traffic};

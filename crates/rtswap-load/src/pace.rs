@@ -29,6 +29,9 @@ pub(crate) trait Pace {
     /// exchange. Returns whether to send another.
     fn completed(&mut self, now: Instant, begun: Instant, nth: u64) -> bool;
 
+    /// How many messages may be begun on a connection that has completed so many in this exchange.
+    fn left(&self, completed: u64) -> u64;
+
     /// Whether nothing more is to be begun, on any connection.
     fn is_over(&self) -> bool;
 }
@@ -130,6 +133,10 @@ impl Pace for Quota {
 
     fn completed(&mut self, _now: Instant, _begun: Instant, nth: u64) -> bool {
         nth < self.messages
+    }
+
+    fn left(&self, completed: u64) -> u64 {
+        self.messages.saturating_sub(completed)
     }
 
     fn is_over(&self) -> bool {
@@ -278,6 +285,10 @@ impl Pace for Window<'_> {
             self.cross(now, due);
         }
         !self.is_over()
+    }
+
+    fn left(&self, _completed: u64) -> u64 {
+        u64::MAX
     }
 
     fn is_over(&self) -> bool {

@@ -8,6 +8,8 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use crate::churn::Churn;
+use crate::connection::Connection;
+use crate::http::{self, Requests};
 use crate::kept::Kept;
 use crate::pace::{Pace, Watch};
 use crate::pattern::Pattern;
@@ -25,7 +27,8 @@ pub(crate) struct Opening {
 }
 
 pub(crate) enum Share {
-    Kept(Kept),
+    Kept(Kept<Connection>),
+    Http(Kept<http::Connection>),
     Churn(Churn),
 }
 
@@ -40,7 +43,13 @@ impl Share {
         match target.traffic {
             Traffic::Kept { active } => {
                 let is_active = |number| target.is_active(active, number);
-                Kept::open(opening, is_active, scratch, watch).map(Self::Kept)
+                let (pattern, size) = (Arc::clone(&opening.pattern), read_size(&target));
+                Kept::open(opening, pattern, size, is_active, scratch, watch).map(Self::Kept)
+            }
+            Traffic::Http(traffic) => {
+                let script = Requests::new(target.addr, traffic);
+                // What comes at once is known no better: so what a read can be given.
+                Kept::open(opening, script, LONGEST_READ, |_| true, scratch, watch).map(Self::Http)
             }
             Traffic::Churn => Churn::open(opening, scratch, watch).map(Self::Churn),
         }
@@ -54,6 +63,7 @@ impl Share {
     ) -> Result<(), LoadError> {
         match self {
             Self::Kept(kept) => kept.exchange(scratch, pace),
+            Self::Http(kept) => kept.exchange(scratch, pace),
             Self::Churn(churn) => churn.exchange(scratch, pace),
         }
     }

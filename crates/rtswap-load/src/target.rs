@@ -7,7 +7,8 @@ use crate::LoadError;
 pub struct Target {
     /// Where the lane listens.
     pub addr: SocketAddr,
-    /// Bytes of a message; at least 1. Messages of 8 bytes and more are all told apart.
+    /// Bytes of a message; at least 1. Messages of 8 bytes and more are all told apart. Of no meaning
+    /// to [`Traffic::Http`].
     pub size: usize,
     /// Connections; at least 1. Those of [`Traffic::Churn`] are loops, each of which has one
     /// connection at a time.
@@ -37,6 +38,23 @@ pub enum Traffic {
     /// lane; where there are more loops than that, they take turns in connecting, first come first
     /// served, and the time they wait for their turn is not part of any latency.
     Churn,
+    /// Requests on connections that are kept, all of them active. One operation is one request and
+    /// its answer.
+    Http(Http),
+}
+
+/// Requests, and what is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// What is asked for with `GET`: a path, with its `/`.
+    pub path: &'static str,
+    /// The answer's `content-type`, to the letter.
+    pub content_type: &'static str,
+    /// The answer's body; not empty.
+    pub body: &'static [u8],
+    /// Requests that are sent at once on each connection, in one write; at least 1. When all of them are
+    /// answered, the next as many follow.
+    pub pipeline: usize,
 }
 
 impl Target {
@@ -56,6 +74,15 @@ impl Target {
             Self { traffic: Traffic::Kept { active }, conns, .. } if active > conns => {
                 "more connections are to be active than there are; ask for fewer"
             }
+            Self { traffic: Traffic::Http(Http { pipeline: 0, .. }), .. } => {
+                "the number of requests at once is 0; ask for at least one"
+            }
+            Self { traffic: Traffic::Http(Http { body: [], .. }), .. } => {
+                "an empty body is expected; ask for something that has one"
+            }
+            Self { traffic: Traffic::Http(Http { path, .. }), .. } if !is_path(path) => {
+                "a path begins with `/` and has neither spaces nor control characters"
+            }
             _ => return Ok(()),
         };
         Err(LoadError::Target { addr: self.addr, reason })
@@ -66,6 +93,10 @@ impl Target {
         let [number, active, conns] = [number, active, self.conns].map(|count| count as u64);
         number * active % conns < active
     }
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
