@@ -52,6 +52,16 @@ pub(crate) const TARGETS: &[Target] = &[
         ],
         samples: SLICES,
     },
+    Target {
+        name: "http",
+        // A request at a time, as browsers ask; and in batches, which leave the lane its own work.
+        workloads: &[
+            "http/body=plaintext/conns=32/pipeline=1",
+            "http/body=json/conns=32/pipeline=1",
+            "http/body=plaintext/conns=32/pipeline=16",
+        ],
+        samples: SLICES,
+    },
 ];
 
 #[cfg(test)]

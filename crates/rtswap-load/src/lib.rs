@@ -3,7 +3,8 @@
 //! It drives closed loops of echoed messages over a number of connections to one lane: a message is
 //! sent, read back whole, compared byte by byte, and the next one is sent. The connections are kept,
 //! and all of them are active (`tcp-echo`) or only some (`idle`); or there is a new one for each
-//! message (`churn`): see [`Traffic`]. The generator runs in the harness, on threads of its own that
+//! message (`churn`). Or the messages are requests, each answer to which is parsed and compared with
+//! what was expected (`http`): see [`Traffic`]. The generator runs in the harness, on threads of its own that
 //! are pinned to the load CPUs.
 //!
 //! ```no_run
@@ -40,6 +41,25 @@
 //! `send`, and `epoll_ctl`; `recv` for the answer; `shutdown`, `recv` for the end of the lane's
 //! stream, and `close`. That is more than a lane has to do, so churn is for the lane's cost per
 //! operation; how many operations there are in a second may well be the generator's limit.
+//!
+//! Requests are sent in one write of P, ready-made, and the next P when all are answered. Refilling by
+//! halves would keep a lane busier where there are few connections, but then no batch would be one
+//! write and mostly one read on either side, which is what pipelining is about, and what `wrk` does.
+//! A read takes whatever has come, and the answers in it share one reading of the clock. An answer is
+//! parsed with httparse, unless its head equals that of the last right one, byte for byte: then it is as
+//! right as that was. They differ once a second, by their date. Parsed or not, bodies are compared.
+//!
+//! To see what that costs beside `wrk`, whose threads do the same but for the comparing, serve on one CPU
+//! and load from another, first with one and then with the other, and again:
+//!
+//! ```text
+//! rtswap serve --lane tokio --workload http --cpus 0 --addr 127.0.0.1:7000 &
+//! perf stat -e task-clock taskset -c 1 wrk -t1 -c32 -d5s http://127.0.0.1:7000/plaintext
+//! rtswap run --lane tokio --workload http/body=plaintext/conns=32/pipeline=1 --server-cpus 0 --load-cpus 1 \
+//!     --budget 20s --format json
+//! ```
+//!
+//! wrk's cost is `task-clock` by its number of requests, this generator's `load_cpu_ns_per_op`.
 //!
 //! # What it does not do
 //!

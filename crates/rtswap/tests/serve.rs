@@ -22,7 +22,11 @@ fn lanes() -> Vec<String> {
 
 /// Serves on a free port, which is printed.
 fn serve(case: &Case, lane: &str, more: &[&str]) -> (Running, SocketAddr) {
-    let args = ["serve", "--lane", lane, "--workload", "tcp-echo", "--addr", "127.0.0.1:0"];
+    serve_workload(case, lane, "tcp-echo", more)
+}
+
+fn serve_workload(case: &Case, lane: &str, workload: &str, more: &[&str]) -> (Running, SocketAddr) {
+    let args = ["serve", "--lane", lane, "--workload", workload, "--addr", "127.0.0.1:0"];
     let mut server = case.spawn(&[&args, more].concat());
     let mut line = String::new();
     BufReader::new(server.stdout()).read_line(&mut line).unwrap();
@@ -128,4 +132,25 @@ fn it_serves_on_when_nobody_reads_its_output() {
     drop(server.stdout());
     eventually(|| TcpStream::connect(free).ok()).expect("it serves");
     echoes(free);
+}
+
+#[test]
+fn http_is_served_by_runtimes_and_refused_by_what_is_written_by_hand() {
+    let case = Case::new();
+    for lane in ["tokio", "smol-local"] {
+        let (_server, addr) = serve_workload(&case, lane, "http/body=json", &[]);
+        let mut stream = TcpStream::connect(addr).unwrap();
+        let request = "GET /json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{lane}: {answer}");
+        assert!(answer.ends_with("\r\n\r\n{\"message\":\"Hello, World!\"}"), "{lane}: {answer}");
+    }
+    for lane in ["floor-epoll", "native-tokio"] {
+        let args = ["serve", "--lane", lane, "--workload", "http"];
+        let done = case.rtswap().args(args).assert().code(1);
+        let stderr = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+        assert!(assert_one_line(&stderr).contains("`http`"), "{stderr}");
+    }
 }

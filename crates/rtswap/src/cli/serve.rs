@@ -15,7 +15,9 @@ use crate::cli::{CpuList, Exit, select, signals};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap serve --lane smol --workload tcp-echo --addr 127.0.0.1:7000\n  \
-    printf hello | nc -N 127.0.0.1 7000")]
+    printf hello | nc -N 127.0.0.1 7000\n  \
+    rtswap serve --lane tokio --workload http --addr 127.0.0.1:7001\n  \
+    curl -v http://127.0.0.1:7001/json")]
 pub(super) struct Args {
     /// The lane.
     #[arg(short, long)]

@@ -1,0 +1,3 @@
+//! A hyper server under the load generator.
+
+include!("start.rs");
