@@ -7,6 +7,7 @@
 
 mod blocks;
 mod folder;
+pub mod origin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -130,15 +131,16 @@ impl Services {
 }
 
 /// `None` for what is no service.
-fn start(uses: Uses, _config: &Config) -> Option<Result<Box<dyn Service>, Missing>> {
+fn start(uses: Uses, config: &Config) -> Option<Result<Box<dyn Service>, Missing>> {
     fn boxed<S: Service + 'static>(it: Result<S, Missing>) -> Result<Box<dyn Service>, Missing> {
         it.map(|it| Box::new(it) as Box<dyn Service>)
     }
     Some(match uses {
         Uses::Folder => boxed(folder::Folder::start()),
         Uses::Blocks => boxed(blocks::Blocks::start()),
+        Uses::Origin => boxed(origin::start(&config.cpus)),
         Uses::PollStreams | Uses::Files => return None,
-        Uses::Origin | Uses::Redis | Uses::Mysql | Uses::Postgres => {
+        Uses::Redis | Uses::Mysql | Uses::Postgres => {
             Err(Missing::Failed("not there yet".to_owned()))
         }
     })

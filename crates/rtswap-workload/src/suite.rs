@@ -1,7 +1,4 @@
-use crate::{
-    Channel, Driven, Family, File, Http, Opened, Outside, Resources, Served, Sleep, Spawn, Spec,
-    SpecError, Startup, TcpEcho, Yield,
-};
+use crate::{Channel, Driven, Family, File, Http, Opened, Outside, Resources, Served, Sleep, Spawn, Spec, SpecError, Startup, TcpEcho, Yield};
 use crate::{channel, echo, file, http, sleep, spawn, startup, switch};
 
 /// A set of workloads: their names, and how to get from a name to the program.
