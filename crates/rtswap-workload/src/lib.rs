@@ -7,6 +7,7 @@
 //!   `http`);
 //! - [`Driven`]: the lane drives itself, batch after batch (`sleep`, `spawn`, `yield`, `channel`);
 //! - [`Opened`]: like `Driven`, with something open from batch to batch: connections, a file (`file`);
+//! - [`Opened`]: like `Driven`, with something open from batch to batch: connections, a file (`fetch`);
 //! - [`Outside`]: like `Driven`, but outside of any runtime (`startup`).
 //!
 //! Every batch verifies its own work, so that no lane wins by doing less.
@@ -21,6 +22,7 @@ mod echo;
 mod family;
 mod file;
 mod http;
+mod fetch;
 mod sleep;
 mod spawn;
 mod spec;
@@ -35,6 +37,7 @@ pub use echo::{PolledEcho, SMALL_MESSAGE_BYTES, TcpEcho};
 pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
 pub use file::{File, Held};
 pub use http::{Answer, Http};
+pub use fetch::Fetch;
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
 pub use spec::{Spec, SpecError};

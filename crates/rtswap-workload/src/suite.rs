@@ -1,5 +1,5 @@
-use crate::{Channel, Driven, Family, File, Http, Opened, Outside, Resources, Served, Sleep, Spawn, Spec, SpecError, Startup, TcpEcho, Yield};
-use crate::{channel, echo, file, http, sleep, spawn, startup, switch};
+use crate::{Channel, Driven, Family, Fetch, File, Http, Opened, Outside, Resources, Served, Sleep, Spawn, Spec, SpecError, Startup, TcpEcho, Yield};
+use crate::{channel, echo, fetch, file, http, sleep, spawn, startup, switch};
 
 /// A set of workloads: their names, and how to get from a name to the program.
 pub trait Suite: 'static {
@@ -54,6 +54,7 @@ impl Suite for Standard {
         &channel::FAMILY,
         &startup::FAMILY,
         &file::FAMILY,
+        &fetch::FAMILY,
     ];
 
     const DEFAULT: &'static [&'static str] = &[
@@ -84,6 +85,7 @@ impl Suite for Standard {
             "channel" => visitor.driven(Channel::new(spec)),
             "startup" => visitor.outside(Startup),
             "file" => visitor.opened(File::new(spec, given)?),
+            "fetch" => visitor.opened(Fetch::new(spec, given)?),
             name => return Err(SpecError::Unknown { name: name.to_owned(), suggestion: None }),
         })
     }
