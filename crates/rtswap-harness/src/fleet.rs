@@ -135,10 +135,11 @@ impl Fleet {
     ///
     /// # Errors
     /// [`Trouble`] if the lane drops out.
-    pub fn verify(&mut self, lane: usize) -> Result<(u64, Ready), Trouble> {
+    pub fn verify(&mut self, on: &WorkloadPlan, lane: usize) -> Result<(u64, Ready), Trouble> {
         /// Messages on each connection.
         const MESSAGES: u64 = 50;
         let cancel = Arc::clone(&self.cancel);
+        let name = &self.lanes[lane].0.name;
         let alive = self.alive.get_mut(&lane).expect("the lane was started");
         let ops = match &mut alive.session {
             Some(session) => {
@@ -152,6 +153,20 @@ impl Fleet {
                 conns * MESSAGES
             }
             None => alive.lane.slice(Duration::from_millis(1), &cancel)?.ops,
+        let ops = if let Some(session) = &mut alive.session {
+            let Target { conns, traffic, .. } = session.target();
+            let conns = match traffic {
+                Traffic::Kept { active } => active as u64,
+                Traffic::Churn => conns as u64,
+            };
+            let verified = self.generator.verify(session, MESSAGES);
+            verified.map_err(|error| blame(&mut alive.lane, &error))?;
+            conns * MESSAGES
+        } else {
+            let ops = alive.lane.slice(Duration::from_millis(1), &cancel)?.ops;
+            let done = self.services.check(&on.uses, name, &on.params, ops);
+            done.map_err(|finding| Trouble::Lost(Status::Invalid, finding))?;
+            ops
         };
         Ok((ops, alive.ready.clone()))
     }

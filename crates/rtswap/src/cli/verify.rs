@@ -77,7 +77,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             // Order does not matter here, so the stream may be the same for all.
             let mut rng = Pcg64::seed_from_u64(0);
             let started = fleet.start(&workload, &[index], &mut rng).swap_remove(0);
-            let verified = started.and_then(|()| fleet.verify(index));
+            let verified = started.and_then(|()| fleet.verify(&workload, index));
             fleet.stop(Some(index));
             match verified {
                 Ok((ops, ready)) => {
