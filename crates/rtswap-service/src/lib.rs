@@ -4,6 +4,12 @@
 //! A [`Service`] is started once for a run, on the CPUs of the load generator, and stopped when it is
 //! dropped. Each lane is told of it in its order to prepare. After each slice the service checks what
 //! the lane has left behind: what lanes say of themselves is not taken for granted.
+//!
+//! | a workload uses | and is told | which is |
+//! |---|---|---|
+//! | [`Uses::Folder`] | `folder` | an empty folder of the lane's own; what is left in it is compared, byte by byte |
+//! | [`Uses::Blocks`] | `blocks` | a file of 256 MiB |
+//! | [`Uses::Origin`] | `origin`, `origin-root` | an HTTPS server of images ([`origin`]), which counts what it serves |
 
 mod blocks;
 mod folder;

@@ -12,8 +12,18 @@ use predicates::str::{contains, is_empty};
 use serde_json::Value;
 use support::{Case, RECORD, assert_one_line, json, program, quick_run, rtswap};
 
-const SUBCOMMANDS: &[&str] =
-    &["run", "sweep", "tax", "list", "verify", "summary", "report", "serve", "completions"];
+const SUBCOMMANDS: &[&str] = &[
+    "run",
+    "sweep",
+    "tax",
+    "list",
+    "verify",
+    "summary",
+    "report",
+    "serve",
+    "origin",
+    "completions",
+];
 
 /// One run for all tests that only read: what it printed, and its record.
 struct Done {

@@ -20,11 +20,19 @@ pub(super) struct Made {
 
 /// Makes both, anew each time: there is no key to keep.
 pub(super) fn make(addr: IpAddr) -> Result<Made, Error> {
+    let key = KeyPair::generate()?;
+    // Roots of one name would be taken for each other, and the signature be called bad.
+    let id = key
+        .public_key_raw()
+        .iter()
+        .rev()
+        .take(4)
+        .fold(0, |id: u32, byte| id << 8 | u32::from(*byte));
     let mut root = CertificateParams::new(Vec::new())?;
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    root.distinguished_name.push(DnType::CommonName, "rtswap root, made for one run");
+    root.distinguished_name.push(DnType::CommonName, format!("rtswap root {id:08x}"));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let root = CertifiedIssuer::self_signed(root, KeyPair::generate()?)?;
+    let root = CertifiedIssuer::self_signed(root, key)?;
 
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     if !names.contains(&addr.to_string()) {

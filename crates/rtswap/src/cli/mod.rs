@@ -6,6 +6,7 @@ mod doctor;
 mod lane;
 mod list;
 mod measure;
+mod origin;
 mod progress;
 mod report;
 mod run;
@@ -67,6 +68,7 @@ enum Command {
     Summary(summary::Args),
     Report(report::Args),
     Serve(serve::Args),
+    Origin(origin::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Lane(lane::Args),
@@ -108,6 +110,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(registry, &args),
+        Command::Origin(args) => origin::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Lane(args) => return lane::run(registry, &args),
     };
