@@ -141,23 +141,11 @@ impl Fleet {
         let cancel = Arc::clone(&self.cancel);
         let name = &self.lanes[lane].0.name;
         let alive = self.alive.get_mut(&lane).expect("the lane was started");
-        let ops = match &mut alive.session {
-            Some(session) => {
-                let Target { conns, traffic, .. } = session.target();
-                let conns = match traffic {
-                    Traffic::Kept { active } => active as u64,
-                    Traffic::Churn | Traffic::Http(_) => conns as u64,
-                };
-                let verified = self.generator.verify(session, MESSAGES);
-                verified.map_err(|error| blame(&mut alive.lane, &error))?;
-                conns * MESSAGES
-            }
-            None => alive.lane.slice(Duration::from_millis(1), &cancel)?.ops,
         let ops = if let Some(session) = &mut alive.session {
             let Target { conns, traffic, .. } = session.target();
             let conns = match traffic {
                 Traffic::Kept { active } => active as u64,
-                Traffic::Churn => conns as u64,
+                Traffic::Churn | Traffic::Http(_) => conns as u64,
             };
             let verified = self.generator.verify(session, MESSAGES);
             verified.map_err(|error| blame(&mut alive.lane, &error))?;

@@ -1,4 +1,7 @@
-use crate::{Channel, Driven, Family, Fetch, File, Http, Opened, Outside, Resources, Served, Sleep, Spawn, Spec, SpecError, Startup, TcpEcho, Yield};
+use crate::{
+    Channel, Driven, Family, Fetch, File, Http, Opened, Outside, Resources, Served, Sleep, Spawn,
+    Spec, SpecError, Startup, TcpEcho, Yield,
+};
 use crate::{channel, echo, fetch, file, http, sleep, spawn, startup, switch};
 
 /// A set of workloads: their names, and how to get from a name to the program.
