@@ -6,8 +6,8 @@
 //! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`, `idle`, `churn`,
 //!   `http`);
 //! - [`Driven`]: the lane drives itself, batch after batch (`sleep`, `spawn`, `yield`, `channel`);
-//! - [`Opened`]: like `Driven`, with something open from batch to batch: connections, a file (`file`);
-//! - [`Opened`]: like `Driven`, with something open from batch to batch: connections, a file (`fetch`);
+//! - [`Opened`]: like `Driven`, with something open from batch to batch: connections (`fetch`, `redis`,
+//!   `mysql`, `postgres`), a file (`file`);
 //! - [`Outside`]: like `Driven`, but outside of any runtime (`startup`).
 //!
 //! Every batch verifies its own work, so that no lane wins by doing less.
@@ -23,6 +23,11 @@ mod family;
 mod fetch;
 mod file;
 mod http;
+mod links;
+mod mysql;
+mod postgres;
+mod redis;
+mod server;
 mod sleep;
 mod spawn;
 mod spec;
@@ -30,6 +35,7 @@ mod spin;
 mod startup;
 mod suite;
 mod switch;
+mod tables;
 
 pub use channel::Channel;
 pub use content::{BLOCK_BYTES, BLOCKS, content};
@@ -38,6 +44,10 @@ pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
 pub use fetch::Fetch;
 pub use file::{File, Held};
 pub use http::{Answer, Http};
+pub use mysql::Mysql;
+pub use postgres::Postgres;
+pub use redis::Redis;
+pub use server::{ServerKind, ServerUrl};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
 pub use spec::{Spec, SpecError};

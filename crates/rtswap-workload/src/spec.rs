@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::{Drive, Family, ParamValue};
+use crate::{Drive, Family, ParamValue, Resources};
 
 /// A workload with its parameters: `tcp-echo/size=1024/conns=32`.
 ///
@@ -161,6 +161,17 @@ impl Spec {
     pub fn number(&self, param: &str) -> Option<u64> {
         let index = self.family.params.iter().position(|known| known.name == param)?;
         self.family.params[index].names.is_empty().then_some(self.values[index])
+    }
+
+    /// Something that the workload was given.
+    ///
+    /// # Errors
+    /// [`SpecError::Missing`] if it was not.
+    pub fn given(&self, given: &Resources, resource: &'static str) -> Result<String, SpecError> {
+        given
+            .get(resource)
+            .cloned()
+            .ok_or_else(|| SpecError::Missing { workload: self.family.name.to_owned(), resource })
     }
 
     /// The parameters by name.

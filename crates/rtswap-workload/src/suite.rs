@@ -1,8 +1,10 @@
 use crate::{
-    Channel, Driven, Family, Fetch, File, Http, Opened, Outside, Resources, Served, Sleep, Spawn,
-    Spec, SpecError, Startup, TcpEcho, Yield,
+    Channel, Driven, Family, Fetch, File, Http, Mysql, Opened, Outside, Postgres, Redis, Resources,
+    Served, Sleep, Spawn, Spec, SpecError, Startup, TcpEcho, Yield,
 };
-use crate::{channel, echo, fetch, file, http, sleep, spawn, startup, switch};
+use crate::{
+    channel, echo, fetch, file, http, mysql, postgres, redis, sleep, spawn, startup, switch,
+};
 
 /// A set of workloads: their names, and how to get from a name to the program.
 pub trait Suite: 'static {
@@ -58,6 +60,9 @@ impl Suite for Standard {
         &startup::FAMILY,
         &file::FAMILY,
         &fetch::FAMILY,
+        &redis::FAMILY,
+        &mysql::FAMILY,
+        &postgres::FAMILY,
     ];
 
     const DEFAULT: &'static [&'static str] = &[
@@ -89,6 +94,9 @@ impl Suite for Standard {
             "startup" => visitor.outside(Startup),
             "file" => visitor.opened(File::new(spec, given)?),
             "fetch" => visitor.opened(Fetch::new(spec, given)?),
+            "redis" => visitor.opened(Redis::new(spec, given)?),
+            "mysql" => visitor.opened(Mysql::new(spec, given)?),
+            "postgres" => visitor.opened(Postgres::new(spec, given)?),
             name => return Err(SpecError::Unknown { name: name.to_owned(), suggestion: None }),
         })
     }

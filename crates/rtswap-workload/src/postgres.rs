@@ -1,0 +1,196 @@
+use std::time::Instant;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg32;
+use rtswap_runtime::Runtime;
+use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Statement};
+
+use crate::links::{CONNS, CONNS_MOST, together};
+use crate::server::{ServerKind, ServerUrl};
+use crate::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
+use crate::{Batch, Drive, Family, Fault, Opened, Param, Resources, Spec, SpecError, Spin, Uses};
+
+/// `postgres`: rows that are looked up, by tokio-postgres over the runtime's own stream.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    url: String,
+    mix: Mix,
+    conns: u64,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mix {
+    World,
+    Fortunes,
+}
+
+impl Mix {
+    pub fn of(spec: &Spec) -> Self {
+        if spec.name_of("mix") == "world" { Self::World } else { Self::Fortunes }
+    }
+}
+
+/// Queries of each connection in a batch: spawning the task is below 1 % of them, and the batch lasts a
+/// few milliseconds.
+pub(crate) const QUERIES: u64 = 8;
+
+/// The parameters of both databases.
+pub(crate) static PARAMS: [Param; 2] = [
+    Param::named(
+        "mix",
+        "world: one row of 10,000, by its id; fortunes: all 12 rows of a table, then sorted",
+        &["world", "fortunes"],
+        &[0, 1],
+    ),
+    Param {
+        name: "conns",
+        about: "connections, a task for each",
+        default: CONNS,
+        values: &[1, CONNS],
+        max: CONNS_MOST,
+        names: &[],
+    },
+];
+
+pub(crate) static FAMILY: Family = Family {
+    name: "postgres",
+    operation: "one prepared query to a PostgreSQL server",
+    unit: "query",
+    params: &PARAMS,
+    drive: Drive::Lane,
+    uses: &[Uses::PollStreams, Uses::Postgres],
+};
+
+static DIALECT: Dialect = Dialect {
+    lock: "SELECT pg_advisory_lock(727477617)",
+    unlock: "SELECT pg_advisory_unlock(727477617)",
+    charset: "",
+};
+
+impl Postgres {
+    /// Its parameters are `mix` and `conns`; it is given `postgres`.
+    ///
+    /// # Errors
+    /// If it was not given that.
+    pub fn new(spec: &Spec, given: &Resources) -> Result<Self, SpecError> {
+        let url = spec.given(given, "postgres")?;
+        Ok(Self { url, mix: Mix::of(spec), conns: spec.get("conns") })
+    }
+}
+
+/// A connection with its statements.
+pub struct Link {
+    server: ServerUrl,
+    client: Client,
+    world: Statement,
+    fortunes: Statement,
+    ids: Pcg32,
+}
+
+impl Opened for Postgres {
+    type Open<R: Runtime> = Vec<Link>;
+
+    async fn open<R: Runtime>(&self) -> Result<Vec<Link>, Fault> {
+        let server = ServerUrl::parse(ServerKind::Postgres, &self.url)
+            .map_err(|why| Fault::Io(std::io::Error::other(why)))?;
+        let refused = |error: Error| server.fault(told(&error));
+        let config: Config = server.text().parse().map_err(refused)?;
+        let mut links = Vec::new();
+        for number in 0..self.conns {
+            let stream = server.connect::<R>().await?;
+            let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(refused)?;
+            // Its end reaches whoever waits for an answer.
+            drop(R::spawn(async move { drop(connection.await) }));
+            if number == 0 {
+                fill(&server, &mut Filler { server: &server, client: &client }, &DIALECT).await?;
+            }
+            let world = "SELECT id, randomnumber FROM rtswap_world WHERE id = $1";
+            let world = client.prepare(world).await.map_err(refused)?;
+            let fortunes = client.prepare(ALL_FORTUNES).await.map_err(refused)?;
+            let ids = Pcg32::seed_from_u64(number);
+            links.push(Link { server: server.clone(), client, world, fortunes, ids });
+        }
+        Ok(links)
+    }
+
+    async fn batch<R: Runtime>(&self, links: &mut Vec<Link>, spin: Spin) -> Result<Batch, Fault> {
+        let mix = self.mix;
+        together::<R, _, _>(links, move |mut link| async move {
+            let done = link.work(mix, spin).await;
+            (link, done)
+        })
+        .await
+    }
+}
+
+impl Link {
+    async fn work(&mut self, mix: Mix, spin: Spin) -> Result<Batch, Fault> {
+        let mut batch = Batch::default();
+        for _ in 0..QUERIES {
+            let begin = Instant::now();
+            match mix {
+                Mix::World => {
+                    let asked = self.ids.random_range(1..=WORLDS);
+                    let row = self.client.query_one(&self.world, &[&asked.cast_signed()]).await;
+                    let row = row.map_err(|error| self.fault(&error))?;
+                    let (id, number) = (row.try_get(0), row.try_get(1));
+                    let (id, number) = (
+                        id.map_err(|error| self.fault(&error))?,
+                        number.map_err(|error| self.fault(&error))?,
+                    );
+                    check_world(asked, id, number)?;
+                }
+                Mix::Fortunes => {
+                    let rows = self.client.query(&self.fortunes, &[]).await;
+                    let rows = rows.map_err(|error| self.fault(&error))?;
+                    let rows = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+                    let rows: Result<_, Error> = rows.collect();
+                    check_fortunes(rows.map_err(|error| self.fault(&error))?)?;
+                }
+            }
+            batch.took(1, begin, spin);
+        }
+        Ok(batch)
+    }
+
+    fn fault(&self, error: &Error) -> Fault {
+        self.server.fault(told(error))
+    }
+}
+
+/// An error with its cause: by itself it says "db error" and no more.
+fn told(error: &Error) -> String {
+    match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(db), _) => db.message().to_owned(),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+struct Filler<'a> {
+    server: &'a ServerUrl,
+    client: &'a Client,
+}
+
+impl Sql for Filler<'_> {
+    async fn run(&mut self, sql: &str) -> Result<(), Fault> {
+        self.client.batch_execute(sql).await.map_err(|error| self.server.fault(told(&error)))
+    }
+
+    async fn number(&mut self, sql: &str) -> Result<u64, Fault> {
+        let answer = self.client.simple_query(sql).await;
+        let answer = answer.map_err(|error| self.server.fault(told(&error)))?;
+        let rows = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        rows.ok_or_else(|| self.server.fault(format!("no number came of `{sql}`")))
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("server", &self.server).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, IntoConnectionInfo as _, Pipeline, RedisError, Value};
+use rtswap_runtime::Runtime;
+
+use crate::links::{CONNS, CONNS_MOST, together};
+use crate::server::{ServerKind, ServerUrl};
+use crate::{
+    Batch, Drive, Family, Fault, Opened, Param, Resources, Spec, SpecError, Spin, Uses, content,
+};
+
+/// `redis`: values that are set and read back, by redis-rs over the runtime's own stream.
+#[derive(Clone, Debug)]
+pub struct Redis {
+    url: String,
+    pipeline: u64,
+    conns: u64,
+}
+
+/// Bytes of a value.
+const VALUE_BYTES: usize = 64;
+
+/// Commands of each connection in a batch, and in pipelines at least this many of those: spawning the
+/// task is below 1 % of it, and the batch lasts a few milliseconds.
+const COMMANDS: u64 = 32;
+const PIPELINES_LEAST: u64 = 4;
+
+pub(crate) static FAMILY: Family = Family {
+    name: "redis",
+    operation: "one command to a Redis server, SET and GET in turn, with 64 bytes; \
+        latencies are of whole pipelines",
+    unit: "command",
+    params: &[
+        Param {
+            name: "pipeline",
+            about: "commands sent at once on a connection",
+            default: 1,
+            values: &[1, 16],
+            max: 1024,
+            names: &[],
+        },
+        Param {
+            name: "conns",
+            about: "connections, a task for each",
+            default: CONNS,
+            values: &[1, CONNS],
+            max: CONNS_MOST,
+            names: &[],
+        },
+    ],
+    drive: Drive::Lane,
+    uses: &[Uses::PollStreams, Uses::Redis],
+};
+
+impl Redis {
+    /// Its parameters are `pipeline` and `conns`; it is given `redis`.
+    ///
+    /// # Errors
+    /// If it was not given that.
+    pub fn new(spec: &Spec, given: &Resources) -> Result<Self, SpecError> {
+        let url = spec.given(given, "redis")?;
+        Ok(Self { url, pipeline: spec.get("pipeline"), conns: spec.get("conns") })
+    }
+}
+
+/// A connection and what it has done.
+#[derive(Debug)]
+pub struct Link {
+    server: ServerUrl,
+    connection: MultiplexedConnection,
+    key: String,
+    /// Commands so far: the even ones set, the odd ones get what was set just before.
+    count: u64,
+}
+
+impl Opened for Redis {
+    type Open<R: Runtime> = Vec<Link>;
+
+    async fn open<R: Runtime>(&self) -> Result<Vec<Link>, Fault> {
+        // Keys are of this connection alone. The same are taken by every lane, as only one works at a
+        // time, so that no more than a few are left behind.
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let server = ServerUrl::parse(ServerKind::Redis, &self.url)
+            .map_err(|why| Fault::Io(std::io::Error::other(why)))?;
+        let refused = |error: RedisError| server.fault(error);
+        let info = server.text().into_connection_info().map_err(refused)?;
+        // Its time limits would ask for tokio or smol at run time, whichever runtime this is.
+        let config =
+            AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let mut links = Vec::new();
+        for _ in 0..self.conns {
+            let stream = server.connect::<R>().await?;
+            let (connection, driver) = MultiplexedConnection::new_with_config(
+                info.redis_settings(),
+                stream,
+                config.clone(),
+            )
+            .await
+            .map_err(refused)?;
+            drop(R::spawn(driver));
+            let key = format!("rtswap:{}", KEYS.fetch_add(1, Ordering::Relaxed));
+            links.push(Link { server: server.clone(), connection, key, count: 0 });
+        }
+        Ok(links)
+    }
+
+    async fn batch<R: Runtime>(&self, links: &mut Vec<Link>, spin: Spin) -> Result<Batch, Fault> {
+        let pipeline = self.pipeline;
+        together::<R, _, _>(links, move |mut link| async move {
+            let done = link.work(pipeline, spin).await;
+            (link, done)
+        })
+        .await
+    }
+}
+
+impl Link {
+    async fn work(&mut self, pipeline: u64, spin: Spin) -> Result<Batch, Fault> {
+        let mut batch = Batch::default();
+        for _ in 0..(COMMANDS / pipeline).max(PIPELINES_LEAST) {
+            let begin = Instant::now();
+            let first = self.count;
+            self.count += pipeline;
+            let answers = self.send(first, pipeline).await;
+            let answers = answers.map_err(|error| self.server.fault(error))?;
+            if answers.len() as u64 != pipeline {
+                let got = answers.len();
+                return Err(Fault::Wrong(format!("{got} answers to {pipeline} commands")));
+            }
+            for (command, answer) in (first..).zip(answers) {
+                check(command, &answer)?;
+            }
+            batch.took(pipeline, begin, spin);
+        }
+        Ok(batch)
+    }
+
+    async fn send(&mut self, first: u64, pipeline: u64) -> Result<Vec<Value>, RedisError> {
+        if pipeline == 1 {
+            return Ok(vec![self.command(first).query_async(&mut self.connection).await?]);
+        }
+        let mut pipe = Pipeline::with_capacity(pipeline as usize);
+        for command in first..first + pipeline {
+            pipe.add_command(self.command(command));
+        }
+        pipe.query_async(&mut self.connection).await
+    }
+
+    fn command(&self, number: u64) -> Cmd {
+        if number.is_multiple_of(2) {
+            Cmd::set(&self.key, value(number))
+        } else {
+            Cmd::get(&self.key)
+        }
+    }
+}
+
+/// What a command's pair sets and reads back.
+fn value(command: u64) -> &'static [u8] {
+    content(VALUE_BYTES, command / 2)
+}
+
+fn check(command: u64, answer: &Value) -> Result<(), Fault> {
+    let right = match answer {
+        Value::Okay => command.is_multiple_of(2),
+        Value::BulkString(bytes) => !command.is_multiple_of(2) && bytes == value(command),
+        _ => false,
+    };
+    if right {
+        return Ok(());
+    }
+    let name = if command.is_multiple_of(2) { "SET" } else { "GET" };
+    Err(Fault::Wrong(format!("{name} number {command} was answered with {answer:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_must_be_to_its_own_command() {
+        let bulk = |number| Value::BulkString(content(VALUE_BYTES, number).to_vec());
+        check(6, &Value::Okay).unwrap();
+        check(7, &bulk(3)).unwrap();
+        for (command, answer) in
+            [(6, bulk(3)), (7, Value::Okay), (7, bulk(2)), (7, Value::Nil), (6, Value::Nil)]
+        {
+            assert!(check(command, &answer).is_err(), "{command} {answer:?}");
+        }
+    }
+}
