@@ -36,6 +36,8 @@ pub struct Fleet {
     server_cpus: Vec<usize>,
     generator: Generator,
     services: Services,
+    /// Whether one of them has ended since the round began.
+    broken: bool,
     cancel: Arc<AtomicBool>,
     begin: Instant,
     weather: Option<Weather>,
@@ -95,6 +97,7 @@ impl Fleet {
             server_cpus,
             generator: Generator::new(config)?,
             services,
+            broken: false,
             cancel,
             begin: Instant::now(),
             weather: None,
@@ -161,11 +164,13 @@ impl Fleet {
 
     /// A lane that fails because its server has ended is not to be blamed without saying so.
     fn because_of_service(&mut self, workload: &WorkloadPlan, trouble: Trouble) -> Trouble {
-        match (trouble, self.services.revive(&workload.uses)) {
-            (Trouble::Lost(status, reason), Err(end)) => {
+        let Trouble::Lost(status, reason) = trouble else { return trouble };
+        match self.services.revive(&workload.uses) {
+            Ok(()) => Trouble::Lost(status, reason),
+            Err(end) => {
+                self.broken = true;
                 Trouble::Lost(status, format!("{end}; {reason}"))
             }
-            (trouble, _) => trouble,
         }
     }
 
@@ -332,6 +337,9 @@ impl Bench for Fleet {
         rng: &mut Pcg64,
     ) -> Vec<Result<(), Trouble>> {
         self.weather = Weather::now();
+        // What has ended between two rounds is nobody's fault.
+        let _ = self.services.revive(&workload.uses);
+        self.broken = false;
         // All are started before the first is waited for.
         let started: Vec<_> = lanes
             .iter()
@@ -347,7 +355,8 @@ impl Bench for Fleet {
             .iter()
             .zip(started)
             .map(|(&lane, started)| {
-                let alive = started.and_then(|started| self.ready(workload, started))?;
+                let alive = started.and_then(|started| self.ready(workload, started));
+                let alive = alive.map_err(|trouble| self.because_of_service(workload, trouble))?;
                 self.alive.insert(lane, alive);
                 Ok(())
             })
@@ -387,7 +396,11 @@ impl Bench for Fleet {
         // of the tracepoint makes the kernel patch itself and wait.
         let keep_open = lanes.first().map(|lane| SyscallCounter::open(self.alive[lane].lane.pid()));
         for lane in lanes {
-            let counted = self.count(workload, *lane);
+            let counted = match self.broken {
+                // Its connections are gone; what it has measured is not.
+                true => Ok(Err("the server of all lanes had ended".to_owned())),
+                false => self.count(workload, *lane),
+            };
             let result = results.get_mut(lane).expect("one for each");
             match (counted, result.as_mut()) {
                 (Err(trouble), _) => *result = Err(trouble),
@@ -405,6 +418,10 @@ impl Bench for Fleet {
             Some(lane) => drop(self.alive.remove(&lane)),
             None => self.alive.clear(),
         }
+    }
+
+    fn broken(&self) -> bool {
+        self.broken
     }
 
     fn weather(&mut self) -> Conditions {

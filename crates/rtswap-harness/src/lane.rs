@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rtswap_lane::{Answer, Order, Prepare, Ready, Refusal, SliceDone};
+use rtswap_service::on_cpus;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::record::Status;
 
@@ -32,8 +32,7 @@ const LINE_LIMIT: usize = 1 << 20;
 const TRIM: &str = "MALLOC_TRIM_THRESHOLD_";
 const TRIM_NEVER: &str = "1073741824";
 
-/// The environment variable in which a lane finds the process that started it.
-pub const PARENT: &str = "RTSWAP_PARENT";
+pub use rtswap_service::PARENT;
 
 /// How to start a lane.
 #[derive(Clone, Debug)]
@@ -282,18 +281,4 @@ fn readable(stdout: &ChildStdout, limit: Duration) -> bool {
     let mut fds = [PollFd::new(stdout, PollFlags::IN)];
     // An interruption is as good as a timeout: the caller looks again.
     poll(&mut fds, Some(&limit)).is_ok_and(|ready| ready > 0)
-}
-
-/// Does something on other CPUs: a child inherits the affinity of the thread that starts it, which
-/// spares us code between fork and exec.
-fn on_cpus<T>(cpus: &[usize], act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let before = sched_getaffinity(None)?;
-    let mut set = CpuSet::new();
-    for &cpu in cpus {
-        set.set(cpu);
-    }
-    sched_setaffinity(None, &set)?;
-    let result = act();
-    sched_setaffinity(None, &before)?;
-    result
 }

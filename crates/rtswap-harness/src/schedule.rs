@@ -38,6 +38,12 @@ pub trait Bench {
     /// Ends a lane's process, or all.
     fn stop(&mut self, lane: Option<usize>);
 
+    /// Whether something that all lanes of the round work with has ended: those that are alive cannot go
+    /// on with it, and would fail without a fault of theirs. Fresh processes can.
+    fn broken(&self) -> bool {
+        false
+    }
+
     /// How the machine was since the start of the round.
     fn weather(&mut self) -> Conditions;
 
@@ -136,6 +142,16 @@ struct Run<'a> {
 /// The run is to end where it is.
 struct Interrupted;
 
+/// How a round ended.
+enum End {
+    /// As planned.
+    Complete,
+    /// With nothing left to compare.
+    Stop(Stop),
+    /// Too early: what it has measured counts, and another has to take its place.
+    Broken,
+}
+
 impl Run<'_> {
     fn rounds(
         &mut self,
@@ -165,12 +181,19 @@ impl Run<'_> {
                     self.stopped.insert(workload.name.clone(), Stop::Budget);
                     continue;
                 }
-                match self.round(workload, so_far.next)? {
+                let end = loop {
+                    match self.round(workload, so_far.next)? {
+                        // Each such round costs a lane, so that there is an end to them.
+                        Ok(End::Broken) => so_far.next += 1,
+                        end => break end,
+                    }
+                };
+                match end {
                     Err(Interrupted) => return Ok(Ended::Interrupted),
-                    Ok(Some(stop)) => {
+                    Ok(End::Stop(stop)) => {
                         self.stopped.insert(workload.name.clone(), stop);
                     }
-                    Ok(None) => {
+                    Ok(End::Complete | End::Broken) => {
                         so_far.next += 1;
                         so_far.complete += 1;
                         let took = self.bench.now().saturating_sub(begin);
@@ -213,30 +236,32 @@ impl Run<'_> {
         (0..self.plan.lanes.len()).filter(|&index| is_in(&self.plan.lanes[index])).collect()
     }
 
-    /// One round. A reason to stop is one that leaves nothing to compare.
+    /// One round.
     fn round(
         &mut self,
         workload: &WorkloadPlan,
         round: u32,
-    ) -> Result<Result<Option<Stop>, Interrupted>, RecordError> {
+    ) -> Result<Result<End, Interrupted>, RecordError> {
         let mut rng = rng(self.record.header.seed, &workload.name, round);
         self.observer.round(workload, round);
         let mut lanes = self.lanes_in(workload);
         lanes.shuffle(&mut rng);
-        for (lane, started) in
-            lanes.clone().into_iter().zip(self.bench.start(workload, &lanes, &mut rng))
-        {
-            if let Err(trouble) = started
-                && self.drop_out(workload, round, lane, trouble)?.is_err()
-            {
+        let started = self.bench.start(workload, &lanes, &mut rng);
+        for (lane, started) in lanes.into_iter().zip(started) {
+            let Err(trouble) = started else { continue };
+            if self.drop_out(workload, round, lane, trouble)?.is_err() {
                 return Ok(Err(Interrupted));
+            }
+            // The first pays, and the others that failed are as innocent as those that did not.
+            if self.bench.broken() {
+                return Ok(Ok(self.break_off(workload)));
             }
         }
         for block in 0..self.plan.blocks {
             let lanes = self.lanes_in(workload);
             if !self.worth_going_on(&lanes) {
                 self.bench.stop(None);
-                return Ok(Ok(Some(Stop::Lanes)));
+                return Ok(Ok(End::Stop(Stop::Lanes)));
             }
             let lanes = self.drawn(lanes, &mut rng);
             let mut slices = Vec::with_capacity(lanes.len());
@@ -250,20 +275,33 @@ impl Run<'_> {
                         if self.drop_out(workload, round, lane, trouble)?.is_err() {
                             return Ok(Err(Interrupted));
                         }
+                        if self.bench.broken() {
+                            break;
+                        }
                     }
                 }
             }
-            let workload = workload.name.clone();
-            self.keep(Line::Block(Block { workload, round, block, slices }))?;
+            let name = workload.name.clone();
+            self.keep(Line::Block(Block { workload: name, round, block, slices }))?;
+            if self.bench.broken() {
+                return Ok(Ok(self.break_off(workload)));
+            }
         }
         self.finish(workload, round)
+    }
+
+    /// Ends a round whose lanes cannot go on.
+    fn break_off(&mut self, workload: &WorkloadPlan) -> End {
+        self.bench.stop(None);
+        let lanes = self.lanes_in(workload);
+        if self.worth_going_on(&lanes) { End::Broken } else { End::Stop(Stop::Lanes) }
     }
 
     fn finish(
         &mut self,
         workload: &WorkloadPlan,
         round: u32,
-    ) -> Result<Result<Option<Stop>, Interrupted>, RecordError> {
+    ) -> Result<Result<End, Interrupted>, RecordError> {
         let lanes = self.lanes_in(workload);
         let mut finished = BTreeMap::new();
         for (lane, result) in self.bench.finish(workload, &lanes) {
@@ -289,7 +327,7 @@ impl Run<'_> {
             time_wait,
         }))?;
         let lanes = self.lanes_in(workload);
-        Ok(Ok((!self.worth_going_on(&lanes)).then_some(Stop::Lanes)))
+        Ok(Ok(if self.worth_going_on(&lanes) { End::Complete } else { End::Stop(Stop::Lanes) }))
     }
 
     /// The lanes in random order, each beside the lane that it is compared with, or one lane away from it

@@ -26,6 +26,11 @@ struct Mock {
     slices: usize,
     /// Slice number at which the user interrupts.
     cancel_at: Option<usize>,
+    /// Slice numbers at which the server of all lanes ends, and starts of rounds at which it has.
+    server_ends: Vec<usize>,
+    server_ends_at_start: Option<usize>,
+    starts: usize,
+    broken: bool,
 }
 
 impl Bench for Mock {
@@ -37,6 +42,12 @@ impl Bench for Mock {
     ) -> Vec<Result<(), Trouble>> {
         assert!(self.alive.is_empty(), "lanes of the last round are still alive");
         self.log.push(format!("start {} {lanes:?}", workload.name));
+        self.broken = self.server_ends_at_start == Some(self.starts);
+        self.starts += 1;
+        if self.broken {
+            let lost = || Err(Trouble::Lost(Status::Failed, "the server ended".to_owned()));
+            return lanes.iter().map(|_| lost()).collect();
+        }
         let start = |lane: &usize| {
             if self.refuses == Some(*lane) {
                 return Err(Trouble::Lost(Status::Unsupported, "not here".to_owned()));
@@ -50,8 +61,13 @@ impl Bench for Mock {
     fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, Trouble> {
         assert!(self.alive.contains(&lane), "lane {lane} is not alive");
         self.now += Duration::from_secs(1);
+        assert!(!self.broken, "lane {lane} works with a server that is gone");
         self.slices += 1;
         self.log.push(format!("slice {} {lane}", workload.name));
+        if self.server_ends.contains(&self.slices) {
+            self.broken = true;
+            return Err(Trouble::Lost(Status::Failed, "the server ended".to_owned()));
+        }
         if self.dies.is_some_and(|(dying, at)| dying == lane && self.slices >= at) {
             return Err(Trouble::Lost(Status::Failed, "it died".to_owned()));
         }
@@ -67,6 +83,10 @@ impl Bench for Mock {
             Some(lane) => drop(self.alive.remove(&lane)),
             None => self.alive.clear(),
         }
+    }
+
+    fn broken(&self) -> bool {
+        self.broken
     }
 
     fn weather(&mut self) -> Conditions {
@@ -346,4 +366,57 @@ fn a_lane_is_started_only_for_what_it_takes_part_in() {
         assert_eq!(has, block.workload == "b");
         assert_eq!(block.slices.len(), if has { 4 } else { 3 });
     }
+}
+
+#[test]
+fn a_server_that_ends_costs_one_lane_its_cell_and_the_others_a_part_of_a_round() {
+    let mut record = record(&["a"], 3, 4);
+    // In the second block of the first round, with two slices of four lanes done. The reference must
+    // not be the one that happens to be measured just then.
+    let mut mock = Mock { server_ends: vec![7], ..Mock::default() };
+    record.header.plan.reference = {
+        let mut trial = record.clone();
+        measure(&mut trial, &mut Mock { server_ends: vec![7], ..Mock::default() }, None);
+        let lost = trial.lost[0].lane.clone();
+        LANES.iter().find(|lane| **lane != lost).unwrap().to_string()
+    };
+    let (ended, observer) = measure(&mut record, &mut mock, None);
+    assert_eq!((ended, observer.lost, stops(&record)), (Ended::Complete, 1, vec![Stop::Rounds]));
+    assert_eq!(record.rounds.len(), 3, "as many whole rounds as planned");
+    assert_eq!(record.rounds.iter().map(|round| round.round).collect::<Vec<_>>(), [1, 2, 3]);
+    let broken: Vec<_> = record.blocks.iter().filter(|block| block.round == 0).collect();
+    assert_eq!(broken.len(), 2, "what was measured before is kept");
+    assert_eq!((broken[0].slices.len(), broken[1].slices.len()), (4, 2));
+    assert_eq!(mock.starts, 4);
+}
+
+#[test]
+fn a_server_that_ends_while_lanes_start_costs_one_of_them() {
+    let mut record = record(&["a"], 2, 1);
+    record.header.plan.reference = "none".to_owned();
+    let mut mock = Mock { server_ends_at_start: Some(0), ..Mock::default() };
+    measure(&mut record, &mut mock, None);
+    assert_eq!(
+        (record.lost.len(), mock.starts),
+        (1, 1),
+        "without the reference there is no other round"
+    );
+
+    let lost = record.lost[0].lane.clone();
+    let mut record = self::record(&["a"], 2, 1);
+    record.header.plan.reference = LANES.iter().find(|lane| **lane != lost).unwrap().to_string();
+    let mut mock = Mock { server_ends_at_start: Some(0), ..Mock::default() };
+    measure(&mut record, &mut mock, None);
+    assert_eq!((record.lost.len(), record.rounds.len(), mock.starts), (1, 2, 3));
+    assert!(record.blocks.iter().all(|block| block.slices.len() == 3));
+}
+
+#[test]
+fn a_server_that_ends_again_and_again_ends_the_workload() {
+    let mut record = record(&["a", "b"], 2, 2);
+    let mut mock = Mock { server_ends: (1..100).collect(), ..Mock::default() };
+    let (ended, observer) = measure(&mut record, &mut mock, None);
+    assert_eq!(ended, Ended::Complete);
+    assert!(observer.lost <= 2 * LANES.len(), "each lane is lost once at most");
+    assert_eq!(stops(&record), [Stop::Lanes, Stop::Lanes]);
 }

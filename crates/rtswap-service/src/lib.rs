@@ -10,15 +10,41 @@
 //! | [`Uses::Folder`] | `folder` | an empty folder of the lane's own; what is left in it is compared, byte by byte |
 //! | [`Uses::Blocks`] | `blocks` | a file of 256 MiB |
 //! | [`Uses::Origin`] | `origin`, `origin-root` | an HTTPS server of images ([`origin`]), which counts what it serves |
+//!
+//! # Database servers
+//!
+//! `redis-server`, `mariadbd` and `postgres` are looked for in the folders of `PATH` and where packages put
+//! them, or in those of [`SERVERS`] alone. Each has a folder among the temporary files, a free port of
+//! 127.0.0.1 and no password, and is pinned to the CPUs of the load generator. Whatever only guards against
+//! a loss of power is off: it would cost time at the start, and no workload writes to a disk through a server.
+//! Where we are root, `mariadbd` and `postgres` run as the user `mysql` or `postgres`, as they refuse to
+//! be root; the folder for temporary files must let them in.
+//!
+//! A server that ends is started again on its old port. It dies with us, however we end; its folder is
+//! removed unless we were killed.
+//!
+//! With a URL of the user's none is started. Lanes then make the tables `rtswap_world` and `rtswap_fortune`
+//! there if they are missing, and keys that begin with `rtswap:`; both are left behind, and no two runs may
+//! work with one Redis server at a time. Each lane holds `conns` connections for each of its shards,
+//! all lanes of a round at once.
 
 mod blocks;
+mod child;
 mod folder;
+mod mysql;
 pub mod origin;
+mod postgres;
+mod redis;
+mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use rtswap_workload::{ParamValue, Resources, Uses};
+
+pub use child::{PARENT, on_cpus};
+pub use server::SERVERS;
+use server::{Given, Kind, Server};
 
 /// One thing that workloads work with.
 pub trait Service: Debug + Send {
@@ -147,7 +173,34 @@ fn start(uses: Uses, config: &Config) -> Option<Result<Box<dyn Service>, Missing
         Uses::Origin => boxed(origin::start(&config.cpus)),
         Uses::PollStreams | Uses::Files => return None,
         Uses::Redis | Uses::Mysql | Uses::Postgres => {
-            Err(Missing::Failed("not there yet".to_owned()))
+            let kind = kind(uses)?;
+            match config.urls.get(kind.kind().name()) {
+                None => boxed(Server::start(kind, &config.cpus)),
+                Some(url) => boxed(Given::new(kind, url).map_err(Missing::Failed)),
+            }
         }
     })
+}
+
+/// The kind of server that is used.
+fn kind(uses: Uses) -> Option<&'static dyn Kind> {
+    match uses {
+        Uses::Redis => Some(&redis::Redis),
+        Uses::Mysql => Some(&mysql::Mysql),
+        Uses::Postgres => Some(&postgres::Postgres),
+        _ => None,
+    }
+}
+
+/// Checks that the servers of the user's that are needed are there, before anything is measured.
+///
+/// # Errors
+/// Which one is not, why, and what to do, in a line.
+pub fn reach(uses: &BTreeSet<Uses>, urls: &Resources) -> Result<(), String> {
+    for kind in uses.iter().filter_map(|uses| kind(*uses)) {
+        if let Some(url) = urls.get(kind.kind().name()) {
+            Given::new(kind, url)?.reach()?;
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cli::select;
-use rtswap_workload::Resources;
+use rtswap_workload::{Resources, ServerKind, ServerUrl};
 
 /// Where something is measured, from which seed, and where its record goes.
 #[derive(Debug, clap::Args)]
@@ -32,14 +32,21 @@ pub(super) struct Setting {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Servers {
     /// A Redis server to use, instead of one that is started for it: `redis://127.0.0.1:6379`.
-    #[arg(long = "redis-url", value_name = "URL")]
+    #[arg(long = "redis-url", value_name = "URL", value_parser = url(ServerKind::Redis))]
     redis: Option<String>,
     /// A MySQL or MariaDB server to use: `mysql://user:password@127.0.0.1:3306/database`.
-    #[arg(long = "mysql-url", value_name = "URL")]
+    #[arg(long = "mysql-url", value_name = "URL", value_parser = url(ServerKind::Mysql))]
     mysql: Option<String>,
     /// A PostgreSQL server to use: `postgres://user:password@127.0.0.1:5432/database`.
-    #[arg(long = "postgres-url", value_name = "URL")]
+    #[arg(long = "postgres-url", value_name = "URL", value_parser = url(ServerKind::Postgres))]
     postgres: Option<String>,
+}
+
+/// Reads the URL of a server of that kind.
+fn url(
+    kind: ServerKind,
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
+    move |text| ServerUrl::parse(kind, text).map(|_| text.to_owned())
 }
 
 impl Servers {

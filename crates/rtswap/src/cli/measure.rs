@@ -1,5 +1,6 @@
 //! From a plan to a finished record: what every subcommand that measures has in common.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use rtswap_harness::record::{
 };
 use rtswap_harness::{machine, schedule};
 use rtswap_service::{Missing, Services};
-use rtswap_workload::Resources;
+use rtswap_workload::{Resources, Uses};
 
 use crate::Registry;
 use crate::cli::progress::Progress;
@@ -43,6 +44,8 @@ impl Job {
         out: Option<&Path>,
         urls: Resources,
     ) -> Result<Self> {
+        let uses = request.workloads.iter().flat_map(|spec| spec.family().uses).copied().collect();
+        reach(&uses, &urls)?;
         let limit = Some(request.budget);
         let header = Header {
             schema: SCHEMA,
@@ -68,6 +71,8 @@ impl Job {
         // In this order: what another process is still writing is not mended.
         let writer = Writer::append(path)?;
         let record = Record::recover(path)?;
+        let plan = &record.header.plan;
+        reach(&plan.workloads.iter().flat_map(|it| &it.uses).copied().collect(), &urls)?;
         let services = services(&record.header.plan, urls);
         Ok(Self { record, writer, limit: None, resumed: true, services })
     }
@@ -116,6 +121,11 @@ impl Job {
         }
         Ok(self.record)
     }
+}
+
+/// A server of the user's that is not there is told at once: only the user can do something about it.
+pub(super) fn reach(uses: &BTreeSet<Uses>, urls: &Resources) -> Result<()> {
+    rtswap_service::reach(uses, urls).map_err(anyhow::Error::msg)
 }
 
 /// Starts what the workloads of a plan work with.

@@ -47,6 +47,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let plans: Vec<_> = lanes.iter().map(|(plan, _)| plan.clone()).collect();
     let uses = workloads.iter().flat_map(|spec| spec.family().uses).copied().collect();
     let config = rtswap_service::Config { cpus: load_cpus.clone(), urls: args.servers.urls() };
+    measure::reach(&uses, &config.urls)?;
     let services = Services::start(&uses, &config);
     let missing: Vec<_> =
         workloads.iter().map(|spec| services.missing(spec.family().uses).cloned()).collect();

@@ -1,0 +1,137 @@
+//! A PostgreSQL server that trusts whoever is on this machine.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rtswap_workload::{ServerKind, ServerUrl};
+
+use crate::child::Home;
+use crate::server::{Kind, stranger};
+
+#[derive(Debug)]
+pub(crate) struct Postgres;
+
+/// Whatever only guards against a loss of power is off, and what works in the background as well.
+const SETTINGS: [&str; 12] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "autovacuum=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "shared_buffers=32MB",
+    // In its folder, lest anything of it be left in /dev/shm.
+    "dynamic_shared_memory_type=mmap",
+    // All lanes of a round are connected at once.
+    "max_connections=1000",
+    "log_min_messages=fatal",
+];
+
+const INITDB_LIMIT: Duration = Duration::from_secs(60);
+
+impl Kind for Postgres {
+    fn kind(&self) -> ServerKind {
+        ServerKind::Postgres
+    }
+
+    fn program(&self) -> (&'static str, &'static str) {
+        ("postgres", "postgresql")
+    }
+
+    /// Debian has it beside the path, in a folder for each version.
+    fn folders(&self) -> Vec<PathBuf> {
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let version = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            name.split('.').next().and_then(|major| major.parse::<u32>().ok())
+        };
+        let mut folders: Vec<_> = versions.map(|entry| entry.path()).collect();
+        folders.sort_by_key(|path| std::cmp::Reverse(version(path)));
+        let mut folders: Vec<_> = folders.into_iter().map(|path| path.join("bin")).collect();
+        folders.extend(["/usr/bin", "/usr/local/bin", "/usr/local/pgsql/bin"].map(PathBuf::from));
+        folders
+    }
+
+    fn account(&self) -> Option<&'static str> {
+        Some("postgres")
+    }
+
+    /// The immediate shutdown.
+    fn stop(&self) -> Signal {
+        Signal::SIGQUIT
+    }
+
+    fn prepare(&self, program: &Path, home: &Home) -> Result<(), String> {
+        let arguments = [
+            "-D",
+            "data",
+            "-U",
+            "rtswap",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--wal-segsize=1",
+        ];
+        // Beside the server, and not one of another version.
+        let initdb = program.with_file_name("initdb");
+        home.run(&initdb, &arguments.map(OsString::from), INITDB_LIMIT)
+    }
+
+    fn arguments(&self, home: &Home, port: u16) -> Vec<OsString> {
+        let mut arguments = vec!["-D".into(), home.path("data").into_os_string()];
+        arguments.extend(["-p".into(), port.to_string().into()]);
+        for setting in SETTINGS {
+            arguments.extend(["-c".into(), setting.into()]);
+        }
+        arguments
+    }
+
+    fn url(&self, port: u16) -> String {
+        format!("postgres://rtswap@127.0.0.1:{port}/postgres")
+    }
+
+    fn greet(&self, mut stream: TcpStream, url: &ServerUrl) -> io::Result<Option<String>> {
+        const PROTOCOL_3_0: u32 = 196_608;
+        let (user, _, database) = url.login();
+        let mut hello = PROTOCOL_3_0.to_be_bytes().to_vec();
+        for text in ["user", user.as_str(), "database", database.as_str()] {
+            hello.extend(text.as_bytes());
+            hello.push(0);
+        }
+        hello.push(0);
+        stream.write_all(&(hello.len() as u32 + 4).to_be_bytes())?;
+        stream.write_all(&hello)?;
+        let mut kind = [0];
+        stream.read_exact(&mut kind).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => stranger(),
+            _ => error,
+        })?;
+        match kind {
+            // It asks for a password or goes on: whether the password is right shows when a lane
+            // logs in.
+            [b'R'] => Ok(None),
+            [b'E'] => {
+                let mut text = Vec::new();
+                let _ = stream.read_to_end(&mut text);
+                let fields =
+                    String::from_utf8_lossy(text.get(4..).unwrap_or_default()).into_owned();
+                let field = |of| fields.split('\0').find_map(|field| field.strip_prefix(of));
+                if field('C') == Some("57P03") {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(Some(field('M').unwrap_or("it gives no reason").to_owned()))
+            }
+            _ => Err(stranger()),
+        }
+    }
+}
