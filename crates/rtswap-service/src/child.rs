@@ -188,7 +188,7 @@ impl Child {
 
     /// Its last lines.
     pub fn words(&mut self) -> String {
-        const LAST_BYTES: u64 = 400;
+        const LAST_BYTES: u64 = 500;
         let mut text = Vec::new();
         let length = self.log.seek(SeekFrom::End(0)).unwrap_or(0);
         let _ = self.log.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)));

@@ -17,7 +17,7 @@ use crate::server::{Kind, stranger};
 pub(crate) struct Postgres;
 
 /// Whatever only guards against a loss of power is off, and what works in the background as well.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "fsync=off",
@@ -31,7 +31,9 @@ const SETTINGS: [&str; 12] = [
     "dynamic_shared_memory_type=mmap",
     // All lanes of a round are connected at once.
     "max_connections=1000",
-    "log_min_messages=fatal",
+    // That a port is in use is no more than a LOG.
+    "log_min_messages=log",
+    "log_line_prefix=",
 ];
 
 const INITDB_LIMIT: Duration = Duration::from_secs(60);

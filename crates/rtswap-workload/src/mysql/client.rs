@@ -130,14 +130,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<S> {
         client.draft.clear();
         login.serialize(&mut client.draft);
         client.write().await?;
-        client.authenticate(method, password).await?;
+        client.authenticate(method, password, nonce).await?;
         Ok(client)
     }
 
     /// Answers challenges until the server is content.
-    async fn authenticate(&mut self, mut method: AuthProc, password: &str) -> io::Result<()> {
-        // RSA needs the last nonce again.
-        let mut nonce = Vec::new();
+    async fn authenticate(
+        &mut self,
+        mut method: AuthProc,
+        password: &str,
+        mut nonce: Vec<u8>,
+    ) -> io::Result<()> {
         loop {
             self.read().await?;
             let challenge = match self.packet.first() {

@@ -32,12 +32,19 @@ pub(super) struct Setting {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Servers {
     /// A Redis server to use, instead of one that is started for it: `redis://127.0.0.1:6379`.
+    ///
+    /// Few keys that begin with `rtswap:` are left behind. A server that is started is the `redis-server`
+    /// of PATH, or of the folders that RTSWAP_SERVERS names; the others likewise.
     #[arg(long = "redis-url", value_name = "URL", value_parser = url(ServerKind::Redis))]
     redis: Option<String>,
     /// A MySQL or MariaDB server to use: `mysql://user:password@127.0.0.1:3306/database`.
+    ///
+    /// The tables `rtswap_world` and `rtswap_fortune` are made there and left behind.
     #[arg(long = "mysql-url", value_name = "URL", value_parser = url(ServerKind::Mysql))]
     mysql: Option<String>,
     /// A PostgreSQL server to use: `postgres://user:password@127.0.0.1:5432/database`.
+    ///
+    /// The tables `rtswap_world` and `rtswap_fortune` are made there and left behind.
     #[arg(long = "postgres-url", value_name = "URL", value_parser = url(ServerKind::Postgres))]
     postgres: Option<String>,
 }
