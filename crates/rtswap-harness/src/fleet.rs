@@ -396,10 +396,11 @@ impl Bench for Fleet {
         // of the tracepoint makes the kernel patch itself and wait.
         let keep_open = lanes.first().map(|lane| SyscallCounter::open(self.alive[lane].lane.pid()));
         for lane in lanes {
-            let counted = match self.broken {
-                // Its connections are gone; what it has measured is not.
-                true => Ok(Err("the server of all lanes had ended".to_owned())),
-                false => self.count(workload, *lane),
+            // With a server that has ended a lane's connections are gone; what it has measured is not.
+            let counted = if self.broken {
+                Ok(Err("the server of all lanes had ended".to_owned()))
+            } else {
+                self.count(workload, *lane)
             };
             let result = results.get_mut(lane).expect("one for each");
             match (counted, result.as_mut()) {

@@ -72,7 +72,7 @@ pub(crate) struct Home {
 /// A process of a server. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Child {
-    child: std::process::Child,
+    process: std::process::Child,
     log: File,
     stop: Signal,
 }
@@ -144,17 +144,17 @@ impl Home {
             on_cpus(&self.cpus, || command.spawn())
         };
         let child = started().map_err(|error| {
-            let mut told = format!("cannot start {}: {error}", program.display());
-            if let Account::Other(uid, _) = self.account {
-                let folder = std::env::temp_dir();
-                told += &format!(
-                    "; set TMPDIR to a folder that user {uid} can enter ({} is the one now)",
-                    folder.display()
-                );
-            }
-            told
+            let remedy = match self.account {
+                Account::Own => String::new(),
+                Account::Other(uid, _) => {
+                    let folder = std::env::temp_dir();
+                    let folder = folder.display();
+                    format!("; user {uid} may not enter {folder}: set TMPDIR to another folder")
+                }
+            };
+            format!("cannot start {}: {error}{remedy}", program.display())
         })?;
-        Ok(Child { child, log, stop })
+        Ok(Child { process: child, log, stop })
     }
 
     /// Runs a program to its end.
@@ -183,7 +183,7 @@ impl Home {
 impl Child {
     /// How it has ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        self.process.try_wait().ok().flatten()
     }
 
     /// Its last lines.
@@ -202,7 +202,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let pid = Pid::from_raw(self.child.id().cast_signed());
+        let pid = Pid::from_raw(self.process.id().cast_signed());
         if self.ended().is_none() {
             let _ = kill(pid, self.stop);
         }
@@ -212,7 +212,7 @@ impl Drop for Child {
         }
         // The group even so, in case it has left something running.
         let _ = killpg(pid, Signal::SIGKILL);
-        let _ = self.child.wait();
+        let _ = self.process.wait();
     }
 }
 

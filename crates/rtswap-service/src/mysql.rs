@@ -90,10 +90,7 @@ impl Kind for Mysql {
         const VERSION: u8 = 10;
         const ERROR: u8 = 255;
         let mut head = [0; 5];
-        stream.read_exact(&mut head).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => stranger(),
-            _ => error,
-        })?;
+        stream.read_exact(&mut head)?;
         let rest = usize::from(head[0]).saturating_sub(1);
         match head[4] {
             VERSION => Ok(None),

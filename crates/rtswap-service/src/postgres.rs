@@ -36,7 +36,7 @@ const SETTINGS: [&str; 13] = [
     "log_line_prefix=",
 ];
 
-const INITDB_LIMIT: Duration = Duration::from_secs(60);
+const INITDB_LIMIT: Duration = Duration::from_mins(1);
 
 impl Kind for Postgres {
     fn kind(&self) -> ServerKind {
@@ -114,10 +114,7 @@ impl Kind for Postgres {
         stream.write_all(&(hello.len() as u32 + 4).to_be_bytes())?;
         stream.write_all(&hello)?;
         let mut kind = [0];
-        stream.read_exact(&mut kind).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => stranger(),
-            _ => error,
-        })?;
+        stream.read_exact(&mut kind)?;
         match kind {
             // It asks for a password or goes on: whether the password is right shows when a lane
             // logs in.

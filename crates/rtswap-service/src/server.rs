@@ -201,7 +201,13 @@ fn greet(kind: &dyn Kind, url: &ServerUrl) -> io::Result<Option<String>> {
     let stream = TcpStream::connect_timeout(&url.addr()?, ANSWER_LIMIT)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.set_write_timeout(Some(ANSWER_LIMIT))?;
-    kind.greet(stream, url)
+    kind.greet(stream, url).map_err(|error| match error.kind() {
+        // It hung up on somebody who speaks the protocol.
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset => stranger(),
+        _ => error,
+    })
 }
 
 /// What answers is no server of this kind.

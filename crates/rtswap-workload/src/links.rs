@@ -7,8 +7,7 @@ use rtswap_runtime::Runtime;
 
 use crate::{Batch, Fault, Spin};
 
-/// Connections unless told otherwise: what TechEmpower's smallest load has, and enough that the server
-/// is seldom idle.
+/// Connections unless told otherwise: enough that lane and server work at the same time.
 pub(crate) const CONNS: u64 = 8;
 
 /// The most of them.

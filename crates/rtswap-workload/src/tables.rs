@@ -1,4 +1,4 @@
-//! What is in the tables of `mysql` and `postgres`: TechEmpower's `World` and `Fortune`.
+//! What is in the tables of `mysql` and `postgres`: `TechEmpower`'s `World` and `Fortune`.
 //!
 //! The lanes fill them, not the harness: whichever comes first does, under a lock of the server's, and
 //! all others find that it is done. That is one way for servers that the harness has started and for
