@@ -34,7 +34,7 @@ pub(super) struct Servers {
     /// A Redis server to use, instead of one that is started for it: `redis://127.0.0.1:6379`.
     ///
     /// Few keys that begin with `rtswap:` are left behind. A server that is started is the `redis-server`
-    /// of PATH, or of the folders that RTSWAP_SERVERS names; the others likewise.
+    /// of PATH, or of the folders that `RTSWAP_SERVERS` names; the others likewise.
     #[arg(long = "redis-url", value_name = "URL", value_parser = url(ServerKind::Redis))]
     redis: Option<String>,
     /// A MySQL or MariaDB server to use: `mysql://user:password@127.0.0.1:3306/database`.
