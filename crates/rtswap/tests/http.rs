@@ -174,7 +174,7 @@ fn a_body_is_read_and_thrown_away_up_to_a_limit() {
         for _ in 0..2 {
             let head = "POST /plaintext HTTP/1.1\r\nHost: x\r\ncontent-length: 65536\r\n\r\n";
             stream.write_all(head.as_bytes()).unwrap();
-            stream.write_all(&[b'x'; 65_536]).unwrap();
+            stream.write_all(&vec![b'x'; 65_536]).unwrap();
             let (head, _) = answer(&mut stream);
             assert!(head.starts_with("http/1.1 200"), "{lane}: {head}");
         }
