@@ -48,7 +48,10 @@ impl<'a> Overview<'a> {
     /// What the signs mean.
     pub fn key(&self, unicode: bool) -> String {
         let (better, worse) = if unicode { ("▲", "▼") } else { ("+", "-") };
-        let reference = self.summary.base();
+        let reference = match self.summary.base() {
+            "that" => "the lane that each is compared with",
+            base => base,
+        };
         let by_cpu = self
             .summary
             .cells

@@ -12,6 +12,7 @@
 //! | [`Runtime::spawn`] | `task::spawn` | `task::spawn` | `Executor::spawn`, detached on drop | `spawn` | `spawn` | `spawn`, detached on drop | `spawn_local`, detached |
 //! | [`Runtime::sleep`] | `time::sleep` | `task::sleep` | `Timer::after` | `tokio::time::sleep` | `time::sleep` | `time::sleep` | `Timer::new` |
 //! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` | `AsyncReadRent::read` | `AsyncRead::read` | `AsyncReadExt::read` |
+//! | [`TcpStream::into_poll`] | `TcpStream` itself | `Compat`, with a shutdown that shuts down | `Async<TcpStream>`, polled | [`Bridge`] | [`Bridge`] | [`Bridge`] | `Compat` |
 //! | [`Runtime::open`], [`File`] | `spawn_blocking` | `spawn_blocking` | `unblock` | `fs::File` | `fs::File` | `fs::File` | `BufferedFile`, `DmaFile` |
 //!
 //! Some things are left to the runtime: whether `spawn` polls the task before it returns (glommio does),
@@ -35,6 +36,11 @@
 //!
 //! **Why does dropping a [`Runtime::JoinHandle`] detach?** Because runtimes disagree (smol cancels,
 //! tokio detaches) and a program needs one answer; detaching needs no support from the runtime.
+//!
+//! **Why a second face that is polled, and why a bridge?** Libraries (hyper, rustls, redis) exist on
+//! `AsyncRead` and `AsyncWrite`, whose buffer is the caller's and is given back at once. A completion
+//! runtime cannot lend that to the kernel, so [`Bridge`] gives each direction a buffer of its own and
+//! copies once. Unlike a read with an owned buffer, a polled read that is given up loses nothing.
 //!
 //! **Why static functions and no handle?** It is how every one of these runtimes is used, and what
 //! makes a workload read like an ordinary program. The price: `spawn`, `sleep`, `listen` and

@@ -69,13 +69,11 @@ impl Half {
         let under_way = UnderWay(self.clone());
         let answer = poll_fn(|cx| {
             let mut side = self.side();
-            match side.answer.take() {
-                Some(answer) => Poll::Ready(answer),
-                None => {
-                    side.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
+            let answer = side.answer.take();
+            if answer.is_none() {
+                side.waker = Some(cx.waker().clone());
             }
+            answer.map_or(Poll::Pending, Poll::Ready)
         });
         let answer = answer.await;
         self.side().in_flight = false;
@@ -203,11 +201,11 @@ impl Case {
     }
 
     fn flush(&mut self) -> Poll<io::Result<()>> {
-        self.poll(|bridge, cx| bridge.poll_flush(cx))
+        self.poll(AsyncWrite::poll_flush)
     }
 
     fn shutdown(&mut self) -> Poll<io::Result<()>> {
-        self.poll(|bridge, cx| bridge.poll_shutdown(cx))
+        self.poll(AsyncWrite::poll_shutdown)
     }
 
     /// Another task from now on.
