@@ -70,6 +70,30 @@ fn each_of_a_pair_is_compared_with_the_other_and_with_nothing_else() {
 }
 
 #[test]
+fn what_is_polled_is_compared_with_the_lane_that_is_compared_with_the_native_one() {
+    let mut run = run(vec![
+        lane("native-compio", 1.0),
+        lane("compio", 1.1).against("native-compio"),
+        lane("poll-compio", 1.32).against("compio").polled(),
+    ]);
+    run.control = Some(lane("control", 1.0).against("native-compio"));
+    let summary = Summary::of(&run.record());
+    for (lane, ratio) in [("compio", 1.1), ("poll-compio", 1.2)] {
+        let cell = summary.cell(ECHO, lane).unwrap();
+        let figure = &cell.metrics[&Metric::CpuNsPerOp];
+        assert_eq!(cell.role, Role::Lane);
+        assert!((figure.ratio.unwrap() / ratio - 1.0).abs() < 0.02, "{lane}: {figure:?}");
+    }
+    let sentence = &summary.workloads[0].sentence;
+    assert!(sentence.contains("more CPU time than by hand"), "{sentence}");
+    assert!(sentence.contains("more CPU time than compio over owned buffers"), "{sentence}");
+    for text in [table(&summary, &wide()), markdown(&summary)] {
+        // Each says with what it is compared.
+        assert!(text.contains("native-compio") && text.contains("ratio to that"), "{text}");
+    }
+}
+
+#[test]
 fn a_pair_whose_native_half_is_lost_is_not_compared_and_the_others_are() {
     let run = run(vec![
         lane("native-tokio", 1.0),

@@ -140,13 +140,21 @@ fn a_tax_pairs_each_adapter_with_what_was_written_by_hand() {
         assert_eq!(taxed["against"], format!("native-{lane}"));
         assert!(taxed["metrics"]["cpu_ns_per_op"]["ratio"].is_number(), "{taxed:#}");
         assert_eq!(cell(&summary, &format!("native-{lane}"))["role"], "reference");
+        let polled = cell(&summary, &format!("poll-{lane}"));
+        assert_eq!((&polled["against"], &polled["kind"]), (&lane.into(), &"polled".into()));
+        assert!(polled["metrics"]["cpu_ns_per_op"]["ratio"].is_number(), "{polled:#}");
+        assert_eq!(polled["receipt"]["notes"]["streams"], "native");
+        assert_eq!(taxed["role"], "lane", "compared itself, though another is compared with it");
     }
     let block = case.lines().into_iter().find(|line| line["kind"] == "block").unwrap();
     let order: Vec<_> =
         block["slices"].as_array().unwrap().iter().map(|slice| slice["lane"].clone()).collect();
     let at = |lane: &str| order.iter().position(|other| other == lane).unwrap();
-    assert_eq!(at("smol-local").abs_diff(at("native-smol-local")), 1, "{order:?}");
-    case.rtswap().args(["summary", RECORD]).assert().success().stdout(contains("ratio to native"));
+    let mut chain = ["native-smol-local", "smol-local", "poll-smol-local"].map(at);
+    chain.sort_unstable();
+    assert_eq!(chain[2] - chain[0], 2, "nobody is between those that are compared: {order:?}");
+    let shown = case.rtswap().args(["summary", RECORD]).assert().success();
+    shown.stdout(contains("poll-smol-local").and(contains("ratio to that")));
     case.assert_nothing_left();
 }
 

@@ -81,6 +81,11 @@ impl Lane {
         self
     }
 
+    pub fn polled(mut self) -> Self {
+        self.kind = Kind::Polled;
+        self
+    }
+
     pub fn floor(mut self) -> Self {
         self.kind = Kind::Floor;
         self.families = vec!["tcp-echo".to_owned()];
