@@ -1,5 +1,6 @@
 //! glommio's own files: thread-confined, so inside `Confined`, which checks.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -8,11 +9,40 @@ use glommio::io::{BufferedFile, DmaFile};
 use rtswap_runtime::{Buffer, Confined, Open};
 
 /// `glommio::io::BufferedFile`, or `DmaFile` for direct I/O.
-pub struct File(Confined<Kind>);
+pub struct File(Confined<Option<Kind>>);
 
 enum Kind {
     Buffered(BufferedFile),
     Direct(DmaFile),
+}
+
+thread_local! {
+    /// Whether a file was dropped, and so left to the ring to close.
+    static DROPPED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if Option::take(&mut self.0).is_some() {
+            DROPPED.set(true);
+        }
+    }
+}
+
+/// Waits until dropped files are closed. glommio only queues that, and what is in the queue when its executor
+/// ends is never submitted; an operation that is queued after it is waited for.
+pub(crate) async fn close_dropped() {
+    if DROPPED.take()
+        && let Ok(file) = BufferedFile::open("/dev/null").await
+    {
+        let _ = file.close().await;
+    }
+}
+
+impl File {
+    fn kind(&self) -> &Kind {
+        self.0.as_ref().expect("taken at the end only")
+    }
 }
 
 pub(crate) fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<File>> + Send {
@@ -22,7 +52,7 @@ pub(crate) fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Fi
             Open::ReadDirect => Kind::Direct(DmaFile::open(path).await?),
             Open::Create => Kind::Buffered(BufferedFile::create(path).await?),
         };
-        Ok(File(Confined::new(kind)))
+        Ok(File(Confined::new(Some(kind))))
     })
 }
 
@@ -42,7 +72,7 @@ impl rtswap_runtime::File for File {
             if size == 0 {
                 return (Ok(0), buffer);
             }
-            let read = match &*self.0 {
+            let read = match self.kind() {
                 Kind::Buffered(file) => file.read_at(offset, size).await,
                 Kind::Direct(file) => file.read_at_aligned(offset, size).await,
             };
@@ -64,7 +94,7 @@ impl rtswap_runtime::File for File {
         offset: u64,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
         Confined::new(async move {
-            let Kind::Buffered(file) = &*self.0 else {
+            let Kind::Buffered(file) = self.kind() else {
                 return (Err(io::ErrorKind::PermissionDenied.into()), buffer);
             };
             let mut done = 0;
@@ -83,7 +113,7 @@ impl rtswap_runtime::File for File {
     fn sync(&self) -> impl Future<Output = io::Result<()>> + Send {
         Confined::new(async {
             // It has no `fsync`.
-            let synced = match &*self.0 {
+            let synced = match self.kind() {
                 Kind::Buffered(file) => file.fdatasync().await,
                 Kind::Direct(file) => file.fdatasync().await,
             };
@@ -91,9 +121,10 @@ impl rtswap_runtime::File for File {
         })
     }
 
-    fn close(self) -> impl Future<Output = io::Result<()>> + Send {
-        Confined::new(async {
-            let closed = match self.0.take() {
+    fn close(mut self) -> impl Future<Output = io::Result<()>> + Send {
+        Confined::new(async move {
+            let kind = Option::take(&mut self.0).expect("taken at the end only");
+            let closed = match kind {
                 Kind::Buffered(file) => file.close().await,
                 Kind::Direct(file) => file.close().await,
             };

@@ -55,6 +55,7 @@ impl Runtime for Glommio {
         let output = executor.run(async {
             let output = AssertUnwindSafe(main).catch_unwind().await;
             task::cancel_detached().await;
+            file::close_dropped().await;
             output
         });
         drop(executor);
