@@ -252,7 +252,7 @@ pub fn a_read_that_is_given_up_loses_nothing<R: Runtime>(subject: &Subject) {
             ask.send(()).expect("the peer waits");
             // Time for the bytes to arrive while nobody reads.
             R::sleep(Duration::from_millis(n as u64)).await;
-            let mut bytes = vec![0; 100];
+            let mut bytes = [0; 100];
             let mut read = 0;
             while read < bytes.len() {
                 let more = stream.read(&mut bytes[read..]).await.expect("the peer writes");
