@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream as StdStream;
 use std::pin::Pin;
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -21,8 +21,12 @@ use crate::shutdown::left_by;
 /// More than the sockets hold: 8 MiB.
 const LARGE: usize = 8 << 20;
 
-/// More than any pair of sockets takes while nobody reads: 16 MiB.
-const ENDLESS: usize = 16 << 20;
+/// More than any pair of sockets takes while nobody reads: 16 MiB. Made once, because that takes a second
+/// without optimisation.
+fn endless() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| pattern(0, 16 << 20))
+}
 
 /// What is under way when it is given up.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -275,8 +279,8 @@ pub fn a_write_that_is_given_up_has_written_a_beginning<R: Runtime>(subject: &Su
     };
     let (received, ()) = meet::<R, _, _, _>(subject, peer, |stream| async move {
         let mut stream = stream.into_poll();
-        let bytes = pattern(0, ENDLESS);
-        let write = async { stream.write_all(&bytes).await.expect("the peer is there") };
+        let bytes = endless();
+        let write = async { stream.write_all(bytes).await.expect("the peer is there") };
         future::or(write, R::sleep(MOMENT)).await;
         go_on.send(()).expect("the peer waits");
         stream.shutdown().await.expect("the peer is there");
@@ -342,8 +346,7 @@ pub fn both_directions_are_pending_when_block_on_returns<R: Runtime>(subject: &S
             let (mut reader, mut writer) = split(stream.into_poll());
             let reading = R::spawn(async move { drop(reader.read(&mut [0; 64]).await) });
             let writing = R::spawn(async move {
-                let bytes = pattern(0, ENDLESS);
-                drop(writer.write_all(&bytes).await);
+                drop(writer.write_all(endless()).await);
             });
             R::sleep(MOMENT).await;
             drop((reading, writing));
@@ -367,8 +370,7 @@ async fn read_for_ever<R: Runtime>(stream: &mut <R::TcpStream as TcpStream>::Pol
 }
 
 async fn write_for_ever<R: Runtime>(stream: &mut <R::TcpStream as TcpStream>::Poll) {
-    let bytes = pattern(0, ENDLESS);
-    drop(stream.write_all(&bytes).await);
+    drop(stream.write_all(endless()).await);
 }
 
 /// Drops a stream while `pending` waits, several times, and looks at what is left.
