@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream as StdStream;
 use std::pin::Pin;
-use std::sync::{OnceLock, mpsc};
+use std::sync::mpsc;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -21,12 +21,10 @@ use crate::shutdown::left_by;
 /// More than the sockets hold: 8 MiB.
 const LARGE: usize = 8 << 20;
 
-/// More than any pair of sockets takes while nobody reads: 16 MiB. Made once, because that takes a second
-/// without optimisation.
-fn endless() -> &'static [u8] {
-    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    BYTES.get_or_init(|| pattern(0, 16 << 20))
-}
+/// More than any pair of sockets takes while nobody reads: 16 MiB. No peer of these has a small window,
+/// which fills at once, and which the kernel then only tries again every 200 ms: what is left in the
+/// socket of a stream that was dropped, up to 4 MiB, would take most of a minute.
+const ENDLESS: usize = 16 << 20;
 
 /// What is under way when it is given up.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -273,14 +271,13 @@ pub fn a_read_that_is_given_up_loses_nothing<R: Runtime>(subject: &Subject) {
 pub fn a_write_that_is_given_up_has_written_a_beginning<R: Runtime>(subject: &Subject) {
     let (go_on, wait) = mpsc::channel::<()>();
     let peer = move |mut stream: StdStream| {
-        small_window(&stream);
         wait.recv().expect("the runtime gives up");
         peer::receive(&mut stream)
     };
     let (received, ()) = meet::<R, _, _, _>(subject, peer, |stream| async move {
         let mut stream = stream.into_poll();
-        let bytes = endless();
-        let write = async { stream.write_all(bytes).await.expect("the peer is there") };
+        let bytes = pattern(0, ENDLESS);
+        let write = async { stream.write_all(&bytes).await.expect("the peer is there") };
         future::or(write, R::sleep(MOMENT)).await;
         go_on.send(()).expect("the peer waits");
         stream.shutdown().await.expect("the peer is there");
@@ -322,13 +319,13 @@ pub fn a_pending_read_goes_with_its_stream_to_another_task<R: Runtime>(subject: 
 /// A stream that is dropped while a read is pending is closed, though the peer is silent, and its
 /// descriptor is gone.
 pub fn a_polled_stream_dropped_with_a_read_pending_is_closed<R: Runtime>(subject: &Subject) {
-    dropped::<R>(subject, |stream| Box::pin(read_for_ever::<R>(stream)), |_| {});
+    dropped::<R>(subject, |stream| Box::pin(read_for_ever::<R>(stream)));
 }
 
 /// A stream that is dropped while a write is pending, because the peer does not read, is closed, and
 /// its descriptor is gone.
 pub fn a_polled_stream_dropped_with_a_write_pending_is_closed<R: Runtime>(subject: &Subject) {
-    dropped::<R>(subject, |stream| Box::pin(write_for_ever::<R>(stream)), small_window);
+    dropped::<R>(subject, |stream| Box::pin(write_for_ever::<R>(stream)));
 }
 
 /// The same where both are pending, in two tasks that are dropped with the runtime.
@@ -336,7 +333,6 @@ pub fn both_directions_are_pending_when_block_on_returns<R: Runtime>(subject: &S
     let once = || {
         let (dropped, wait) = mpsc::channel::<()>();
         let (addr, peer) = serve(move |stream| {
-            small_window(&stream);
             // The sender is dropped, which is all that there is to hear.
             let _ = wait.recv();
             ends(stream);
@@ -346,7 +342,7 @@ pub fn both_directions_are_pending_when_block_on_returns<R: Runtime>(subject: &S
             let (mut reader, mut writer) = split(stream.into_poll());
             let reading = R::spawn(async move { drop(reader.read(&mut [0; 64]).await) });
             let writing = R::spawn(async move {
-                drop(writer.write_all(endless()).await);
+                drop(writer.write_all(&vec![0; ENDLESS]).await);
             });
             R::sleep(MOMENT).await;
             drop((reading, writing));
@@ -370,19 +366,17 @@ async fn read_for_ever<R: Runtime>(stream: &mut <R::TcpStream as TcpStream>::Pol
 }
 
 async fn write_for_ever<R: Runtime>(stream: &mut <R::TcpStream as TcpStream>::Poll) {
-    drop(stream.write_all(endless()).await);
+    drop(stream.write_all(&vec![0; ENDLESS]).await);
 }
 
 /// Drops a stream while `pending` waits, several times, and looks at what is left.
 fn dropped<R: Runtime>(
     subject: &Subject,
     pending: fn(&mut <R::TcpStream as TcpStream>::Poll) -> Boxed<'_>,
-    prepare: fn(&StdStream),
 ) {
     let once = || {
         let (dropped, wait) = mpsc::channel::<()>();
         let (addr, peer) = serve(move |stream| {
-            prepare(&stream);
             wait.recv().expect("the runtime drops the stream");
             ends(stream);
         });
@@ -401,15 +395,12 @@ fn dropped<R: Runtime>(
 
 /// Reads to the end, or to a reset. A peer that waits in vain panics.
 fn ends(mut stream: StdStream) {
-    let mut received = 0;
+    // Not verified: megabytes in each of six turns take longer without optimisation than all the rest.
     let mut bytes = vec![0; 64 << 10];
     loop {
         match stream.read(&mut bytes) {
             Ok(0) => return,
-            Ok(read) => {
-                verify(received, &bytes[..read]);
-                received += read;
-            }
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
             Err(error) => panic!("the stream was dropped and does not end: {error}"),
         }
