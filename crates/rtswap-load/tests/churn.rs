@@ -84,9 +84,11 @@ fn a_wrong_answer_is_found_where_it_is() {
         panic!("{error}")
     };
     assert_eq!((offset, expected ^ 1), (SIZE - 1, found));
+    // Of several loops one may be ahead of the others, so which of its messages it is is open.
     for threads in [1, 2] {
         let error = error_of(&generator(threads), Oddity::Flip, 3);
-        assert!(matches!(error, LoadError::Wrong { message: 2, .. }), "{error}");
+        let LoadError::Wrong { offset, expected, found, .. } = error else { panic!("{error}") };
+        assert_eq!((offset, expected ^ 1), (SIZE - 1, found));
     }
 }
 
