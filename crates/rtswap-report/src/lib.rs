@@ -26,6 +26,7 @@
 //! Which verdict counts depends on who was the limit: see [`Cell::deciding`].
 
 mod analyse;
+pub mod claim;
 mod data;
 mod grid;
 mod machine;

@@ -88,7 +88,7 @@ fn section(grid: &Grid) -> String {
     parts.join("\n\n")
 }
 
-fn rows(columns: &[Column]) -> String {
+pub(crate) fn rows(columns: &[Column]) -> String {
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
     let head = |column: &Column| escaped(column.head.join(" ").trim());
     let side = |column: &Column| if column.right { "--:" } else { ":--" }.to_owned();
@@ -104,7 +104,7 @@ fn rows(columns: &[Column]) -> String {
 }
 
 /// So that names and reasons, which anyone may have written, show as they are.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
     let text = words::one_line(text);

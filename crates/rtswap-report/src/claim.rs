@@ -1,0 +1,366 @@
+//! What uvloop's authors claim, beside what was measured.
+
+use rtswap_harness::record::Status;
+use rtswap_stats::rounds_needed;
+use serde::Serialize;
+
+use crate::analyse::ALPHA;
+use crate::grid::{Column, MISSING, status_word};
+use crate::markdown;
+use crate::style::{Style, Tone};
+use crate::summary::{Bound, Cell, Interval, Metric, Summary, WorkloadSummary};
+use crate::{machine, table, words};
+
+/// The lane that the claims are about.
+pub const SUBJECT: &str = "uvloop";
+
+/// Where the claims and the published figures are from; "2 to 4 times" is from uvloop's own page.
+pub const SOURCE: &str = "https://magic.io/blog/uvloop-blazing-fast-python-networking/ (May 2016)";
+
+/// Echoes per second that uvloop's authors published for uvloop, with messages of 1 KiB.
+pub const PUBLISHED: f64 = 106_000.0;
+
+/// Bytes of a message in what was published.
+const PUBLISHED_SIZE: u64 = 1024;
+
+/// Operations per second of uvloop, compared with those of another lane.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Claim {
+    /// The lane that uvloop is compared with.
+    pub than: &'static str,
+    /// What is claimed, in words.
+    pub says: &'static str,
+    /// The claim holds if the ratio uvloop / other is not less.
+    pub least: f64,
+    /// And not more.
+    pub most: Option<f64>,
+    /// Echoes per second that uvloop's authors published for the other, with messages of 1 KiB.
+    pub published: f64,
+}
+
+/// What is claimed.
+///
+/// "Close to Go" names no bounds: a quarter more or less is taken for close.
+pub const CLAIMS: [Claim; 4] = [
+    Claim {
+        than: "gevent",
+        says: "at least twice as fast as gevent",
+        least: 2.0,
+        most: None,
+        published: 30_500.0,
+    },
+    Claim {
+        than: "node",
+        says: "at least twice as fast as Node.js",
+        least: 2.0,
+        most: None,
+        published: 44_100.0,
+    },
+    Claim {
+        than: "go",
+        says: "close to Go: 0.8 to 1.25 times as fast",
+        least: 0.8,
+        most: Some(1.25),
+        published: 103_300.0,
+    },
+    Claim {
+        than: "asyncio",
+        says: "2 to 4 times as fast as asyncio",
+        least: 2.0,
+        most: Some(4.0),
+        published: 42_500.0,
+    },
+];
+
+/// Whether a claim is true here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// The interval lies within what is claimed, by more than the noise floor.
+    Holds,
+    /// It lies outside, by more than the noise floor.
+    DoesNotHold,
+    /// Neither, or nothing was measured.
+    Undecided,
+}
+
+impl Finding {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::DoesNotHold => "does not hold",
+            Self::Undecided => "undecided",
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Self::Holds => Tone::Good,
+            Self::DoesNotHold => Tone::Bad,
+            Self::Undecided => Tone::Unsure,
+        }
+    }
+}
+
+/// One claim in one workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judgement {
+    /// What is claimed.
+    pub claim: Claim,
+    /// The workload's full name.
+    pub workload: String,
+    /// Operations per second of uvloop.
+    pub subject_ops_per_s: Option<f64>,
+    /// Operations per second of the other.
+    pub other_ops_per_s: Option<f64>,
+    /// uvloop / other, measured side by side, with its 95 % interval.
+    pub ratio: Option<Interval>,
+    /// The same from what was published; only for messages of 1 KiB.
+    pub published_ratio: Option<f64>,
+    /// Whether it is so here.
+    pub finding: Finding,
+    /// Why it is undecided, with the remedy.
+    pub why: Option<String>,
+}
+
+/// Judges the claims in every workload of a record in which uvloop is the reference; claim by claim.
+pub fn judge(summary: &Summary) -> Vec<Judgement> {
+    if summary.reference != SUBJECT {
+        return Vec::new();
+    }
+    let workloads = || summary.workloads.iter();
+    let each = CLAIMS.iter().flat_map(|claim| workloads().map(move |it| (claim, it)));
+    each.filter_map(|(claim, workload)| one(summary, claim, workload)).collect()
+}
+
+fn one(summary: &Summary, claim: &Claim, workload: &WorkloadSummary) -> Option<Judgement> {
+    let subject = summary.cell(&workload.name, SUBJECT)?;
+    let other = summary.cell(&workload.name, claim.than)?;
+    let figure = |cell: &Cell| cell.metrics.get(&Metric::OpsPerS).cloned();
+    let ratio = figure(other).and_then(|it| it.interval()).map(|it| inverse(&it));
+    let (finding, why) = match hindrance(workload, subject, other) {
+        Some(why) => (Finding::Undecided, Some(why)),
+        None => decide(claim, ratio, workload.noise_floor.get(&Metric::OpsPerS).copied()),
+    };
+    let size = other.params.get("size").and_then(rtswap_harness::record::ParamValue::number);
+    Some(Judgement {
+        claim: *claim,
+        workload: workload.name.clone(),
+        subject_ops_per_s: figure(subject).map(|it| it.value),
+        other_ops_per_s: figure(other).map(|it| it.value),
+        ratio,
+        published_ratio: (size == Some(PUBLISHED_SIZE)).then(|| PUBLISHED / claim.published),
+        finding,
+        why,
+    })
+}
+
+/// The ratio the other way round.
+fn inverse(of: &Interval) -> Interval {
+    let inverse = |it: f64| (it > 0.0).then(|| 1.0 / it);
+    Interval {
+        ratio: 1.0 / of.ratio,
+        lo: of.hi.and_then(inverse).unwrap_or(0.0),
+        hi: inverse(of.lo),
+    }
+}
+
+/// What keeps a claim from being judged at all.
+fn hindrance(workload: &WorkloadSummary, subject: &Cell, other: &Cell) -> Option<String> {
+    for cell in [subject, other] {
+        if cell.status != Status::Ok {
+            let reason = cell.reason.as_deref().map(words::one_line).unwrap_or_default();
+            return Some(format!("{} {}: {reason}", cell.lane, status_word(cell.status)));
+        }
+    }
+    let needed = rounds_needed(1, ALPHA);
+    if workload.rounds < needed {
+        let rounds = workload.rounds;
+        return Some(format!("{rounds} rounds decide nothing; measure at least {needed}"));
+    }
+    let limited = |cell: &&Cell| cell.bound == Some(Bound::Generator);
+    let limited: Vec<_> = [subject, other].into_iter().filter(limited).map(|it| &it.lane).collect();
+    (!limited.is_empty()).then(|| {
+        let lanes = words::list(&limited);
+        format!("the load generator was the limit for {lanes}; give it more CPUs")
+    })
+}
+
+/// A claim holds, or does not, if that is so with the interval, and still is when both of its ends are
+/// moved by the noise floor: by how far the control may differ from what it is a copy of.
+fn decide(claim: &Claim, ratio: Option<Interval>, noise: Option<f64>) -> (Finding, Option<String>) {
+    let (Some(Interval { lo, hi: Some(hi), .. }), Some(noise)) = (ratio, noise) else {
+        let why = "no interval, or no control to know the noise by; measure longer";
+        return (Finding::Undecided, Some(why.to_owned()));
+    };
+    let (lo, hi) = (lo / (1.0 + noise), hi * (1.0 + noise));
+    let Claim { least, most, .. } = *claim;
+    if hi < least || most.is_some_and(|most| lo > most) {
+        (Finding::DoesNotHold, None)
+    } else if lo >= least && most.is_none_or(|most| hi <= most) {
+        (Finding::Holds, None)
+    } else {
+        let edge = if lo < least { least } else { most.unwrap_or(least) };
+        let why = format!(
+            "{edge} lies within the interval and the noise floor of {}; measure longer",
+            words::percent(noise)
+        );
+        (Finding::Undecided, Some(why))
+    }
+}
+
+/// The claims for a terminal.
+pub fn claims(summary: &Summary, style: &Style) -> String {
+    let judged = judge(summary);
+    let mut parts = vec![
+        style.paint("What uvloop's authors claim, and what was measured", Tone::Strong),
+        String::new(),
+    ];
+    let mut columns = columns(&judged);
+    let mut lines = table::laid_out(&columns, *style);
+    while table::widest(&lines) > style.width {
+        let least = columns.iter().map(|column| column.dispensable).max().unwrap_or(0);
+        if least == 0 {
+            break;
+        }
+        columns.retain(|column| column.dispensable < least);
+        lines = table::laid_out(&columns, *style);
+    }
+    parts.extend(lines);
+    parts.push(String::new());
+    for why in reasons(&judged) {
+        parts.push(style.paint(&style.wrap(&why, "", "  "), Tone::Unsure));
+    }
+    for line in [key(), machine::line(summary)] {
+        let wrapped = style.wrap(&line, "", "");
+        parts.extend(wrapped.lines().map(|line| style.paint(line, Tone::Faint)));
+    }
+    parts.join("\n") + "\n"
+}
+
+/// The claims for documents.
+pub fn claims_in_markdown(summary: &Summary) -> String {
+    let judged = judge(summary);
+    let mut parts = vec![markdown::rows(&columns(&judged))];
+    let reasons = reasons(&judged);
+    if !reasons.is_empty() {
+        let reasons = reasons.iter().map(|why| format!("- {}", markdown::escaped(why)));
+        parts.push(reasons.collect::<Vec<_>>().join("\n"));
+    }
+    parts.push(format!("<sub>{}</sub>", markdown::escaped(&key())));
+    parts.join("\n\n")
+}
+
+fn columns(judged: &[Judgement]) -> Vec<Column> {
+    let column = |head: [&str; 2], right, dispensable, entry: &dyn Fn(&Judgement) -> Entry| {
+        let entries = judged.iter().map(|it| entry(it).unwrap_or((MISSING.into(), Tone::Faint)));
+        Column { head: head.map(str::to_owned), entries: entries.collect(), right, dispensable }
+    };
+    let rate = |rate: Option<f64>| Some((words::rate(rate?), Tone::Plain));
+    vec![
+        column(["", "uvloop is"], false, 0, &|it| Some((it.claim.says.to_owned(), Tone::Strong))),
+        column(["", "workload"], false, 0, &|it| Some((it.workload.clone(), Tone::Plain))),
+        column(["", "verdict"], false, 0, &|it| {
+            Some((it.finding.name().to_owned(), it.finding.tone()))
+        }),
+        column(["ratio", "[95 % interval]"], false, 0, &|it| {
+            Some((words::interval(it.ratio.as_ref()?), Tone::Plain))
+        }),
+        column(["ratio", "of 2016"], true, 1, &|it| {
+            Some((words::number(it.published_ratio?), Tone::Faint))
+        }),
+        column(["uvloop,", "op/s"], true, 2, &|it| rate(it.subject_ops_per_s)),
+        column(["the other,", "op/s"], true, 2, &|it| rate(it.other_ops_per_s)),
+    ]
+}
+
+type Entry = Option<(String, Tone)>;
+
+/// Why some are undecided, each reason once.
+fn reasons(judged: &[Judgement]) -> Vec<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    for it in judged {
+        let Some(why) = &it.why else { continue };
+        // What is missing is missing in all workloads.
+        let told = match it.ratio {
+            Some(_) => format!("{}, {}: undecided: {why}", it.claim.says, it.workload),
+            None => format!("{}: undecided: {why}", it.claim.says),
+        };
+        if !reasons.contains(&told) {
+            reasons.push(told);
+        }
+    }
+    reasons
+}
+
+fn key() -> String {
+    let others = CLAIMS.iter().map(|it| format!("{} {}", it.than, words::rate(it.published)));
+    format!(
+        "ratio: uvloop's operations per second divided by the other's, measured side by side. A claim \
+         holds, or does not, if the whole interval says so by more than the noise floor. ratio of 2016: from what \
+         uvloop's authors published for messages of 1 KiB, in echoes per second: uvloop {}, {}; {SOURCE}.",
+        words::rate(PUBLISHED),
+        others.collect::<Vec<_>>().join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(claim: &Claim, lo: f64, hi: f64, noise: f64) -> Finding {
+        let ratio = Some(Interval { ratio: f64::midpoint(lo, hi), lo, hi: Some(hi) });
+        decide(claim, ratio, Some(noise)).0
+    }
+
+    #[test]
+    fn a_least_ratio_holds_above_it_and_not_below_it() {
+        let [gevent, ..] = &CLAIMS;
+        assert_eq!(found(gevent, 2.1, 2.2, 0.01), Finding::Holds);
+        assert_eq!(found(gevent, 1.5, 1.6, 0.01), Finding::DoesNotHold);
+        assert_eq!(found(gevent, 1.9, 2.1, 0.01), Finding::Undecided);
+        // However much more it is.
+        assert_eq!(found(gevent, 9.0, 9.1, 0.01), Finding::Holds);
+    }
+
+    #[test]
+    fn a_range_holds_within_it_and_not_beside_it() {
+        let [.., asyncio] = &CLAIMS;
+        assert_eq!(found(asyncio, 2.5, 3.5, 0.01), Finding::Holds);
+        assert_eq!(found(asyncio, 4.2, 4.3, 0.01), Finding::DoesNotHold);
+        assert_eq!(found(asyncio, 1.7, 1.8, 0.01), Finding::DoesNotHold);
+        for (lo, hi) in [(3.9, 4.1), (1.9, 2.1), (1.5, 4.5)] {
+            assert_eq!(found(asyncio, lo, hi, 0.01), Finding::Undecided);
+        }
+    }
+
+    #[test]
+    fn what_the_noise_floor_could_make_is_undecided() {
+        let [gevent, _, go, _] = &CLAIMS;
+        assert_eq!(found(gevent, 2.1, 2.2, 0.04), Finding::Holds);
+        assert_eq!(found(gevent, 2.1, 2.2, 0.06), Finding::Undecided);
+        assert_eq!(found(gevent, 1.8, 1.9, 0.04), Finding::DoesNotHold);
+        assert_eq!(found(gevent, 1.8, 1.9, 0.06), Finding::Undecided);
+        assert_eq!(found(go, 0.9, 1.1, 0.1), Finding::Holds);
+        assert_eq!(found(go, 0.9, 1.1, 0.2), Finding::Undecided);
+    }
+
+    #[test]
+    fn the_edge_that_is_in_doubt_is_named() {
+        let ratio = Some(Interval { ratio: 4.0, lo: 3.9, hi: Some(4.1) });
+        let (_, why) = decide(&CLAIMS[3], ratio, Some(0.01));
+        assert!(why.unwrap().starts_with("4 lies within the interval"));
+        let (finding, why) = decide(&CLAIMS[3], ratio, None);
+        assert_eq!(finding, Finding::Undecided);
+        assert!(why.unwrap().contains("control"));
+    }
+
+    #[test]
+    fn a_ratio_turned_round_keeps_its_ends_in_order() {
+        let turned = inverse(&Interval { ratio: 0.5, lo: 0.4, hi: Some(0.625) });
+        assert_eq!(turned, Interval { ratio: 2.0, lo: 1.6, hi: Some(2.5) });
+        let open = inverse(&Interval { ratio: 0.5, lo: 0.0, hi: None });
+        assert_eq!(open, Interval { ratio: 2.0, lo: 0.0, hi: None });
+    }
+}

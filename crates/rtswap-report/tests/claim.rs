@@ -1,0 +1,132 @@
+//! The claims about uvloop, judged on runs whose truth is known.
+
+mod common;
+
+use common::{ECHO, Lane, Run, lane, run};
+use rtswap_harness::record::Status;
+use rtswap_report::claim::{Finding, Judgement, claims, claims_in_markdown, judge};
+use rtswap_report::{Style, Summary, sections};
+
+/// uvloop is 3.8 times as fast as asyncio, 1.5 times as fast as gevent, 2.4 times as fast as node and
+/// as fast as Go.
+fn lanes() -> Vec<Lane> {
+    vec![
+        lane("uvloop", 1.0),
+        lane("asyncio", 3.8),
+        lane("gevent", 1.5),
+        lane("node", 2.4),
+        lane("go", 1.05),
+        lane("tokio", 0.5),
+    ]
+}
+
+fn judged(run: &Run) -> Vec<Judgement> {
+    judge(&Summary::of(&run.record()))
+}
+
+fn of<'a>(judged: &'a [Judgement], than: &str) -> &'a Judgement {
+    judged.iter().find(|it| it.claim.than == than).unwrap()
+}
+
+#[test]
+fn each_claim_is_held_against_its_own_lane() {
+    let judged = judged(&run(lanes()));
+    let told: Vec<_> = judged.iter().map(|it| (it.claim.than, it.finding)).collect();
+    assert_eq!(
+        told,
+        [
+            ("gevent", Finding::DoesNotHold),
+            ("node", Finding::Holds),
+            ("go", Finding::Holds),
+            ("asyncio", Finding::Holds),
+        ]
+    );
+    for (than, ratio) in [("gevent", 1.5), ("node", 2.4), ("go", 1.05), ("asyncio", 3.8)] {
+        let it = of(&judged, than);
+        let measured = it.ratio.unwrap();
+        assert!((measured.ratio / ratio - 1.0).abs() < 0.03, "{than}: {measured:?}");
+        assert!(measured.lo < measured.ratio && measured.ratio < measured.hi.unwrap());
+        let rates = it.subject_ops_per_s.unwrap() / it.other_ops_per_s.unwrap();
+        assert!((rates / ratio - 1.0).abs() < 0.05, "{than}: {rates}");
+        assert_eq!((it.workload.as_str(), it.why.as_deref()), (ECHO, None));
+    }
+    assert!((of(&judged, "gevent").published_ratio.unwrap() - 3.475).abs() < 0.01);
+}
+
+#[test]
+fn a_lane_that_is_not_there_leaves_its_claim_alone_undecided() {
+    let mut lanes = lanes();
+    lanes[2] = lane("gevent", 1.5).lost(Status::Skipped, "gevent is missing; install it");
+    let judged = judged(&run(lanes));
+    let gevent = of(&judged, "gevent");
+    assert_eq!(gevent.finding, Finding::Undecided);
+    assert_eq!(gevent.why.as_deref(), Some("gevent skipped: gevent is missing; install it"));
+    assert_eq!(of(&judged, "node").finding, Finding::Holds);
+}
+
+#[test]
+fn without_uvloop_nothing_is_decided() {
+    let mut lanes = lanes();
+    lanes[0] = lane("uvloop", 1.0).lost(Status::Failed, "it crashed");
+    let judged = judged(&run(lanes));
+    assert_eq!(judged.len(), 4);
+    assert!(judged.iter().all(|it| it.finding == Finding::Undecided && it.ratio.is_none()));
+    assert!(judged[0].why.as_ref().unwrap().contains("uvloop failed: it crashed"));
+}
+
+#[test]
+fn what_the_generator_limited_is_undecided() {
+    let mut run = run(lanes());
+    run.load_ns = 9_000.0;
+    let judged = judged(&run);
+    let go = of(&judged, "go");
+    assert_eq!(go.finding, Finding::Undecided);
+    assert!(
+        go.why.as_ref().unwrap().contains("the load generator was the limit for uvloop and go")
+    );
+}
+
+#[test]
+fn too_few_rounds_decide_nothing() {
+    let mut run = run(lanes());
+    run.rounds = 4;
+    let judged = judged(&run);
+    assert!(judged.iter().all(|it| it.finding == Finding::Undecided));
+    assert!(judged[0].why.as_ref().unwrap().contains("measure at least 6"));
+}
+
+#[test]
+fn a_run_without_control_decides_nothing() {
+    let mut run = run(lanes());
+    run.control = None;
+    assert!(judged(&run).iter().all(|it| it.finding == Finding::Undecided));
+}
+
+#[test]
+fn the_claims_are_about_uvloop_and_no_other_reference() {
+    let others = run(vec![lane("tokio", 1.0), lane("uvloop", 2.0), lane("node", 2.4)]);
+    let summary = Summary::of(&others.record());
+    assert!(judge(&summary).is_empty());
+    assert!(!sections(&summary, None, "rtswap").contains_key("claims"));
+}
+
+#[test]
+fn a_document_can_have_the_claims() {
+    let mut lanes = lanes();
+    lanes[2] = lane("gevent", 1.5).lost(Status::Skipped, "gevent is missing; install it");
+    let summary = Summary::of(&run(lanes).record());
+    let section = &sections(&summary, Some("claim"), "rtswap report")["claim/claims"];
+    assert!(section.contains(&claims_in_markdown(&summary)));
+    insta::assert_snapshot!("claims_in_markdown", claims_in_markdown(&summary));
+}
+
+#[test]
+fn narrow_terminals_lose_the_least_important_columns_first() {
+    let summary = Summary::of(&run(lanes()).record());
+    let shown = |width| claims(&summary, &Style { width, ..Style::default() });
+    insta::assert_snapshot!("claims-160", shown(160));
+    let heads = |width| shown(width).lines().skip(2).take(2).collect::<String>();
+    assert!(heads(160).contains("uvloop,") && heads(160).contains("of 2016"));
+    assert!(!heads(132).contains("uvloop,") && heads(132).contains("of 2016"));
+    assert!(!heads(60).contains("of 2016") && heads(60).contains("verdict"));
+}
