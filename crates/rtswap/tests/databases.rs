@@ -205,6 +205,84 @@ fn a_url_that_leads_nowhere_is_told_in_a_line_before_anything_is_measured() {
     }
 }
 
+/// The URLs of the servers that a run under way has started, as a lane of it was told them.
+fn urls(case: &Case) -> Option<Vec<(&'static str, String)>> {
+    let told = fs::read_to_string(case.path("told")).ok()?;
+    let orders: Vec<serde_json::Value> =
+        told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    ["redis", "mysql", "postgres"]
+        .into_iter()
+        .map(|name| {
+            let url = orders.iter().find_map(|order| order["resources"][name].as_str())?;
+            Some((name, url.to_owned()))
+        })
+        .collect()
+}
+
+/// The servers of one run are the given ones of another.
+#[test]
+fn a_server_that_is_given_is_used_and_left_running() {
+    let case = Case::new();
+    let tmp = with_tmp(&case);
+    let spy = "spy=sh -c 'read order; echo \"$order\" >> told; exit 1'".to_owned();
+    let mut run = std::process::Command::new(support::program());
+    run.args(quick_run("2m", "redis", &["tokio".to_owned(), spy])).args([
+        "--workload",
+        "mysql",
+        "--workload",
+        "postgres",
+    ]);
+    run.current_dir(case.folder.path()).env("TMPDIR", &tmp);
+    let mut run = run.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let without = || {
+        let text = fs::read_to_string(case.path(RECORD)).unwrap_or_default();
+        text.contains("is not installed").then_some(text)
+    };
+    let given = eventually(|| urls(&case).map(Ok).or_else(|| without().map(Err)));
+    let given = given.expect("a run that begins");
+    let verify = |name: &str, url: &str| {
+        let mut verify = case.rtswap();
+        verify.args(["verify", "--lane", "smol", "--workload", name]);
+        verify.args([&format!("--{name}-url"), url]).env("RTSWAP_SERVERS", "/nowhere");
+        verify.assert()
+    };
+    for (name, url) in given.iter().flatten() {
+        // The second time, what the first has left behind is found.
+        for _time in 0..2 {
+            let verified = verify(name, url).success();
+            let printed = String::from_utf8(verified.get_output().stdout.clone()).unwrap();
+            assert!(printed.contains("  ok, "), "{name}: {printed}");
+        }
+    }
+    for (name, url) in given.iter().flatten().filter(|(name, _)| *name != "redis") {
+        damage(name, url);
+        let verified = verify(name, url).code(1);
+        let printed = String::from_utf8(verified.get_output().stdout.clone()).unwrap();
+        assert!(printed.contains("rtswap_world"), "{name}: {printed}");
+    }
+    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+    run.wait().unwrap();
+    if let Err(text) = given {
+        missing(&text);
+    }
+}
+
+/// Changes what the other user of a server relies on.
+fn damage(name: &str, url: &str) {
+    let change = "UPDATE rtswap_world SET randomnumber = -1";
+    let done = if name == "postgres" {
+        std::process::Command::new("psql").args([url, "-c", change]).output().unwrap()
+    } else {
+        let rest = url.strip_prefix("mysql://").unwrap();
+        let (user, rest) = rest.split_once('@').unwrap();
+        let (addr, database) = rest.split_once('/').unwrap();
+        let (host, port) = addr.split_once(':').unwrap();
+        let at = ["-h", host, "-P", port, "-u", user, database, "-e", change];
+        std::process::Command::new("mariadb").args(at).output().unwrap()
+    };
+    assert!(done.status.success(), "{done:?}");
+}
+
 #[test]
 fn what_is_no_such_server_is_told() {
     let case = Case::new();
