@@ -1,4 +1,6 @@
 mod client;
+#[cfg(test)]
+mod tests;
 
 use std::time::Instant;
 
