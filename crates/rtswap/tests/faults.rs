@@ -247,3 +247,16 @@ fn latencies_may_grow_from_slice_to_slice() {
     assert_eq!(cell["status"], "ok", "{cell:#}");
     assert!(cell["latency_ns"]["max"].as_f64() > Some(40e6), "{cell:#}");
 }
+
+#[test]
+fn a_disk_that_is_too_small_for_the_blocks_is_told_and_nothing_is_left() {
+    let case = Case::new();
+    let Some(mut verify) = case.on_small_disk("8m") else { return };
+    let output = verify.args(["verify", "--workload", "file", "--lane", "tokio"]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("cannot make a file of 256 MiB"), "{stdout}");
+    assert!(stdout.contains("No space left on device"), "{stdout}");
+    assert!(stdout.contains("TMPDIR"), "{stdout}");
+    assert_eq!(std::fs::read_to_string(case.path("left")).unwrap(), "");
+}

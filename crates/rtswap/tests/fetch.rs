@@ -16,7 +16,7 @@ use rtswap_lane::adapter::prepare;
 use rtswap_lane::host::{Program, Work};
 use rtswap_lane::{Prepare, Refusal, SliceDone};
 use rtswap_service::origin::{Options, Origin};
-use support::{Case, RECORD, cell, json, program};
+use support::{Case, RECORD, cell, json};
 use tempfile::TempDir;
 
 type PrepareFn = fn(&Prepare) -> Result<Program, Refusal>;
@@ -250,24 +250,9 @@ fn a_lane_that_is_not_told_where_things_are_says_so() {
 #[test]
 fn a_full_disk_fails_the_lane_and_says_where() {
     let case = Case::new();
-    let disk = case.path("disk");
-    fs::create_dir(&disk).unwrap();
-    let probe = case.unshared("mount -t tmpfs tmpfs disk").output();
-    if !probe.is_ok_and(|done| done.status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount a small disk");
-        eprintln!("SKIPPED: a full disk: only root may mount one; run this test as root");
-        return;
-    }
     // Enough for the root certificate and two images of ten.
-    let script = r#"
-        mount -t tmpfs -o size=256k tmpfs disk
-        code=0
-        TMPDIR=$PWD/disk "$@" || code=$?
-        ls -A disk > left
-        exit $code
-    "#;
-    let mut verify = case.unshared(script);
-    verify.arg("sh").arg(program()).args(["verify", "--workload", SMALL]);
+    let Some(mut verify) = case.on_small_disk("256k") else { return };
+    verify.args(["verify", "--workload", SMALL]);
     for (lane, _) in LANES {
         verify.args(["--lane", lane]);
     }

@@ -93,6 +93,31 @@ impl Case {
         command
     }
 
+    /// The program, with nowhere for temporary files but the folder `disk` with so much room, and the
+    /// names of the files that it leaves there in the file `left`. `None`, loudly, where only root may
+    /// do that.
+    pub fn on_small_disk(&self, size: &str) -> Option<std::process::Command> {
+        std::fs::create_dir(self.path("disk")).unwrap();
+        let probe = self.unshared("mount -t tmpfs tmpfs disk").output();
+        if !probe.is_ok_and(|done| done.status.success()) {
+            assert!(std::env::var_os("CI").is_none(), "CI must be able to mount a small disk");
+            eprintln!("SKIPPED: a full disk: only root may mount one; run this test as root");
+            return None;
+        }
+        let script = format!(
+            r#"
+            mount -t tmpfs -o size={size} tmpfs disk
+            code=0
+            TMPDIR=$PWD/disk "$@" || code=$?
+            ls -A disk > left
+            exit $code
+            "#
+        );
+        let mut command = self.unshared(&script);
+        command.arg("sh").arg(program());
+        Some(command)
+    }
+
     /// Processes of this test that are alive, and what they are.
     pub fn alive(&self) -> Vec<(i32, String)> {
         let is_mine = |process: &Process| {
