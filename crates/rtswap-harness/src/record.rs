@@ -131,6 +131,8 @@ pub enum Kind {
     Native,
     /// A runtime under the contract, whose streams are polled where its own lane uses owned buffers.
     Polled,
+    /// A program in another language that ships, beside the runtimes.
+    Peer,
     /// A command of the user's.
     Command,
 }

@@ -8,6 +8,7 @@ use rtswap_floor::{FAMILIES, FLOORS, Floor};
 use rtswap_harness::record::Kind;
 use rtswap_lane::native::{self, Native};
 use rtswap_lane::{Prepare, Ready, Refusal, adapter, host};
+use rtswap_peers::{PEERS, Peer};
 use rtswap_runtime::{Runtime, Threads};
 use rtswap_workload::{Family, Standard, Suite};
 
@@ -36,7 +37,7 @@ pub struct Lane {
     pub name: String,
     /// What it is, in a few words.
     pub about: String,
-    /// `tokio 1.54.1`, or `tokio` where the version is unknown.
+    /// `1.54.1`; empty where it is unknown before it is started.
     pub version: String,
     /// `epoll`, `io_uring`.
     pub driver: &'static str,
@@ -132,6 +133,23 @@ fn floor(floor: &Floor) -> Lane {
     }
 }
 
+/// The lane of a program in another language.
+fn peer(peer: &Peer) -> Lane {
+    Lane {
+        name: peer.name.to_owned(),
+        about: peer.about.to_owned(),
+        // What is installed is looked up where it is asked for: every lane makes a registry.
+        version: String::new(),
+        driver: peer.driver,
+        threads: peer.threads,
+        kind: Kind::Peer,
+        in_default: false,
+        families: peer.families,
+        available: peer.available,
+        prepare: rtswap_peers::prepare,
+    }
+}
+
 /// Not in a run unless it is asked for.
 fn on_request(lanes: Vec<Lane>) -> Vec<Lane> {
     lanes.into_iter().map(|lane| Lane { in_default: false, ..lane }).collect()
@@ -160,7 +178,8 @@ fn lanes<S: Suite>() -> Vec<Lane> {
             "compio, single issuer and deferred task work",
         )]),
     ];
-    runtimes.into_iter().flatten().chain(FLOORS.iter().map(floor)).collect()
+    let beside = FLOORS.iter().map(floor).chain(PEERS.iter().map(peer));
+    runtimes.into_iter().flatten().chain(beside).collect()
 }
 
 impl Registry {
@@ -194,8 +213,24 @@ impl Registry {
 }
 
 impl Lane {
-    /// Speaks the lane protocol on standard input and output until told to stop.
+    /// The program in another language that it is, if it is one.
+    fn peer(&self) -> Option<&'static Peer> {
+        rtswap_peers::named(&self.name).filter(|_| self.kind == Kind::Peer)
+    }
+
+    /// Its version, and for a peer what is installed of it.
+    pub fn version(&self) -> String {
+        let Some(peer) = self.peer() else { return self.version.clone() };
+        let place = rtswap_peers::Place::of_user().ok();
+        place.and_then(|place| rtswap_peers::version(&place, peer)).unwrap_or_default()
+    }
+
+    /// Speaks the lane protocol on standard input and output until told to stop. A peer becomes its
+    /// interpreter, and does not return.
     pub fn host(&self) -> ExitCode {
+        if let Some(peer) = self.peer() {
+            return rtswap_peers::become_lane(peer);
+        }
         host::run(&self.version, BufReader::new(stdin()), stdout(), self.prepare)
     }
 
@@ -208,6 +243,9 @@ impl Lane {
         order: &Prepare,
         ready: impl FnOnce(&Ready),
     ) -> Result<Infallible, Refusal> {
+        if let Some(peer) = self.peer() {
+            return rtswap_peers::serve(peer, order, ready);
+        }
         host::serve(&self.version, order, self.prepare, ready)
     }
 }
@@ -224,7 +262,8 @@ mod tests {
 
     #[test]
     fn every_lane_knows_the_version_of_its_runtime() {
-        for lane in Registry::standard().lanes {
+        let lanes = Registry::standard().lanes;
+        for lane in lanes.into_iter().filter(|lane| lane.kind != Kind::Peer) {
             assert!(lane.version.contains('.'), "{}: {:?}", lane.name, lane.version);
         }
     }

@@ -64,7 +64,7 @@ fn listing(registry: &Registry) -> Listing {
         LaneLine {
             name: lane.name.clone(),
             about: lane.about.clone(),
-            version: lane.version.clone(),
+            version: lane.version(),
             driver: lane.driver,
             kind: lane.kind,
             in_default: lane.in_default,
@@ -112,10 +112,12 @@ fn text(listing: &Listing, style: TableStyle) -> String {
         let usable = lane.reason.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}"));
         let chosen = match lane.kind {
             Kind::Native | Kind::Polled => "tax",
+            Kind::Peer => "--peers",
             _ if lane.in_default => "default",
             _ => "--lane",
         };
-        let about = [&lane.name, &lane.version, lane.driver, chosen, &lane.about];
+        let version = if lane.version.is_empty() { "–" } else { &lane.version };
+        let about = [&lane.name, version, lane.driver, chosen, &lane.about];
         about.map(ToString::to_string).into_iter().chain([usable]).collect()
     });
     let workloads = listing.workloads.iter().map(|workload| {

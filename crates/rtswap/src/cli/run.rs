@@ -18,14 +18,21 @@ use crate::cli::{Format, args, select, signals, summary};
     rtswap run --workload 'tcp-echo/size=1024/*' --lane 'tokio*' --budget 5m\n  \
     rtswap run --workload spawn --precision 1% --format json > spawn.json\n  \
     rtswap run --lane 'mine=python3 lane.py' --workload tcp-echo\n  \
+    rtswap run --peers --workload tcp-echo --workload http\n  \
     rtswap run --resume rtswap-records/1700000000-123.jsonl")]
 pub(super) struct Args {
     /// Workloads: names or globs (`rtswap list` shows them); may be repeated.
     #[arg(short, long, value_name = "GLOB")]
     workload: Vec<String>,
     /// Lanes: names, globs, `NAME?delay_ns=N`, or `NAME=COMMAND`; may be repeated.
+    ///
+    /// A glob means lanes in other languages only if it begins as they alone do: `uv*`, `asyncio*`, `go*`,
+    /// but neither `*` nor `g*`.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
+    /// Lanes in other languages as well, those that do these workloads (`rtswap peers list`).
+    #[arg(long)]
+    peers: bool,
     /// Every workload with every value of its parameters.
     #[arg(long, conflicts_with_all = ["workload", "quick"])]
     all: bool,
@@ -51,7 +58,7 @@ pub(super) struct Args {
     format: Format,
     /// Go on with a record that was cut short, instead of a new one.
     #[arg(long, value_name = "RECORD", conflicts_with_all = [
-        "workload", "lane", "all", "reference", "budget", "precision", "quick", "slice_ms", "seed",
+        "workload", "lane", "peers", "all", "reference", "budget", "precision", "quick", "slice_ms", "seed",
         "server_cpus", "load_cpus", "out",
     ])]
     resume: Option<PathBuf>,
@@ -75,7 +82,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
 fn request(registry: &Registry, args: &Args) -> Result<Request> {
     let default = if args.quick { registry.quick } else { registry.default };
     let workloads = select::workloads_or(registry, &args.workload, args.all, default)?;
-    let lanes = select::lanes(registry, &args.lane, &args.reference)?;
+    let spelled = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
+    let lanes = select::lanes(registry, &spelled, &args.reference)?;
     let reference = lanes[0].0.name.clone();
     let (server_cpus, load_cpus) = args.setting.placement()?;
     let lanes = select::taking_part(lanes, &args.lane, &workloads)?;

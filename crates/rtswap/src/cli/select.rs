@@ -106,6 +106,26 @@ pub(super) fn lanes(
     Ok(chosen)
 }
 
+/// The patterns, and the peers beside them if they are asked for. Without patterns, what is in by default
+/// is what they stand beside.
+pub(super) fn with_peers(
+    registry: &Registry,
+    patterns: &[String],
+    peers: bool,
+    default: impl Fn(&Lane) -> bool,
+) -> Vec<String> {
+    let mut patterns = patterns.to_vec();
+    if peers {
+        if patterns.is_empty() {
+            let default = registry.lanes.iter().filter(|lane| default(lane));
+            patterns.extend(default.map(|lane| lane.name.clone()));
+        }
+        let peers = registry.lanes.iter().filter(|lane| lane.kind == Kind::Peer);
+        patterns.extend(peers.map(|lane| lane.name.clone()));
+    }
+    patterns
+}
+
 /// The lanes that have something to do in these workloads. One that was asked for by its name and has
 /// nothing to do is an error, and so is a reference that does not take part in all.
 pub(super) fn taking_part(
@@ -132,8 +152,8 @@ pub(super) fn taking_part(
 
 /// The lanes that `patterns` spell, or those that are in by default.
 ///
-/// Native and polled lanes are there to be compared with one adapter each: a glob means them only if it
-/// says so.
+/// Native and polled lanes are there to be compared with one adapter each, and peers have to be installed:
+/// a glob means them only if it says so.
 pub(super) fn lanes_or(
     registry: &Registry,
     patterns: &[String],
@@ -147,8 +167,10 @@ pub(super) fn lanes_or(
     for pattern in patterns {
         let found = if is_glob(pattern) && !pattern.contains('=') {
             let matcher = glob(pattern)?;
+            let means_peers = means_peers(registry, pattern);
             let meant = |lane: &&Lane| {
                 let said = match lane.kind {
+                    Kind::Peer => means_peers,
                     Kind::Native => pattern.starts_with("native"),
                     Kind::Polled => pattern.starts_with("poll"),
                     Kind::Runtime | Kind::Floor | Kind::Command => true,
@@ -172,6 +194,14 @@ pub(super) fn lanes_or(
         }
     }
     Ok(chosen)
+}
+
+/// Whether a glob means peers: if it begins as peers alone do, up to its first sign. `uv*` and `go*` do;
+/// `*` and `g*`, which glommio begins with as well, do not.
+fn means_peers(registry: &Registry, pattern: &str) -> bool {
+    let begin = pattern.find(['*', '?', '[', '{', '\\']).map_or(pattern, |end| &pattern[..end]);
+    let mut all = registry.lanes.iter().filter(|lane| lane.name.starts_with(begin)).peekable();
+    all.peek().is_some() && all.all(|lane| lane.kind == Kind::Peer)
 }
 
 /// One lane. A command is told from a tweak by what its first `=` follows.
@@ -280,7 +310,7 @@ mod tests {
             registry
                 .lanes
                 .iter()
-                .filter(|it| !matches!(it.kind, Kind::Native | Kind::Polled))
+                .filter(|it| !matches!(it.kind, Kind::Native | Kind::Polled | Kind::Peer))
                 .count()
                 + 1
         );
@@ -291,6 +321,36 @@ mod tests {
         );
         let natives = names(&["native-*"], "tokio").unwrap();
         assert_eq!(natives[1], "native-tokio");
+    }
+
+    #[test]
+    fn a_glob_means_peers_if_it_begins_as_they_alone_do() {
+        let named = |pattern| names(&[pattern], "tokio").unwrap()[1..].to_vec().join(" ");
+        assert_eq!(named("uv*"), "uvloop uvloop-streams uvicorn-asyncio uvicorn-uvloop control");
+        assert_eq!(named("uvicorn-*"), "uvicorn-asyncio uvicorn-uvloop control");
+        assert_eq!(named("asyncio*"), "asyncio asyncio-streams control");
+        assert_eq!(named("go*"), "go go-http control");
+        assert_eq!(named("node{,-http}"), "node node-http control");
+        assert_eq!(named("g*"), "glommio control", "and neither gevent nor go");
+        assert_eq!(named("async*"), "async-std control");
+        assert!(names(&["*loop"], "tokio").is_err());
+        assert_eq!(named("uvloop"), "uvloop control");
+    }
+
+    #[test]
+    fn peers_stand_beside_what_is_measured_anyway() {
+        let registry = Registry::standard();
+        let with = |patterns: &[String], peers| {
+            let patterns = with_peers(&registry, patterns, peers, |lane| lane.in_default);
+            let chosen = lanes(&registry, &patterns, "tokio").unwrap();
+            chosen.into_iter().partition::<Vec<_>, _>(|(plan, _)| plan.kind == Kind::Peer)
+        };
+        let (peers, others) = with(&[], true);
+        assert_eq!(peers.len(), rtswap_peers::PEERS.len());
+        let default = with(&[], false);
+        assert_eq!((default.0.len(), default.1.len()), (0, others.len()));
+        let (peers, others) = with(&["smol".to_owned()], true);
+        assert_eq!((peers.len(), others.len()), (rtswap_peers::PEERS.len(), 3));
     }
 
     #[test]

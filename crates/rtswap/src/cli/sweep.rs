@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// Lanes: names, globs, `NAME?delay_ns=N`, or `NAME=COMMAND`; may be repeated.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
+    /// Lanes in other languages as well, those that do this workload (`rtswap peers list`).
+    #[arg(long)]
+    peers: bool,
     /// The lane that ratios are taken against.
     #[arg(long, default_value = "tokio", value_name = "LANE")]
     reference: String,
@@ -45,7 +48,8 @@ pub(super) struct Args {
     setting: Setting,
     /// Show the sweep that a record holds, instead of measuring one.
     #[arg(long, value_name = "RECORD", conflicts_with_all = [
-        "workload", "over", "lane", "reference", "budget", "seed", "server_cpus", "load_cpus", "out",
+        "workload", "over", "lane", "peers", "reference", "budget", "seed", "server_cpus", "load_cpus",
+        "out",
     ])]
     record: Option<PathBuf>,
     /// Where to put the plots, as SVG; beside the record unless given. Replaces what is there.
@@ -120,7 +124,8 @@ fn write_plot(sweep: &Sweep, path: &Path) -> Result<()> {
 
 fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Result<Request> {
     let workloads = workloads(registry, workload, over)?;
-    let lanes = select::lanes(registry, &args.lane, &args.reference)?;
+    let spelled = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
+    let lanes = select::lanes(registry, &spelled, &args.reference)?;
     let reference = lanes[0].0.name.clone();
     let (server_cpus, load_cpus) = args.setting.placement()?;
     Ok(Request {

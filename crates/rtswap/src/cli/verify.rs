@@ -9,13 +9,14 @@ use rtswap_harness::fleet::Fleet;
 use rtswap_harness::lane::Trouble;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan;
-use rtswap_harness::record::Status;
+use rtswap_harness::record::{Kind, Status};
 use rtswap_harness::schedule::Bench as _;
 use rtswap_service::Services;
 
 use crate::Registry;
 use crate::cli::args::Servers;
 use crate::cli::{Exit, FAILED, measure, select, signals};
+use crate::registry::Lane;
 
 /// Check that every lane does every workload right, without timing anything.
 ///
@@ -23,6 +24,7 @@ use crate::cli::{Exit, FAILED, measure, select, signals};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap verify\n  \
+    rtswap verify --peers --workload tcp-echo --workload http\n  \
     rtswap verify --lane 'mine=python3 lane.py' --workload tcp-echo")]
 pub(super) struct Args {
     /// Workloads: names or globs; all of the default run unless given.
@@ -31,6 +33,9 @@ pub(super) struct Args {
     /// Lanes: names, globs, or NAME=COMMAND.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
+    /// Lanes in other languages as well (`rtswap peers list`).
+    #[arg(long)]
+    peers: bool,
     /// Every workload with every value of its parameters.
     #[arg(long, conflicts_with = "workload")]
     all: bool,
@@ -42,7 +47,9 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
     let workloads = select::workloads_or(registry, &args.workload, args.all, registry.default)?;
-    let lanes = select::lanes_or(registry, &args.lane, |_| true)?;
+    let default = |lane: &Lane| lane.kind != Kind::Peer;
+    let spelled = select::with_peers(registry, &args.lane, args.peers, default);
+    let lanes = select::lanes_or(registry, &spelled, default)?;
     let (server_cpus, load_cpus) = select::placement(None, None)?;
     let plans: Vec<_> = lanes.iter().map(|(plan, _)| plan.clone()).collect();
     let uses = workloads.iter().flat_map(|spec| spec.family().uses).copied().collect();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rtswap_harness::counters::SyscallCounter;
 use rtswap_harness::machine;
+use rtswap_harness::record::Kind;
 use rtswap_workload::Spec;
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, getrlimit};
@@ -38,6 +39,8 @@ pub(super) fn checks(registry: &Registry, server: &[usize], load: &[usize]) -> V
     let available: Vec<(&str, Result<(), String>)> = registry
         .lanes
         .iter()
+        // What is installed for other languages is no property of this machine.
+        .filter(|lane| lane.kind != Kind::Peer)
         .map(|lane| (lane.name.as_str(), (lane.available)().map_err(|error| error.to_string())))
         .collect();
     let descriptors = getrlimit(Resource::Nofile);

@@ -1,0 +1,3 @@
+module rtswap/peer
+
+go 1.21

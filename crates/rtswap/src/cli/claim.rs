@@ -1,0 +1,144 @@
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use rtswap_harness::limits::Limits;
+use rtswap_harness::plan::{Request, SLICE_MS};
+use rtswap_harness::record::{Kind, Record};
+use rtswap_report::claim::{self, CLAIMS, Finding, SUBJECT};
+use rtswap_report::{Style, Summary};
+use rtswap_workload::Spec;
+use serde_json::json;
+
+use crate::Registry;
+use crate::cli::args::Setting;
+use crate::cli::measure::Job;
+use crate::cli::{Exit, Format, args, select, signals};
+
+/// Put to the test what uvloop's authors claim: measure it beside asyncio, gevent, Node.js and Go, with
+/// the Rust runtimes next to them.
+///
+/// Echo servers, with messages of 1, 10 and 100 KiB on 10 and on 32 connections, each in its own
+/// language; `rtswap peers install` gets what they need. A claim holds, or does not, if the whole 95 %
+/// interval says so, by more than the noise floor.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    rtswap claim\n  \
+    rtswap claim --budget 120s --claims-only\n  \
+    rtswap claim --record results/claim.jsonl --format markdown")]
+pub(super) struct Args {
+    /// Lanes that stand beside them: names or globs; the default runtimes unless given.
+    #[arg(short, long, value_name = "GLOB")]
+    lane: Vec<String>,
+    /// No lanes beside those that the claims are about: the same time decides more.
+    #[arg(long, conflicts_with = "lane")]
+    claims_only: bool,
+    /// Time that it may take: 90s, 5m.
+    #[arg(long, value_parser = args::seconds, value_name = "TIME", default_value = "5m")]
+    budget: Duration,
+    #[command(flatten)]
+    setting: Setting,
+    /// Exit with 4 if a claim is undecided.
+    #[arg(long)]
+    decide: bool,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// Show what a record says, without measuring anything.
+    #[arg(long, value_name = "RECORD", conflicts_with_all = [
+        "lane", "claims_only", "budget", "seed", "server_cpus", "load_cpus", "out",
+    ])]
+    record: Option<PathBuf>,
+}
+
+/// Messages of uvloop's authors, bytes.
+const SIZES: [u64; 3] = [1_024, 10_240, 102_400];
+/// Their connections, and those of the other tables here.
+const CONNS: [u64; 2] = [10, 32];
+
+pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
+    let record = match &args.record {
+        Some(path) => Record::read(path)?,
+        None => measure(registry, args)?,
+    };
+    let summary = Summary::of(&record);
+    if summary.reference != SUBJECT {
+        let reference = &summary.reference;
+        bail!("this record is of no claim: its reference is {reference}; `rtswap claim` makes one");
+    }
+    show(&summary, args.format)?;
+    let undecided = |it: &claim::Judgement| it.finding == Finding::Undecided;
+    let undecided = claim::judge(&summary).into_iter().filter(undecided).count();
+    if args.decide && undecided > 0 {
+        let all = CLAIMS.len() * summary.workloads.len();
+        return Err(Exit::Inconclusive(format!("{undecided} of {all} are undecided")).into());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(registry: &Registry, args: &Args) -> Result<Record> {
+    signals::raise_descriptor_limit();
+    let cancel = signals::cancel()?;
+    let subject = select::known(registry, SUBJECT)?;
+    if let Err(missing) = (subject.available)() {
+        bail!("{SUBJECT} is what this is about, and is not ready: {missing}");
+    }
+    let request = request(registry, args)?;
+    let Setting { seed, out, servers, .. } = &args.setting;
+    Job::begin(request, *seed, out.as_deref(), servers.urls())?.carry_out(registry, cancel)
+}
+
+fn request(registry: &Registry, args: &Args) -> Result<Request> {
+    let mut workloads = Vec::new();
+    for (size, conns) in SIZES.iter().flat_map(|size| CONNS.map(|conns| (size, conns))) {
+        let name = format!("tcp-echo/size={size}/conns={conns}");
+        workloads.push(Spec::parse(&name, registry.catalogue)?);
+    }
+    let mut names: Vec<String> = CLAIMS.iter().map(|claim| claim.than.to_owned()).collect();
+    names.extend(args.lane.clone());
+    if args.lane.is_empty() && !args.claims_only {
+        let beside = |lane: &&crate::registry::Lane| lane.kind == Kind::Runtime && lane.in_default;
+        names.extend(registry.lanes.iter().filter(beside).map(|lane| lane.name.clone()));
+    }
+    let lanes = select::lanes(registry, &names, SUBJECT)?;
+    let (server_cpus, load_cpus) = args.setting.placement()?;
+    Ok(Request {
+        lanes: select::taking_part(lanes, &args.lane, &workloads)?,
+        workloads,
+        reference: SUBJECT.to_owned(),
+        budget: args.budget,
+        precision: None,
+        slice_ms: SLICE_MS,
+        limits: Limits::now(),
+        server_cpus,
+        load_cpus,
+    })
+}
+
+/// All lanes first and the claims last, which is what stands above the prompt then.
+fn show(summary: &Summary, format: Format) -> Result<()> {
+    let style = Style::of_stdout();
+    let text = match format {
+        Format::Table => {
+            let table = rtswap_report::table(summary, &style);
+            format!("{table}\n{}", claim::claims(summary, &style))
+        }
+        Format::Json => {
+            let claims = claim::judge(summary);
+            let all =
+                json!({ "schema": rtswap_report::SCHEMA, "claims": claims, "summary": summary });
+            serde_json::to_string_pretty(&all)? + "\n"
+        }
+        Format::Markdown => {
+            let claims = claim::claims_in_markdown(summary);
+            format!("### Claims\n\n{claims}\n\n{}", rtswap_report::markdown(summary))
+        }
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    if format == Format::Table {
+        eprint!("{}", rtswap_report::warnings(summary, &style));
+    }
+    Ok(())
+}
