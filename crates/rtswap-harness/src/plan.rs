@@ -5,7 +5,7 @@ use std::time::Duration;
 use rtswap_workload::{Answer, Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
 
 use crate::limits::Limits;
-use crate::record::{LanePlan, Plan, WorkloadPlan};
+use crate::record::{Kind, LanePlan, Plan, WorkloadPlan};
 
 /// Rounds of a run, unless the budget forbids: enough for a sign-flip test of 12 comparisons under
 /// Holm, which needs 9, with some to spare.
@@ -56,7 +56,8 @@ pub fn make(request: Request) -> Plan {
     for workload in &mut workloads {
         workload.reconnects = request.limits.crowded(workload, part(workload));
     }
-    let round = |blocks| -> f64 { workloads.iter().map(|it| round_s(it, part(it), blocks)).sum() };
+    let round =
+        |blocks| -> f64 { workloads.iter().map(|it| round_s(it, &request.lanes, blocks)).sum() };
     let fixed = round(0);
     let one = round(1) - fixed;
     let budget_s = request.budget.as_secs_f64();
@@ -80,11 +81,8 @@ pub fn make(request: Request) -> Plan {
 
 /// Seconds that the plan will take, about.
 pub fn expected_s(plan: &Plan) -> f64 {
-    let round: f64 = plan
-        .workloads
-        .iter()
-        .map(|workload| round_s(workload, part(&plan.lanes, workload), plan.blocks))
-        .sum();
+    let round: f64 =
+        plan.workloads.iter().map(|workload| round_s(workload, &plan.lanes, plan.blocks)).sum();
     round * f64::from(plan.rounds)
 }
 
@@ -94,8 +92,10 @@ fn part(lanes: &[LanePlan], workload: &WorkloadPlan) -> usize {
 }
 
 /// Seconds that one round of a workload takes, about: measured on a 2-core virtual machine.
-fn round_s(workload: &WorkloadPlan, lanes: usize, blocks: u32) -> f64 {
+fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     const START_S: f64 = 0.012;
+    /// An interpreter's start, and its libraries'.
+    const PEER_START_S: f64 = 0.1;
     const CONNECTION_S: f64 = 0.000_1;
     const ORDER_S: f64 = 0.001;
     let conns = workload.number("conns").unwrap_or(0) as f64;
@@ -103,7 +103,11 @@ fn round_s(workload: &WorkloadPlan, lanes: usize, blocks: u32) -> f64 {
     let (once, each) = if workload.reconnects { (0.0, connect) } else { (connect, 0.0) };
     let slice = (workload.slice_ms + workload.warmup_ms) as f64 / 1000.0 + overrun_s(workload);
     let count = count_ms(workload) as f64 / 1000.0 + overrun_s(workload) + each;
-    (START_S + once + count + (slice + each + ORDER_S) * f64::from(blocks)) * lanes as f64
+    let takes_part = |lane: &&LanePlan| lane.does(&workload.family);
+    let start = |lane: &LanePlan| if lane.kind == Kind::Peer { PEER_START_S } else { START_S };
+    let starts: f64 = lanes.iter().filter(takes_part).map(start).sum();
+    let lanes = part(lanes, workload) as f64;
+    starts + (once + count + (slice + each + ORDER_S) * f64::from(blocks)) * lanes
 }
 
 /// A lane that drives itself finishes its batch: half a batch more on average, twice a slice.
@@ -218,6 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn starting_an_interpreter_is_allowed_for() {
+        let mut request = request(&["tcp-echo"], 60);
+        let runtimes = make(request.clone());
+        request.lanes[1].kind = Kind::Peer;
+        let with_peer = make(request);
+        let slices = |plan: &Plan| plan.rounds * plan.blocks;
+        assert!(slices(&with_peer) < slices(&runtimes));
+        assert!(expected_s(&with_peer) <= 60.0);
+    }
+
+    #[test]
     fn a_budget_too_small_for_a_decision_is_overrun_not_wasted() {
         let plan = make(request(Standard::DEFAULT, 1));
         assert_eq!((plan.rounds, plan.blocks), (ROUNDS_LEAST, 1));
@@ -253,8 +268,9 @@ mod tests {
         let plan = make(request(&["idle/conns=100", "idle/conns=10000"], 60));
         let [few, many] = &plan.workloads[..] else { panic!("two workloads") };
         assert!(!few.reconnects && many.reconnects);
-        assert!(round_s(many, 3, 2) - round_s(many, 3, 1) > 3.0);
-        assert!(round_s(few, 3, 2) - round_s(few, 3, 1) < 1.0);
+        let block_s = |it| round_s(it, &plan.lanes, 2) - round_s(it, &plan.lanes, 1);
+        assert!(block_s(many) > 3.0);
+        assert!(block_s(few) < 1.0);
     }
 
     #[test]

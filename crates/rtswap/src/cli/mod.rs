@@ -1,6 +1,7 @@
 //! The command line.
 
 mod args;
+mod claim;
 mod completions;
 mod doctor;
 mod lane;
@@ -47,6 +48,7 @@ pub const INTERRUPTED: u8 = 130;
         rtswap run --workload 'tcp-echo/*' --budget 5m\n  \
         rtswap sweep --workload idle --over conns=100,1000,10000\n  \
         rtswap tax                                  what the contract itself costs\n  \
+        rtswap claim                                uvloop beside asyncio, gevent, Node.js, Go and Rust\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage, \
@@ -64,6 +66,7 @@ enum Command {
     Doctor(doctor::Args),
     Sweep(sweep::Args),
     Tax(tax::Args),
+    Claim(claim::Args),
     Verify(verify::Args),
     Summary(summary::Args),
     Report(report::Args),
@@ -106,6 +109,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Doctor(args) => doctor::run(registry, &args),
         Command::Sweep(args) => sweep::run(registry, &args),
         Command::Tax(args) => tax::run(registry, &args),
+        Command::Claim(args) => claim::run(registry, &args),
         Command::Verify(args) => verify::run(registry, &args),
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),
