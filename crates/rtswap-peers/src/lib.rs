@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod found;
+pub mod install;
 mod place;
 mod start;
 

@@ -23,6 +23,7 @@ const SUBCOMMANDS: &[&str] = &[
     "serve",
     "origin",
     "completions",
+    "peers",
 ];
 
 /// One run for all tests that only read: what it printed, and its record.

@@ -8,6 +8,7 @@ mod lane;
 mod list;
 mod measure;
 mod origin;
+mod peers;
 mod progress;
 mod report;
 mod run;
@@ -49,6 +50,7 @@ pub const INTERRUPTED: u8 = 130;
         rtswap sweep --workload idle --over conns=100,1000,10000\n  \
         rtswap tax                                  what the contract itself costs\n  \
         rtswap claim                                uvloop beside asyncio, gevent, Node.js, Go and Rust\n  \
+        rtswap peers install                        uvloop, Node.js, Go and others beside them\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage, \
@@ -68,6 +70,7 @@ enum Command {
     Tax(tax::Args),
     Claim(claim::Args),
     Verify(verify::Args),
+    Peers(peers::Args),
     Summary(summary::Args),
     Report(report::Args),
     Serve(serve::Args),
@@ -111,6 +114,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Tax(args) => tax::run(registry, &args),
         Command::Claim(args) => claim::run(registry, &args),
         Command::Verify(args) => verify::run(registry, &args),
+        Command::Peers(args) => peers::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(registry, &args),
