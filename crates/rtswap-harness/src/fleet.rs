@@ -479,13 +479,13 @@ pub fn target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
 
 /// What is asked of a lane that serves HTTP, and what it is to answer.
 fn http(workload: &WorkloadPlan) -> Http {
-    let body = match workload.params.get("body") {
-        Some(ParamValue::Name(name)) => name,
-        _ => "plaintext",
+    let named = |param, default| match workload.params.get(param) {
+        Some(ParamValue::Name(name)) => name.as_str(),
+        _ => default,
     };
-    let Answer { path, content_type, body } = Answer::named(body);
+    let Answer { path, content_type, body } = Answer::named(named("body", "plaintext"));
     let pipeline = workload.number("pipeline").unwrap_or(1) as usize;
-    Http { path, content_type, body, pipeline }
+    Http { path, content_type, body, pipeline, h2: named("h2", "false") == "true" }
 }
 
 /// Whether the workload is about what its connections take: most of them do nothing.

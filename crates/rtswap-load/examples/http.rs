@@ -5,7 +5,8 @@
 //! cargo run --release -p rtswap-load --example http -- 127.0.0.1:7000 1 5 32 1
 //! ```
 //!
-//! Its arguments are the address, the CPU to load from, seconds, connections and requests at once.
+//! Its arguments are the address, the CPU to load from, seconds, connections and requests at once; and `h2`
+//! for HTTP/2, which the lane then has to serve (`http/h2=true`).
 
 use std::env::args;
 use std::error::Error;
@@ -15,12 +16,15 @@ use rtswap_load::{Config, Generator, Http, Target, Traffic};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<_> = args().skip(1).collect();
-    let [addr, cpu, seconds, conns, pipeline] = args.as_slice() else {
-        return Err("give ADDRESS CPU SECONDS CONNECTIONS PIPELINE".into());
+    let ([addr, cpu, seconds, conns, pipeline], h2) = (match args.as_slice() {
+        [plain @ .., h2] if h2 == "h2" => (plain, true),
+        plain => (plain, false),
+    }) else {
+        return Err("give ADDRESS CPU SECONDS CONNECTIONS PIPELINE [h2]".into());
     };
     let body = b"Hello, World!";
     let pipeline = pipeline.parse()?;
-    let http = Http { path: "/plaintext", content_type: "text/plain", body, pipeline };
+    let http = Http { path: "/plaintext", content_type: "text/plain", body, pipeline, h2 };
     let (conns, traffic) = (conns.parse()?, Traffic::Http(http));
     let target = Target { addr: addr.parse()?, size: body.len(), conns, traffic };
     let generator = Generator::new(Config::new([cpu.parse()?]))?;

@@ -149,6 +149,18 @@ pub enum LoadError {
         /// What came, and what was expected.
         found: String,
     },
+    /// A connection of HTTP/2 has no number left for another stream.
+    #[error(
+        "connection {conn} to {addr} has used up its streams with {message} requests: connect again"
+    )]
+    Spent {
+        /// Address of the lane.
+        addr: SocketAddr,
+        /// Which connection.
+        conn: usize,
+        /// How many requests were answered.
+        message: u64,
+    },
     /// Not a byte moved for too long, nor did a connection that was due to end.
     #[error(
         "{addr} stalled: no byte came for {after:?} with {outstanding} messages outstanding; the \

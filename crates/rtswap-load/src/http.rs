@@ -2,6 +2,8 @@
 
 mod head;
 
+pub(crate) use self::head::{Seen, quote};
+
 use std::net::{SocketAddr, TcpStream};
 use std::ops::RangeInclusive;
 use std::time::Instant;
@@ -175,7 +177,7 @@ impl Connection {
         let found = format!(
             "after it came {} bytes that nobody had asked for: {}",
             bytes.len(),
-            head::quote(bytes)
+            quote(bytes)
         );
         LoadError::Answer { addr, conn, message: self.message.saturating_sub(1), found }
     }

@@ -10,6 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use crate::churn::Churn;
 use crate::connection::Connection;
 use crate::http::{self, Requests};
+use crate::http2::{self, Script};
 use crate::kept::Kept;
 use crate::pace::{Pace, Watch};
 use crate::pattern::Pattern;
@@ -29,6 +30,7 @@ pub(crate) struct Opening {
 pub(crate) enum Share {
     Kept(Kept<Connection>),
     Http(Kept<http::Connection>),
+    Http2(Kept<http2::Connection>),
     Churn(Churn),
 }
 
@@ -45,6 +47,10 @@ impl Share {
                 let is_active = |number| target.is_active(active, number);
                 let (pattern, size) = (Arc::clone(&opening.pattern), read_size(&target));
                 Kept::open(opening, pattern, size, is_active, scratch, watch).map(Self::Kept)
+            }
+            Traffic::Http(traffic) if traffic.h2 => {
+                let script = Script::new(target.addr, traffic);
+                Kept::open(opening, script, LONGEST_READ, |_| true, scratch, watch).map(Self::Http2)
             }
             Traffic::Http(traffic) => {
                 let script = Requests::new(target.addr, traffic);
@@ -64,6 +70,7 @@ impl Share {
         match self {
             Self::Kept(kept) => kept.exchange(scratch, pace),
             Self::Http(kept) => kept.exchange(scratch, pace),
+            Self::Http2(kept) => kept.exchange(scratch, pace),
             Self::Churn(churn) => churn.exchange(scratch, pace),
         }
     }

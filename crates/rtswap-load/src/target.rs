@@ -55,6 +55,8 @@ pub struct Http {
     /// Requests that are sent at once on each connection, in one write; at least 1. When all of them are
     /// answered, the next as many follow.
     pub pipeline: usize,
+    /// Whether they are requests of HTTP/2, with prior knowledge and without TLS, and not of HTTP/1.1.
+    pub h2: bool,
 }
 
 impl Target {
@@ -83,6 +85,11 @@ impl Target {
             Self { traffic: Traffic::Http(Http { path, .. }), .. } if !is_path(path) => {
                 "a path begins with `/` and has neither spaces nor control characters"
             }
+            Self { traffic: Traffic::Http(Http { path, h2: true, .. }), .. }
+                if path.len() > PATH_MOST =>
+            {
+                "a path of HTTP/2 has at most 8192 bytes here"
+            }
             _ => return Ok(()),
         };
         Err(LoadError::Target { addr: self.addr, reason })
@@ -94,6 +101,9 @@ impl Target {
         number * active % conns < active
     }
 }
+
+/// With it, a request is still one frame.
+const PATH_MOST: usize = 8192;
 
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic())

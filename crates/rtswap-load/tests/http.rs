@@ -67,7 +67,8 @@ fn talk(stream: &mut TcpStream, answer: Answering, count: &AtomicU64) -> io::Res
 }
 
 fn target(addr: SocketAddr, pipeline: usize) -> Target {
-    let http = Http { path: "/plaintext", content_type: "text/plain", body: BODY, pipeline };
+    let http =
+        Http { path: "/plaintext", content_type: "text/plain", body: BODY, pipeline, h2: false };
     Target { addr, size: BODY.len(), conns: CONNS, traffic: Traffic::Http(http) }
 }
 
@@ -185,7 +186,13 @@ fn large_bodies_come_in_many_reads() {
         stream.write_all(head.as_bytes())?;
         stream.write_all(&LARGE).map(|()| true)
     });
-    let http = Http { path: "/plaintext", content_type: "text/plain", body: &LARGE, pipeline: 4 };
+    let http = Http {
+        path: "/plaintext",
+        content_type: "text/plain",
+        body: &LARGE,
+        pipeline: 4,
+        h2: false,
+    };
     let large = Target { traffic: Traffic::Http(http), ..target(addr, 4) };
     let generator = generator(1);
     let mut session = generator.connect(large).unwrap();
@@ -330,7 +337,8 @@ fn a_lane_that_answers_too_little_has_stalled() {
 #[test]
 fn a_target_that_makes_no_sense_is_refused() {
     let addr = "127.0.0.1:1".parse().unwrap();
-    let http = Http { path: "/plaintext", content_type: "text/plain", body: BODY, pipeline: 1 };
+    let http =
+        Http { path: "/plaintext", content_type: "text/plain", body: BODY, pipeline: 1, h2: false };
     for (http, told) in [
         (Http { pipeline: 0, ..http }, "requests at once is 0"),
         (Http { path: "plaintext", ..http }, "begins with `/`"),

@@ -31,22 +31,19 @@ pub(super) fn check(bytes: &[u8], expected: &Http) -> Result<Option<usize>, Stri
     for header in &*response.headers {
         seen.take(header.name, header.value, expected)?;
     }
-    match seen {
-        Seen { length: false, .. } => Err("it has no content-length".to_owned()),
-        Seen { content_type: false, .. } => Err("it has no content-type".to_owned()),
-        Seen { .. } => Ok(Some(length)),
-    }
+    seen.all().map(|()| Some(length))
 }
 
 /// Which headers there are.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     length: bool,
     content_type: bool,
 }
 
 impl Seen {
-    fn take(&mut self, name: &str, value: &[u8], expected: &Http) -> Result<(), String> {
+    /// Takes in a header, and says what is wrong with it.
+    pub(crate) fn take(&mut self, name: &str, value: &[u8], expected: &Http) -> Result<(), String> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         let differs = |from: &str| Err(format!("its {name} is {} and not {from}", quote(value)));
         if is("content-length") {
@@ -72,10 +69,19 @@ impl Seen {
         }
         Ok(())
     }
+
+    /// Fails if one is missing.
+    pub(crate) fn all(&self) -> Result<(), String> {
+        match self {
+            Self { length: false, .. } => Err("it has no content-length".to_owned()),
+            Self { content_type: false, .. } => Err("it has no content-type".to_owned()),
+            Self { .. } => Ok(()),
+        }
+    }
 }
 
 /// The beginning of what came, on one line.
-pub(super) fn quote(bytes: &[u8]) -> String {
+pub(crate) fn quote(bytes: &[u8]) -> String {
     const LONGEST: usize = 60;
     let (some, more) = match bytes.get(..LONGEST) {
         Some(some) if bytes.len() > LONGEST => (some, "…"),
@@ -93,6 +99,7 @@ mod tests {
         content_type: "text/plain",
         body: b"Hello, World!",
         pipeline: 1,
+        h2: false,
     };
 
     fn of(lines: &[&str]) -> Result<Option<usize>, String> {

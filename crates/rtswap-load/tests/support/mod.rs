@@ -5,6 +5,7 @@
 
 pub mod churn;
 pub mod epoll;
+pub mod http2;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

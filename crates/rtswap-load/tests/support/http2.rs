@@ -1,0 +1,66 @@
+//! The server's side of HTTP/2, frame by frame, so that a test can get it wrong.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PUSH_PROMISE: u8 = 5;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+
+pub const ACK: u8 = 0x1;
+pub const END_STREAM: u8 = 0x1;
+pub const END_HEADERS: u8 = 0x4;
+pub const PADDED: u8 = 0x8;
+pub const PRIORITY: u8 = 0x20;
+
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A block of headers, each spelled out.
+pub fn headers(headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    block
+}
+
+/// Kind, flags, stream and payload of the next frame.
+pub fn read_frame(stream: &mut TcpStream) -> io::Result<(u8, u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head)?;
+    let [a, b, c, kind, flags, id @ ..] = head;
+    let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+    stream.read_exact(&mut payload)?;
+    Ok((kind, flags, u32::from_be_bytes(id), payload))
+}
+
+/// Takes in how a client greets, and returns what is to be said to that.
+pub fn accept(stream: &mut TcpStream, settings: &[u8]) -> io::Result<Vec<u8>> {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface)?;
+    assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let (kind, flags, id, told) = read_frame(stream)?;
+    assert_eq!((kind, flags, id), (SETTINGS, 0, 0));
+    let (told, _) = told.as_chunks::<6>();
+    // No table, no pushes, and windows that no test fills.
+    for setting in [[0, 1, 0, 0, 0, 0], [0, 2, 0, 0, 0, 0], [0, 4, 0x7f, 0xff, 0xff, 0xff]] {
+        assert!(told.contains(&setting), "{told:?}");
+    }
+    let (kind, _, id, more) = read_frame(stream)?;
+    assert_eq!((kind, id), (WINDOW_UPDATE, 0));
+    assert_eq!(u32::from_be_bytes(more.try_into().unwrap()), 0x7fff_ffff - 65_535);
+    Ok([frame(SETTINGS, 0, 0, settings), frame(SETTINGS, ACK, 0, &[])].concat())
+}
