@@ -25,6 +25,7 @@ pub(crate) static FAMILY: Family = Family {
         values: &[1, 100],
         max: 10_000,
         names: &[],
+        later: false,
     }],
     drive: Drive::Lane,
     uses: &[],

@@ -72,6 +72,9 @@ pub struct Param {
     /// What the values are called, where they are no quantities: value 0 is the first name, and `max`
     /// does not matter.
     pub names: &'static [&'static str],
+    /// Whether it came when its family had a history: then names leave its default out, so that what is
+    /// on record keeps its name.
+    pub later: bool,
 }
 
 /// The value of a parameter.
@@ -111,7 +114,13 @@ impl Param {
         names: &'static [&'static str],
         values: &'static [u64],
     ) -> Self {
-        Self { name, about, default: 0, values, max: 0, names }
+        Self { name, about, default: 0, values, max: 0, names, later: false }
+    }
+
+    /// The same, with a default that names leave out.
+    #[must_use]
+    pub const fn came_later(self) -> Self {
+        Self { later: true, ..self }
     }
 
     /// Reads a value.

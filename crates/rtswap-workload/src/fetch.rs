@@ -49,6 +49,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[64],
             max: 10_000,
             names: &[],
+            later: false,
         },
         Param {
             name: "size",
@@ -57,6 +58,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[65_536, 1_048_576],
             max: 16 << 20,
             names: &[],
+            later: false,
         },
         Param {
             name: "concurrency",
@@ -65,6 +67,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[1, 16],
             max: 256,
             names: &[],
+            later: false,
         },
         // Checked while connections are opened, which is not timed.
         Param::named(

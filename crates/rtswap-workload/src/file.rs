@@ -67,6 +67,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[1, 8, 64],
             max: 1024,
             names: &[],
+            later: false,
         },
         Param {
             name: "size",
@@ -75,6 +76,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[65_536],
             max: 16 << 20,
             names: &[],
+            later: false,
         },
         Param::named(
             "cache",

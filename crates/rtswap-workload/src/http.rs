@@ -1,5 +1,10 @@
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,11 +12,11 @@ use futures_lite::future;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SERVER};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
-use rtswap_runtime::hyper::Timer;
+use rtswap_runtime::hyper::{Executor, Timer};
 use rtswap_runtime::{Runtime, TcpListener, TcpStream};
 use serde::Serialize;
 
@@ -27,11 +32,12 @@ pub struct Http {
     /// How long a request may take to come in, and a connection may be silent.
     pub patience: Duration,
     pipelined: bool,
+    h2: bool,
 }
 
 pub(crate) static FAMILY: Family = Family {
     name: "http",
-    operation: "one HTTP/1.1 request to a hyper server, its answer parsed and compared",
+    operation: "one HTTP/1.1 or HTTP/2 request to a hyper server, its answer parsed and compared",
     unit: "request",
     params: &[
         Param::named(
@@ -47,6 +53,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[1, 32, 256],
             max: 10_000,
             names: &[],
+            later: false,
         },
         Param {
             name: "pipeline",
@@ -55,7 +62,15 @@ pub(crate) static FAMILY: Family = Family {
             values: &[1, 16],
             max: 256,
             names: &[],
+            later: false,
         },
+        Param::named(
+            "h2",
+            "HTTP/2 with prior knowledge, without TLS, instead of HTTP/1.1",
+            &["false", "true"],
+            &[0, 1],
+        )
+        .came_later(),
     ],
     drive: Drive::Generator(Traffic::Http),
     uses: &[Uses::PollStreams],
@@ -67,6 +82,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Bytes that the head of a request may have.
 const HEAD_MOST: usize = 16 << 10;
+
+/// Requests that may be under way at once on a connection of HTTP/2: as many as are ever sent at once.
+const STREAMS: u32 = 256;
 
 /// Bytes that the body of a request may have. None of those that are measured has any.
 const BODY_MOST: usize = 64 << 10;
@@ -121,9 +139,10 @@ impl Answer {
 }
 
 impl Http {
-    /// Of its parameters the server needs only whether requests come in batches.
+    /// Of its parameters the server needs the version, and whether requests come in batches.
     pub fn new(spec: &Spec) -> Self {
-        Self { patience: PATIENCE, pipelined: spec.get("pipeline") > 1 }
+        let h2 = spec.name_of("h2") == "true";
+        Self { patience: PATIENCE, pipelined: spec.get("pipeline") > 1, h2 }
     }
 }
 
@@ -132,7 +151,11 @@ impl Served for Http {
         loop {
             let (stream, _) = listener.accept().await?;
             // Dropped, and so detached: the connection ends by itself.
-            drop(R::spawn(connection::<R>(*self, stream, spin)));
+            if self.h2 {
+                drop(R::spawn(connection_h2::<R>(*self, stream, spin)));
+            } else {
+                drop(R::spawn(connection::<R>(*self, stream, spin)));
+            }
         }
     }
 }
@@ -154,16 +177,55 @@ async fn connection<R: Runtime>(http: Http, stream: R::TcpStream, spin: Spin) {
     drop(served);
 }
 
+/// Each request is a task of its own: so hyper has it.
+async fn connection_h2<R: Runtime>(http: Http, stream: R::TcpStream, spin: Spin) {
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
+    let service = service_fn(move |request| {
+        seen.store(true, Ordering::Relaxed);
+        async move {
+            spin.burn();
+            Ok::<_, Infallible>(answer::<R>(request, http.patience).await)
+        }
+    });
+    let mut served = pin!(
+        http2::Builder::new(Executor::<R>::new())
+            .timer(Timer::<R>::new())
+            // A client that says nothing is asked whether it is there.
+            .keep_alive_interval(http.patience)
+            .keep_alive_timeout(http.patience)
+            .max_header_list_size(HEAD_MOST as u32)
+            .max_concurrent_streams(STREAMS)
+            .serve_connection(TokioIo::new(stream.into_poll()), service)
+    );
+    // hyper asks nobody who has not greeted it yet. The runtime's timer is let go with the first
+    // request, so that it costs none of those that follow.
+    let mut late = Some(Box::pin(R::sleep(http.patience)));
+    poll_fn(|cx| {
+        // Whatever a client does wrong, hyper has told it, and it is no error of the server's.
+        if served.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        late.take_if(|_| asked.load(Ordering::Relaxed));
+        late.as_mut().map_or(Poll::Pending, |late| late.as_mut().poll(cx))
+    })
+    .await;
+}
+
 async fn answer<R: Runtime>(
     request: Request<Incoming>,
     patience: Duration,
 ) -> Response<Full<Bytes>> {
     let known = Answer::on(request.uri().path());
+    let version = request.version();
     if !request.body().is_end_stream()
         && let Err(status) = drain::<R>(request.into_body(), patience).await
     {
         let mut refusal = failure(status);
-        // What is left of the request would be taken for the next.
+        // What is left of the request would be taken for the next; a stream of HTTP/2 is reset instead.
+        if version == Version::HTTP_2 {
+            return refusal;
+        }
         refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return refusal;
     }

@@ -50,6 +50,7 @@ pub(crate) static PARAMS: [Param; 2] = [
         values: &[1, CONNS],
         max: CONNS_MOST,
         names: &[],
+        later: false,
     },
 ];
 

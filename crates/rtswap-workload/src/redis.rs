@@ -40,6 +40,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[1, 16],
             max: 1024,
             names: &[],
+            later: false,
         },
         Param {
             name: "conns",
@@ -48,6 +49,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[1, CONNS],
             max: CONNS_MOST,
             names: &[],
+            later: false,
         },
     ],
     drive: Drive::Lane,

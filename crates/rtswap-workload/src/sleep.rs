@@ -28,6 +28,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[1000, 10_000],
             max: 1_000_000,
             names: &[],
+            later: false,
         },
         Param {
             name: "ms",
@@ -36,6 +37,7 @@ pub(crate) static FAMILY: Family = Family {
             values: &[1, 10],
             max: 1000,
             names: &[],
+            later: false,
         },
     ],
     drive: Drive::Lane,

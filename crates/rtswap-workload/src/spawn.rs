@@ -19,6 +19,7 @@ pub(crate) static FAMILY: Family = Family {
         values: &[1, 1000],
         max: 1_000_000,
         names: &[],
+        later: false,
     }],
     drive: Drive::Lane,
     uses: &[],

@@ -7,8 +7,8 @@ use crate::{Drive, Family, ParamValue, Resources};
 
 /// A workload with its parameters: `tcp-echo/size=1024/conns=32`.
 ///
-/// [`Display`](fmt::Display) spells all parameters in the family's order; that is the name that
-/// history is keyed by.
+/// [`Display`](fmt::Display) spells the parameters in the family's order, all but those that
+/// [came later](crate::Param::later) and have their default; that is the name that history is keyed by.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
     family: &'static Family,
@@ -184,7 +184,10 @@ impl Spec {
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.family.name)?;
-        for (param, value) in self.family.params.iter().zip(self.values) {
+        let params = self.family.params.iter().zip(self.values);
+        for (param, value) in
+            params.filter(|(param, value)| !param.later || *value != param.default)
+        {
             write!(f, "/{}={}", param.name, param.spell(value))?;
         }
         Ok(())
@@ -238,6 +241,17 @@ mod tests {
         assert_eq!(parse("tcp-echo/conns=1").unwrap().to_string(), full);
         assert_eq!(parse("tcp-echo/conns=1/size=1024").unwrap(), parse(full).unwrap());
         assert_eq!(parse(full).unwrap().get("conns"), 1);
+    }
+
+    #[test]
+    fn a_name_that_is_on_record_is_that_of_the_same_workload_for_ever() {
+        let recorded = "http/body=plaintext/conns=32/pipeline=1";
+        assert_eq!(parse("http").unwrap().to_string(), recorded);
+        assert_eq!(parse(recorded).unwrap(), parse("http/h2=false").unwrap());
+        assert_eq!(parse("http/h2=false").unwrap().name_of("h2"), "false");
+        let other = parse("http/h2=true").unwrap();
+        assert_eq!(other.to_string(), format!("{recorded}/h2=true"));
+        assert_eq!(parse(&other.to_string()).unwrap(), other);
     }
 
     #[test]

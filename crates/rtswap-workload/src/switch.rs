@@ -22,6 +22,7 @@ pub(crate) static FAMILY: Family = Family {
         values: &[2, 100],
         max: 100_000,
         names: &[],
+        later: false,
     }],
     drive: Drive::Lane,
     uses: &[],

@@ -1,78 +1,13 @@
 //! The `http` workload on every runtime that works here: what it answers, and that no client can take it
 //! down.
 
-use std::io::{self, Read, Write};
+mod served;
+
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use rtswap::Registry;
-use rtswap::workload::{Family, Http, Resources, Spec, SpecError, Standard, Suite, Visitor};
-use rtswap_lane::Prepare;
-use rtswap_lane::host::Work;
-
-/// A read that takes longer is a hang.
-const HANG: Duration = Duration::from_secs(20);
-
-/// `http` that has enough of a slow client after so many milliseconds.
-struct Hasty<const MS: u64>;
-
-impl<const MS: u64> Suite for Hasty<MS> {
-    const CATALOGUE: &'static [&'static Family] = Standard::CATALOGUE;
-    const DEFAULT: &'static [&'static str] = &[];
-    const QUICK: &'static [&'static str] = &[];
-
-    fn visit<V: Visitor>(spec: &Spec, _: &Resources, visitor: V) -> Result<V::Output, SpecError> {
-        let mut http = Http::new(spec);
-        http.patience = Duration::from_millis(MS);
-        Ok(visitor.served(http))
-    }
-}
-
-/// Serves on every runtime in turn, in this process, for as long as the process lives.
-fn on_every_runtime(workload: &str, test: impl Fn(&str, SocketAddr)) {
-    on_every_runtime_with::<60_000>(workload, test);
-}
-
-/// The same, with a server of little patience.
-fn on_every_runtime_with<const MS: u64>(workload: &str, test: impl Fn(&str, SocketAddr)) {
-    let registry = Registry::of::<Hasty<MS>>();
-    let mut done = 0;
-    for lane in registry.runtimes().filter(|lane| (lane.available)().is_ok()) {
-        let order = Prepare { workload: workload.to_owned(), cpus: vec![0], ..Prepare::default() };
-        let program = (lane.prepare)(&order).unwrap();
-        assert!(program.receipt.notes.contains_key("streams"), "{:?}", program.receipt);
-        let Work::Served(server) = program.work else { panic!("it is served") };
-        test(&lane.name, server.addr());
-        done += 1;
-    }
-    assert!(done >= 5, "only {done} runtimes work here");
-}
-
-fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(HANG)).unwrap();
-    stream.set_write_timeout(Some(HANG)).unwrap();
-    stream
-}
-
-/// All that comes until the lane closes, in whatever way, which it has to.
-fn until_closed(mut stream: TcpStream) -> String {
-    let mut come = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut come) {
-        let hangs = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-        assert!(!hangs, "the lane does not close, after {come:?}");
-    }
-    String::from_utf8_lossy(&come).into_owned()
-}
-
-/// What comes of sending that and no more, until the lane closes.
-fn told(addr: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = connect(addr);
-    // A lane may close before it has read all.
-    let _ = stream.write_all(bytes);
-    until_closed(stream)
-}
+use served::{connect, on_every_runtime, on_every_runtime_with, told, until_closed};
 
 /// One answer: its head, in lower case, and its body.
 fn answer(stream: &mut TcpStream) -> (String, Vec<u8>) {

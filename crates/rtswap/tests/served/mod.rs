@@ -1,0 +1,80 @@
+//! The `http` workload on every runtime that works here, in this process.
+#![allow(dead_code, reason = "every test binary has a copy and uses a part of it")]
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rtswap::Registry;
+use rtswap::workload::{Family, Http, Resources, Spec, SpecError, Standard, Suite, Visitor};
+use rtswap_lane::Prepare;
+use rtswap_lane::host::Work;
+
+/// A read that takes longer is a hang.
+const HANG: Duration = Duration::from_secs(20);
+
+/// `http` that has enough of a slow client after so many milliseconds.
+struct Hasty<const MS: u64>;
+
+impl<const MS: u64> Suite for Hasty<MS> {
+    const CATALOGUE: &'static [&'static Family] = Standard::CATALOGUE;
+    const DEFAULT: &'static [&'static str] = &[];
+    const QUICK: &'static [&'static str] = &[];
+
+    fn visit<V: Visitor>(spec: &Spec, _: &Resources, visitor: V) -> Result<V::Output, SpecError> {
+        let mut http = Http::new(spec);
+        http.patience = Duration::from_millis(MS);
+        Ok(visitor.served(http))
+    }
+}
+
+/// Serves on every runtime in turn, in this process, for as long as the process lives.
+pub fn on_every_runtime(workload: &str, test: impl Fn(&str, SocketAddr)) {
+    on_every_runtime_with::<60_000>(workload, test);
+}
+
+/// The same, with a server of little patience.
+pub fn on_every_runtime_with<const MS: u64>(workload: &str, test: impl Fn(&str, SocketAddr)) {
+    let registry = Registry::of::<Hasty<MS>>();
+    let mut done = 0;
+    for lane in registry.runtimes().filter(|lane| (lane.available)().is_ok()) {
+        let order = Prepare { workload: workload.to_owned(), cpus: vec![0], ..Prepare::default() };
+        let program = (lane.prepare)(&order).unwrap();
+        assert!(program.receipt.notes.contains_key("streams"), "{:?}", program.receipt);
+        let Work::Served(server) = program.work else { panic!("it is served") };
+        test(&lane.name, server.addr());
+        done += 1;
+    }
+    assert!(done >= 5, "only {done} runtimes work here");
+}
+
+pub fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(HANG)).unwrap();
+    stream.set_write_timeout(Some(HANG)).unwrap();
+    stream
+}
+
+/// All that comes until the lane closes, in whatever way, which it has to.
+pub fn until_closed(stream: TcpStream) -> String {
+    String::from_utf8_lossy(&bytes_until_closed(stream)).into_owned()
+}
+
+/// The same, as it is.
+pub fn bytes_until_closed(mut stream: TcpStream) -> Vec<u8> {
+    let mut come = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut come) {
+        let hangs = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        assert!(!hangs, "the lane does not close, after {come:?}");
+    }
+    come
+}
+
+/// What comes of sending that and no more, until the lane closes.
+pub fn told(addr: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = connect(addr);
+    // A lane may close before it has read all.
+    let _ = stream.write_all(bytes);
+    until_closed(stream)
+}
