@@ -1,8 +1,10 @@
 //! Requests on one connection of HTTP/2: RFC 9113, with prior knowledge.
 
 mod block;
+mod control;
 mod frame;
 mod request;
+mod wrong;
 
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
@@ -10,10 +12,10 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use self::frame::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Head, LONGEST, MOST, PING,
-    PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Head, LONGEST, MOST, SETTINGS,
+    WINDOW_UPDATE,
 };
-use self::request::{MAX_CONCURRENT_STREAMS, WINDOW};
+use self::request::WINDOW;
 use crate::LoadError;
 use crate::connection::Pulled;
 use crate::http::quote;
@@ -24,9 +26,6 @@ pub(crate) use self::request::Script;
 
 /// Longest block of headers that is taken in.
 const BLOCK_MOST: usize = 16 << 10;
-
-/// Most bytes that wait for a lane to read them before it is not told more.
-const OUT_MOST: usize = 1 << 20;
 
 pub(crate) struct Connection {
     wire: Wire,
@@ -330,80 +329,6 @@ impl Connection {
             let more = mem::take(&mut self.taken).to_be_bytes();
             frame::put(&mut self.out, WINDOW_UPDATE, 0, 0, &more);
         }
-    }
-
-    /// Takes in what is about the connection.
-    #[cold]
-    fn control(&mut self, script: &Script, head: Head, payload: &[u8]) -> Result<(), LoadError> {
-        match head.kind {
-            SETTINGS | PING if head.has(ACK) => Ok(()),
-            SETTINGS | PING if self.out.len() - self.sent > OUT_MOST => {
-                Err(self.wrong("it asks on and on and does not read the replies".to_owned()))
-            }
-            SETTINGS => self.greet(script, payload),
-            PING => {
-                frame::put(&mut self.out, PING, ACK, 0, payload);
-                Ok(())
-            }
-            RST_STREAM => {
-                let error = format!("it was reset: {}", frame::reason(payload, 0));
-                let index = self.index(script, head.stream)?;
-                Err(self.wrong_on(index, error))
-            }
-            // After the number of the last stream that it has heard of.
-            GOAWAY => Err(self.wrong(format!("it goes away: {}", frame::reason(payload, 4)))),
-            PUSH_PROMISE => Err(self.wrong("it promises what nobody had asked for".to_owned())),
-            // Nothing is sent that takes a window; and what is not known is to be left alone.
-            _ => Ok(()),
-        }
-    }
-
-    fn greet(&mut self, script: &Script, payload: &[u8]) -> Result<(), LoadError> {
-        self.greeted = true;
-        let (settings, rest) = payload.as_chunks::<6>();
-        if !rest.is_empty() {
-            return Err(self.wrong(format!("its settings are none: {}", quote(payload))));
-        }
-        for &[high, low, ref value @ ..] in settings {
-            let (most, at_once) = (u32::from_be_bytes(*value), script.expected.pipeline);
-            let setting = u16::from_be_bytes([high, low]);
-            if setting == MAX_CONCURRENT_STREAMS && (most as usize) < at_once {
-                let error = format!("it takes no more than {most} of {at_once} requests at once");
-                return Err(self.wrong(error));
-            }
-        }
-        frame::put(&mut self.out, SETTINGS, ACK, 0, &[]);
-        Ok(())
-    }
-
-    fn answer(&self, message: u64, found: String) -> LoadError {
-        LoadError::Answer { addr: self.wire.addr, conn: self.wire.number, message, found }
-    }
-
-    #[cold]
-    fn wrong(&self, found: String) -> LoadError {
-        self.answer(self.message, found)
-    }
-
-    /// The same, of an answer of the present batch.
-    #[cold]
-    fn wrong_on(&self, index: usize, found: String) -> LoadError {
-        let answered = self.streams.len() as u64 - self.due;
-        self.answer(self.message - answered + index as u64, found)
-    }
-
-    #[cold]
-    fn wrong_body(&self, index: usize, received: usize, due: &[u8], found: &[u8]) -> LoadError {
-        let mut pairs = due.iter().zip(found);
-        let at = pairs.position(|(due, found)| due != found).unwrap_or_default();
-        let (place, found, due) = (received + at, found[at], due[at]);
-        self.wrong_on(index, format!("byte {place} of its body is {found:#04x} and not {due:#04x}"))
-    }
-
-    #[cold]
-    fn unasked(&self, stream: u32) -> LoadError {
-        let found = format!("something came on stream {stream} that nobody had asked for");
-        self.answer(self.message.saturating_sub(u64::from(self.due == 0)), found)
     }
 }
 

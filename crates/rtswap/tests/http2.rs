@@ -59,6 +59,8 @@ fn get(stream: u32, path: &str) -> Vec<u8> {
 /// A client that knows what is right.
 struct Client {
     stream: TcpStream,
+    /// What is still to be said first: in one write with a request, so that no lane has to wait for that.
+    greeting: Vec<u8>,
     decoder: Decoder<'static>,
 }
 
@@ -70,13 +72,12 @@ struct Answered {
 
 impl Client {
     fn new(addr: SocketAddr) -> Self {
-        let mut stream = connect(addr);
-        stream.write_all(&greeting()).unwrap();
-        Self { stream, decoder: Decoder::new() }
+        Self { stream: connect(addr), greeting: greeting(), decoder: Decoder::new() }
     }
 
     fn send(&mut self, frames: &[u8]) {
-        self.stream.write_all(frames).unwrap();
+        let greeting = std::mem::take(&mut self.greeting);
+        self.stream.write_all(&[&greeting, frames].concat()).unwrap();
     }
 
     /// Kind, flags, stream and payload of the next frame.
@@ -91,6 +92,7 @@ impl Client {
 
     /// Waits for the windows that the lane gives, in which all bodies here fit.
     fn take_windows(&mut self) {
+        self.send(&[]);
         let (mut settings, mut window) = (false, false);
         while !(settings && window) {
             let (kind, flags, ..) = self.frame();
@@ -123,6 +125,7 @@ impl Client {
                     ended += usize::from(flags & END_STREAM != 0);
                 }
                 SETTINGS if flags & ACK == 0 => self.send(&frame(SETTINGS, ACK, 0, &[])),
+                PING if flags & ACK == 0 => self.send(&frame(PING, ACK, 0, &payload)),
                 // What was refused with a body to come is reset after its answer.
                 RST_STREAM if !streams.contains(&stream) => {}
                 RST_STREAM | GOAWAY => panic!("{kind}: {payload:?}"),

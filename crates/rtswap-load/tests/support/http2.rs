@@ -1,7 +1,12 @@
 //! The server's side of HTTP/2, frame by frame, so that a test can get it wrong.
 
-use std::io::{self, Read};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use rtswap_load::{Http, Target, Traffic};
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -63,4 +68,81 @@ pub fn accept(stream: &mut TcpStream, settings: &[u8]) -> io::Result<Vec<u8>> {
     assert_eq!((kind, id), (WINDOW_UPDATE, 0));
     assert_eq!(u32::from_be_bytes(more.try_into().unwrap()), 0x7fff_ffff - 65_535);
     Ok([frame(SETTINGS, 0, 0, settings), frame(SETTINGS, ACK, 0, &[])].concat())
+}
+
+pub const BODY: &[u8] = b"Hello, World!";
+pub const CONNS: usize = 3;
+
+/// Headers that are right.
+pub fn head() -> Vec<u8> {
+    headers(&[(":status", "200"), ("content-type", "text/plain"), ("content-length", "13")])
+}
+
+pub fn right(stream: u32) -> Vec<u8> {
+    [frame(HEADERS, END_HEADERS, stream, &head()), frame(DATA, END_STREAM, stream, BODY)].concat()
+}
+
+/// The answer to the request of that number, from 0, on a stream of its connection. Nothing ends the
+/// connection.
+pub type Answering = fn(u64, u32) -> Vec<u8>;
+
+pub struct Server {
+    pub addr: SocketAddr,
+    /// Requests that have come in.
+    pub asked: Arc<AtomicU64>,
+}
+
+/// Answers requests as they come in, each by itself.
+pub fn serve(answer: Answering) -> Server {
+    serve_with(&[], answer)
+}
+
+/// The same, with these settings.
+pub fn serve_with(settings: &'static [u8], answer: Answering) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let asked = Arc::<AtomicU64>::default();
+    let count = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, count) = (stream.unwrap(), Arc::clone(&count));
+            stream.set_nodelay(true).unwrap();
+            // Ends by an error at the latest when the generator closes.
+            thread::spawn(move || talk(&mut stream, settings, answer, &count));
+        }
+    });
+    Server { addr, asked }
+}
+
+fn talk(
+    stream: &mut TcpStream,
+    settings: &[u8],
+    answer: Answering,
+    count: &AtomicU64,
+) -> io::Result<()> {
+    let mut greeting = accept(stream, settings)?;
+    let (mut number, mut next) = (0, 1);
+    loop {
+        let (kind, flags, id, _) = read_frame(stream)?;
+        if kind != HEADERS {
+            continue;
+        }
+        assert_eq!((flags, id), (END_HEADERS | END_STREAM, next), "each on the next stream");
+        count.fetch_add(1, Ordering::SeqCst);
+        let answer = answer(number, id);
+        if answer.is_empty() {
+            stream.shutdown(Shutdown::Write)?;
+            // What is unread would make it a reset.
+            return stream.read_to_end(&mut Vec::new()).map(drop);
+        }
+        // In one write with what greets, as many lanes do it.
+        stream.write_all(&[std::mem::take(&mut greeting), answer].concat())?;
+        (number, next) = (number + 1, next + 2);
+    }
+}
+
+pub fn target(addr: SocketAddr, pipeline: usize) -> Target {
+    let (path, content_type) = ("/plaintext", "text/plain");
+    let http = Http { path, content_type, body: BODY, pipeline, h2: true };
+    Target { addr, size: BODY.len(), conns: CONNS, traffic: Traffic::Http(http) }
 }
