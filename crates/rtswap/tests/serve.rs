@@ -12,12 +12,16 @@ use procfs::process::Process;
 use rustix::process::Signal;
 use support::{Case, Running, assert_one_line, eventually, json, rtswap};
 
-/// Lanes that work on this machine.
+/// Lanes that work on this machine and echo.
 fn lanes() -> Vec<String> {
+    let echoes = |name: &str| {
+        rtswap_peers::named(name).is_none_or(|peer| peer.families.contains(&"tcp-echo"))
+    };
     let listing = json(&rtswap().args(["list", "--format", "json"]).unwrap().stdout);
     let lanes = listing["lanes"].as_array().unwrap();
     let usable = lanes.iter().filter(|lane| lane["available"] == true);
-    usable.map(|lane| lane["name"].as_str().unwrap().to_owned()).collect()
+    let names = usable.map(|lane| lane["name"].as_str().unwrap().to_owned());
+    names.filter(|name| echoes(name)).collect()
 }
 
 /// Serves on a free port, which is printed.
