@@ -207,6 +207,13 @@ fn every_peer_speaks_the_protocol() {
         assert_eq!(slow.order(&order)["status"], "unsupported", "{name}");
         slow.ends(name);
 
+        if peer.families[0] == "http" {
+            let mut newer = Talk::with(name);
+            let answer = newer.order(&prepare("http/body=json/conns=1/pipeline=1/h2=true"));
+            assert_eq!(answer["status"], "unsupported", "{name}: {answer}");
+            newer.ends(name);
+        }
+
         let workload = if peer.families[0] == "http" { "http" } else { "tcp-echo/size=64/conns=1" };
         let mut stopped = Talk::with(name);
         let ready = stopped.order(&prepare(workload));

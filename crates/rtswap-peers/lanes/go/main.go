@@ -189,6 +189,9 @@ func prepare(peer string, o order) (fields, batch, error) {
 	if !strings.Contains(", "+known+",", ", "+family+",") {
 		return nil, nil, refuse("unsupported", "no `%s` here, only %s", family, known)
 	}
+	if strings.HasSuffix(rest, "h2=true") {
+		return nil, nil, refuse("unsupported", "this lane serves HTTP/1.1 alone")
+	}
 	if o.DelayNs > 0 {
 		return nil, nil, refuse("unsupported", "a peer cannot be slowed down")
 	}

@@ -117,6 +117,7 @@ async function prepare(order) {
   if (!known.includes(family)) throw new Refusal("unsupported", `no \`${family}\` here, only ${known.join(", ")}`);
   switch (family) {
     case "http":
+      if (params.h2 === "true") throw new Refusal("unsupported", "this lane serves HTTP/1.1 alone");
       return [await serve(order, web(), { api: "http.createServer" })];
     case "sleep":
       return [{ receipt: receipt(order, { early: "by less than 1 ms" }) }, sleeps(Number(params.tasks), Number(params.ms))];

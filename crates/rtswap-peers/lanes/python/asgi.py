@@ -38,7 +38,9 @@ async def app(scope, receive, send):
 
 
 async def prepare(order, receipt):
-    lane.check(order, ["http"])
+    _, params = lane.check(order, ["http"])
+    if params.get("h2") == "true":
+        raise lane.Refusal("unsupported", "uvicorn has no HTTP/2")
     try:
         import httptools
         import uvicorn
