@@ -28,6 +28,8 @@ use crate::schedule::{Bench, Conditions, RoundResult};
 /// The most bytes by which a lane's environment is made longer: more than a page, so that stacks
 /// begin at any offset of one.
 const PAD_MOST: usize = 6000;
+/// The longest that a lane may ask to be warmed up for.
+const WARM_UP_MOST: Duration = Duration::from_secs(2);
 
 /// Real lanes, measured on real clocks.
 #[derive(Debug)]
@@ -174,6 +176,15 @@ impl Fleet {
         }
     }
 
+    /// Lets a lane work for as long as it asked to before anything counts.
+    fn warm(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<(), Trouble> {
+        let alive = self.alive.get(&lane).expect("it is ready");
+        match Duration::from_millis(alive.ready.warm_up_ms).min(WARM_UP_MOST) {
+            Duration::ZERO => Ok(()),
+            time => self.measure(workload, lane, Duration::ZERO, time, None).map(drop),
+        }
+    }
+
     /// A slice, its latencies, and the counts if `counter` is given.
     fn measure(
         &mut self,
@@ -205,6 +216,12 @@ impl Fleet {
             return Err(Trouble::failed(alive.lane.explain("its CPU clock is gone")));
         };
         slice.cpu_ns = nanos(after.saturating_sub(before));
+        if slice.ops > 0 && slice.cpu_ns == 0 {
+            return Err(Trouble::failed(
+                "its operations took no CPU time of its own process: does a child do the work? \
+                 Start the lane with exec, and not in a pipe",
+            ));
+        }
         if let Some(latency) = &latency {
             slice.p50_ns = Some(latency.value_at_quantile(0.50));
             slice.p99_ns = Some(latency.value_at_quantile(0.99));
@@ -351,7 +368,7 @@ impl Bench for Fleet {
                 Lane::start(launch, &workload.name, given, &self.server_cpus, pad)
             })
             .collect();
-        lanes
+        let ready: Vec<_> = lanes
             .iter()
             .zip(started)
             .map(|(&lane, started)| {
@@ -360,7 +377,14 @@ impl Bench for Fleet {
                 self.alive.insert(lane, alive);
                 Ok(())
             })
-            .collect()
+            .collect();
+        // Once all are there, so that none is disturbed by another that starts.
+        let warm = |(&lane, ready): (&usize, Result<(), Trouble>)| {
+            ready.and_then(|()| self.warm(workload, lane)).inspect_err(|_| {
+                self.alive.remove(&lane);
+            })
+        };
+        lanes.iter().zip(ready).map(warm).collect()
     }
 
     fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, Trouble> {
@@ -498,7 +522,9 @@ fn blame(lane: &mut Lane, error: &LoadError) -> Trouble {
     match error {
         LoadError::Cancelled => Trouble::Cancelled,
         wrong if wrong.is_wrong_answer() => Trouble::Lost(Status::Invalid, wrong.to_string()),
-        other => Trouble::failed(lane.explain(&other.to_string())),
+        other => {
+            lane.gave_up().unwrap_or_else(|| Trouble::failed(lane.explain(&other.to_string())))
+        }
     }
 }
 

@@ -174,6 +174,21 @@ impl Lane {
         }
     }
 
+    /// Why it has given up, if it said so unasked: a lane that serves may at any time.
+    pub fn gave_up(&mut self) -> Option<Trouble> {
+        while readable(&self.stdout, Duration::ZERO) && self.pending.len() <= LINE_LIMIT {
+            let mut bytes = [0; 4096];
+            match self.stdout.read(&mut bytes) {
+                Ok(some) if some > 0 => self.pending.extend_from_slice(&bytes[..some]),
+                _ => break,
+            }
+        }
+        let line = self.pending.split_inclusive(|&byte| byte == b'\n').next()?;
+        let refusal =
+            read_answer(line).ok().filter(|answer| matches!(answer, Answer::Failed(_)))?;
+        Some(unexpected("nothing", &refusal))
+    }
+
     fn order(&mut self, order: &Order) -> Result<(), Trouble> {
         let mut line = serde_json::to_vec(order).expect("an order is plain data");
         line.push(b'\n');
@@ -201,7 +216,11 @@ impl Lane {
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let why = format!("it gave no answer within {} s", limit.as_secs_f64());
+                let part = match quoted(&self.pending) {
+                    text if text.is_empty() => text,
+                    text => format!(", but without an end of line: {text}"),
+                };
+                let why = format!("it gave no answer within {} s{part}", limit.as_secs_f64());
                 return Err(Trouble::failed(self.explain(&why)));
             }
             // Woken now and then to see whether the run was cancelled.
@@ -264,9 +283,13 @@ fn unexpected(order: &str, answer: &Answer) -> Trouble {
 
 fn read_answer(line: &[u8]) -> Result<Answer, Trouble> {
     serde_json::from_slice(line).map_err(|error| {
-        let text: String = one_line(&String::from_utf8_lossy(line)).chars().take(80).collect();
-        Trouble::failed(format!("it answers nonsense ({error}): {text}"))
+        Trouble::failed(format!("it answers nonsense ({error}): {}", quoted(line)))
     })
+}
+
+/// The beginning of what a lane says.
+fn quoted(bytes: &[u8]) -> String {
+    one_line(&String::from_utf8_lossy(bytes)).chars().take(200).collect()
 }
 
 /// What a lane says, as part of a message: nothing in it moves a terminal's cursor or colours it.

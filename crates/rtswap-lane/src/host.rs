@@ -44,7 +44,8 @@ impl Program {
             Work::Served(server) => Some(server.addr()),
             Work::Driven(_) => None,
         };
-        Ready { addr, receipt: Receipt { version: version.to_owned(), ..self.receipt.clone() } }
+        let receipt = Receipt { version: version.to_owned(), ..self.receipt.clone() };
+        Ready { addr, receipt, ..Ready::default() }
     }
 }
 

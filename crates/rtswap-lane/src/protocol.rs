@@ -56,6 +56,9 @@ pub struct Ready {
     /// Where it listens, if it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<SocketAddr>,
+    /// How long it is to work before anything counts, milliseconds: for what compiles as it goes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warm_up_ms: u64,
     /// What it really is.
     pub receipt: Receipt,
 }
@@ -72,10 +75,20 @@ pub struct Receipt {
     /// Threads that run tasks, over all shards.
     pub workers: usize,
     /// Processes or threads with a runtime, and a listening socket, of their own.
+    #[serde(default = "one")]
     pub shards: usize,
     /// Whatever else is needed to repeat it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn one() -> usize {
+    1
 }
 
 /// A slice was run.

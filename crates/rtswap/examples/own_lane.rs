@@ -246,6 +246,11 @@ impl Fault {
                 std::process::abort();
             }
             "exit-in-slice" => std::process::exit(0),
+            "gives-up" => {
+                let reason = "its ring is full; enlarge it";
+                say(&json!({"answer": "failed", "status": "unsupported", "reason": reason}));
+                std::process::exit(0);
+            }
             "hang-in-slice" => hang(),
             _ => {}
         }

@@ -77,6 +77,7 @@ static SERVED: LazyLock<Faulty> = LazyLock::new(|| {
         "truncate",
         "die-in-slice",
         "exit-in-slice",
+        "gives-up",
         "offspring",
         "hang-in-slice",
         "chatter",
@@ -139,6 +140,25 @@ fn an_echo_that_is_not_what_was_sent_is_invalid() {
 fn an_echo_that_stays_away_is_a_failure() {
     SERVED.assert("truncate", "failed", "stalled: no byte came for 5s");
     SERVED.assert("hang-in-slice", "failed", "stalled: no byte came for 5s");
+}
+
+#[test]
+fn a_server_that_gives_up_is_told_by_its_own_reason() {
+    SERVED.assert("gives-up", "unsupported", "^its ring is full; enlarge it$");
+}
+
+#[test]
+fn work_that_a_child_does_is_no_work_of_the_lane() {
+    let case = Case::new();
+    // Not its last command, so that the shell stays and waits for it.
+    let lane = case.own_lane("piped", "none").replacen('=', "=sh -c '", 1) + "; true'";
+    let done = case.quick_run("tcp-echo/size=1024/conns=4", &[lane]).assert().success();
+    let summary = json(&done.get_output().stdout);
+    let cell = cell(&summary, "piped");
+    assert_eq!(cell["status"], "failed", "{cell:#}");
+    let reason = cell["reason"].as_str().unwrap();
+    assert!(reason.contains("does a child do the work?"), "{reason}");
+    case.assert_nothing_left();
 }
 
 #[test]

@@ -70,7 +70,14 @@ fn parameters_and_tweaks_are_checked() {
     assert_told(&["run", "--workload", "tcp-echo/conns=99999999"], &["from 1 to 10000"]);
     assert_told(&["run", "--lane", "tokio?speed=2"], &["delay_ns=N"]);
     assert_told(&["run", "--lane", "mine="], &["NAME=COMMAND"]);
-    assert_told(&["run", "--lane", "control=true"], &["not be called control"]);
+    for name in ["control", "tokio", "uvloop"] {
+        let lane = format!("{name}=true");
+        assert_told(&["run", "--lane", &lane], &["there is a lane of that name"]);
+    }
+    assert_told(
+        &["run", "--lane", "a=true", "--lane", "a=false"],
+        &["two commands are called `a`"],
+    );
 }
 
 #[test]

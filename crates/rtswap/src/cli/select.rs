@@ -93,12 +93,15 @@ pub(super) fn lanes(
     patterns: &[String],
     reference: &str,
 ) -> Result<Vec<(LanePlan, Launch)>> {
+    // The reference may be a command, which is named once.
+    let is_reference = |pattern: &&String| {
+        pattern.strip_prefix(reference).is_some_and(|command| command.starts_with('='))
+    };
+    let reference = patterns.iter().find(is_reference).map_or(reference, String::as_str);
     let mut chosen = vec![spelled(registry, reference)?];
     let default = |lane: &Lane| lane.in_default;
     for lane in lanes_or(registry, patterns, default)? {
-        if chosen.iter().all(|(other, _)| other.name != lane.0.name) {
-            chosen.push(lane);
-        }
+        add(&mut chosen, lane)?;
     }
     let (plan, launch) = chosen[0].clone();
     let control = LanePlan { name: CONTROL.to_owned(), control: true, ..plan };
@@ -188,9 +191,7 @@ pub(super) fn lanes_or(
             vec![spelled(registry, pattern)?]
         };
         for lane in found {
-            if chosen.iter().all(|(other, _)| other.name != lane.0.name) {
-                chosen.push(lane);
-            }
+            add(&mut chosen, lane)?;
         }
     }
     Ok(chosen)
@@ -204,6 +205,19 @@ fn means_peers(registry: &Registry, pattern: &str) -> bool {
     all.peek().is_some() && all.all(|lane| lane.kind == Kind::Peer)
 }
 
+/// Adds a lane that is not among them.
+fn add(chosen: &mut Vec<(LanePlan, Launch)>, lane: (LanePlan, Launch)) -> Result<()> {
+    match chosen.iter().find(|(other, _)| other.name == lane.0.name) {
+        None => chosen.push(lane),
+        Some((other, _)) if other.spelling == lane.0.spelling => {}
+        Some(_) => {
+            let name = lane.0.name;
+            return Err(Exit::Usage(format!("two commands are called `{name}`")).into());
+        }
+    }
+    Ok(())
+}
+
 /// One lane. A command is told from a tweak by what its first `=` follows.
 fn spelled(registry: &Registry, spelling: &str) -> Result<(LanePlan, Launch)> {
     let command = spelling.split_once('=').filter(|(name, _)| {
@@ -211,11 +225,12 @@ fn spelled(registry: &Registry, spelling: &str) -> Result<(LanePlan, Launch)> {
     });
     let (name, arguments, delay_ns, lane) = match (command, spelling.split_once('?')) {
         (Some((name, command)), _) => {
-            if name.is_empty() || command.trim().is_empty() || name == CONTROL {
-                return Err(Exit::Usage(format!(
-                    "`{spelling}` is no lane: it should be NAME=COMMAND, and not be called {CONTROL}"
-                ))
-                .into());
+            let wrong = |what: &str| Err(Exit::Usage(format!("`{spelling}`: {what}")).into());
+            if name.is_empty() || command.trim().is_empty() {
+                return wrong("it should be NAME=COMMAND");
+            }
+            if name == CONTROL || registry.lane(name).is_some() {
+                return wrong("there is a lane of that name; choose another");
             }
             (name, vec!["--exec", command], 0, None)
         }
@@ -374,8 +389,17 @@ mod tests {
         assert!(told("tokio?delay_ns=-1").contains("delay_ns=N"));
         assert!(told("nope?delay_ns=1").contains("no lane is called `nope`"));
         assert!(told("mine=").contains("NAME=COMMAND"));
-        assert!(told("control=true").contains("not be called control"));
+        assert!(told("control=true").contains("there is a lane of that name"));
         assert!(told("[").contains("no pattern"));
+    }
+
+    #[test]
+    fn a_command_is_spelled_once_and_may_be_the_reference() {
+        assert_eq!(names(&["mine=true", "smol"], "mine").unwrap(), ["mine", "smol", "control"]);
+        assert_eq!(names(&["smol"], "mine=true").unwrap(), ["mine", "smol", "control"]);
+        assert_eq!(names(&["a=true", "a=true"], "smol").unwrap(), ["smol", "a", "control"]);
+        let told = names(&["a=true", "a=false"], "smol").unwrap_err().to_string();
+        assert_eq!(told, "two commands are called `a`");
     }
 
     #[test]
