@@ -18,7 +18,7 @@ use crate::cli::measure::Job;
 use crate::cli::{Exit, Format, args, select, signals};
 
 /// Put to the test what uvloop's authors claim: measure it beside asyncio, gevent, Node.js and Go, with
-/// the Rust runtimes next to them.
+/// the Rust runtimes next to them if there is time.
 ///
 /// Echo servers, with messages of 1, 10 and 100 KiB on 10 and on 32 connections, each in its own
 /// language; `rtswap peers install` gets what they need. A claim holds, or does not, if the whole 95 %
@@ -26,10 +26,12 @@ use crate::cli::{Exit, Format, args, select, signals};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap claim\n  \
-    rtswap claim --budget 120s --claims-only\n  \
+    rtswap claim --budget 120s\n  \
+    rtswap claim --budget 10m --lane tokio --lane smol\n  \
     rtswap claim --record results/claim.jsonl --format markdown")]
 pub(super) struct Args {
-    /// Lanes that stand beside them: names or globs; the default runtimes unless given.
+    /// Lanes that stand beside them: names or globs; with four minutes or more the default runtimes
+    /// unless given.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
     /// No lanes beside those that the claims are about: the same time decides more.
@@ -57,6 +59,9 @@ pub(super) struct Args {
 const SIZES: [u64; 3] = [1_024, 10_240, 102_400];
 /// Their connections, and those of the other tables here.
 const CONNS: [u64; 2] = [10, 32];
+
+/// In less time nothing could be decided with so many lanes.
+const BESIDE_FROM: Duration = Duration::from_mins(4);
 
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let record = match &args.record {
@@ -98,7 +103,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
     }
     let mut names: Vec<String> = CLAIMS.iter().map(|claim| claim.than.to_owned()).collect();
     names.extend(args.lane.clone());
-    if args.lane.is_empty() && !args.claims_only {
+    if args.lane.is_empty() && !args.claims_only && args.budget >= BESIDE_FROM {
         let beside = |lane: &&crate::registry::Lane| lane.kind == Kind::Runtime && lane.in_default;
         names.extend(registry.lanes.iter().filter(beside).map(|lane| lane.name.clone()));
     }
