@@ -246,7 +246,7 @@ impl Fault {
                 std::process::abort();
             }
             "exit-in-slice" => std::process::exit(0),
-            "gives-up" => {
+            "gives-up-serving" => {
                 let reason = "its ring is full; enlarge it";
                 say(&json!({"answer": "failed", "status": "unsupported", "reason": reason}));
                 std::process::exit(0);

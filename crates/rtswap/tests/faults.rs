@@ -77,7 +77,7 @@ static SERVED: LazyLock<Faulty> = LazyLock::new(|| {
         "truncate",
         "die-in-slice",
         "exit-in-slice",
-        "gives-up",
+        "gives-up-serving",
         "offspring",
         "hang-in-slice",
         "chatter",
@@ -144,7 +144,7 @@ fn an_echo_that_stays_away_is_a_failure() {
 
 #[test]
 fn a_server_that_gives_up_is_told_by_its_own_reason() {
-    SERVED.assert("gives-up", "unsupported", "^its ring is full; enlarge it$");
+    SERVED.assert("gives-up-serving", "unsupported", "^its ring is full; enlarge it$");
 }
 
 #[test]
