@@ -1,5 +1,6 @@
 //! What will be measured, and how long it will take: decided before anything runs.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rtswap_workload::{Answer, Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
@@ -30,6 +31,8 @@ const BATCHES: f64 = 4.0;
 pub struct Request {
     /// Workloads, in order.
     pub workloads: Vec<Spec>,
+    /// How many times as many slices a workload is to have as one of weight 1.
+    pub weight: fn(&Spec) -> u32,
     /// Lanes, the control among them.
     pub lanes: Vec<LanePlan>,
     /// The reference lane's name.
@@ -48,12 +51,13 @@ pub struct Request {
     pub load_cpus: Vec<usize>,
 }
 
-/// Spreads the budget over the workloads, evenly: the same rounds and blocks for each.
+/// Spreads the budget over the workloads: the same rounds for each, and blocks by their weight.
 pub fn make(request: Request) -> Plan {
     let part = |workload: &WorkloadPlan| part(&request.lanes, workload);
     let mut workloads: Vec<_> =
         request.workloads.iter().map(|spec| workload(spec, request.slice_ms)).collect();
-    for workload in &mut workloads {
+    for (workload, spec) in workloads.iter_mut().zip(&request.workloads) {
+        workload.weight = NonZeroU32::new((request.weight)(spec)).filter(|it| it.get() > 1);
         workload.reconnects = request.limits.crowded(workload, part(workload));
     }
     let round =
@@ -91,7 +95,8 @@ fn part(lanes: &[LanePlan], workload: &WorkloadPlan) -> usize {
     lanes.iter().filter(|lane| lane.does(&workload.family)).count()
 }
 
-/// Seconds that one round of a workload takes, about: measured on a 2-core virtual machine.
+/// Seconds that one round of a workload takes, about: measured on a 2-core virtual machine. The blocks are
+/// the plan's.
 fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     const START_S: f64 = 0.012;
     /// An interpreter's start, and its libraries'.
@@ -107,7 +112,7 @@ fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     let start = |lane: &LanePlan| if lane.kind == Kind::Peer { PEER_START_S } else { START_S };
     let starts: f64 = lanes.iter().filter(takes_part).map(start).sum();
     let lanes = part(lanes, workload) as f64;
-    starts + (once + count + (slice + each + ORDER_S) * f64::from(blocks)) * lanes
+    starts + (once + count + (slice + each + ORDER_S) * f64::from(workload.blocks(blocks))) * lanes
 }
 
 /// A lane that drives itself finishes its batch: half a batch more on average, twice a slice.
@@ -138,6 +143,7 @@ pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
         reconnects: false,
         slice_ms,
         warmup_ms: (slice_ms / 10).max(WARMUP_MS),
+        weight: None,
     }
 }
 
@@ -173,6 +179,7 @@ mod tests {
                 .iter()
                 .map(|name| Spec::parse(name, Standard::CATALOGUE).unwrap())
                 .collect(),
+            weight: |_| 1,
             lanes: ["tokio", "smol", "control"]
                 .map(|name| LanePlan {
                     name: name.to_owned(),
@@ -236,6 +243,20 @@ mod tests {
     fn a_budget_too_small_for_a_decision_is_overrun_not_wasted() {
         let plan = make(request(Standard::DEFAULT, 1));
         assert_eq!((plan.rounds, plan.blocks), (ROUNDS_LEAST, 1));
+    }
+
+    #[test]
+    fn weight_takes_from_the_others_and_not_from_the_budget() {
+        let mut request = request(&["tcp-echo", "spawn"], 60);
+        let even = make(request.clone());
+        request.weight = |spec| if spec.family().name == "spawn" { 3 } else { 1 };
+        let uneven = make(request);
+        let slices = |plan: &Plan| {
+            [0, 1].map(|number: usize| plan.rounds * plan.workloads[number].blocks(plan.blocks))
+        };
+        let ([echo, spawn], [less, more]) = (slices(&even), slices(&uneven));
+        assert!(less < echo && more > spawn && more == 3 * less, "{even:?} {uneven:?}");
+        assert!(expected_s(&uneven) <= 60.0 && uneven.rounds >= ROUNDS);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod file;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 pub use rtswap_workload::{ParamValue, Traffic, Uses};
 use serde::{Deserialize, Serialize};
@@ -166,9 +167,17 @@ pub struct WorkloadPlan {
     pub slice_ms: u64,
     /// Milliseconds before it that are not counted.
     pub warmup_ms: u64,
+    /// How many times the plan's blocks a round of it has, if not once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<NonZeroU32>,
 }
 
 impl WorkloadPlan {
+    /// Blocks of a round of it, where one without a weight has so many.
+    pub fn blocks(&self, of_others: u32) -> u32 {
+        of_others.saturating_mul(self.weight.map_or(1, NonZeroU32::get))
+    }
+
     /// The value of a parameter that it may have, if it is a quantity.
     pub fn number(&self, param: &str) -> Option<u64> {
         self.params.get(param)?.number()

@@ -257,7 +257,7 @@ impl Run<'_> {
                 return Ok(Ok(self.break_off(workload)));
             }
         }
-        for block in 0..self.plan.blocks {
+        for block in 0..workload.blocks(self.plan.blocks) {
             let lanes = self.lanes_in(workload);
             if !self.worth_going_on(&lanes) {
                 self.bench.stop(None);

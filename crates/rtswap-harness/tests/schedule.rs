@@ -1,6 +1,7 @@
 //! The scheduler on mock lanes and a mock clock: what is measured, in which order, and when it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rand_pcg::Pcg64;
@@ -195,6 +196,17 @@ fn every_block_has_one_slice_of_every_lane() {
         assert_eq!(lanes, BTreeSet::from(LANES));
     }
     assert_eq!(stops(&record), [Stop::Rounds, Stop::Rounds]);
+    assert!((observer.last_share - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_workload_has_blocks_by_its_weight() {
+    let mut record = record(&["a", "b"], 3, 5);
+    record.header.plan.workloads[1].weight = NonZeroU32::new(2);
+    let (ended, observer) = measure(&mut record, &mut Mock::default(), None);
+    assert_eq!(ended, Ended::Complete);
+    let blocks = |name| record.blocks.iter().filter(|block| block.workload == name).count();
+    assert_eq!((blocks("a"), blocks("b")), (3 * 5, 3 * 10));
     assert!((observer.last_share - 1.0).abs() < 1e-9);
 }
 

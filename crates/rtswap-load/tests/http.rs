@@ -4,16 +4,13 @@ mod support;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rtswap_load::{Generator, Http, LoadError, Target, Traffic};
-use support::{generator, impatient};
-
-const BODY: &[u8] = b"Hello, World!";
-const CONNS: usize = 3;
+use support::requests::{self, BODY, CONNS, Server};
+use support::generator;
 
 const RIGHT: &str = "HTTP/1.1 200 OK\r\nserver: test\r\ncontent-type: text/plain\r\n\
                      content-length: 13\r\n\r\nHello, World!";
@@ -21,27 +18,9 @@ const RIGHT: &str = "HTTP/1.1 200 OK\r\nserver: test\r\ncontent-type: text/plain
 /// Answers the request of that number, from 0, on its connection. Returns whether to go on.
 type Answering = fn(&mut TcpStream, u64) -> io::Result<bool>;
 
-struct Server {
-    addr: SocketAddr,
-    /// Requests that have come in.
-    asked: Arc<AtomicU64>,
-}
-
 /// Answers requests as they come in, each by itself.
 fn serve(answer: Answering) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    let asked = Arc::<AtomicU64>::default();
-    let count = Arc::clone(&asked);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, count) = (stream.unwrap(), Arc::clone(&count));
-            stream.set_nodelay(true).unwrap();
-            // Ends by an error at the latest when the generator closes.
-            thread::spawn(move || talk(&mut stream, answer, &count));
-        }
-    });
-    Server { addr, asked }
+    Server::new(false, move |stream, asked| talk(stream, answer, asked))
 }
 
 fn talk(stream: &mut TcpStream, answer: Answering, count: &AtomicU64) -> io::Result<()> {
@@ -67,53 +46,23 @@ fn talk(stream: &mut TcpStream, answer: Answering, count: &AtomicU64) -> io::Res
 }
 
 fn target(addr: SocketAddr, pipeline: usize) -> Target {
-    let http =
-        Http { path: "/plaintext", content_type: "text/plain", body: BODY, pipeline, h2: false };
-    Target { addr, size: BODY.len(), conns: CONNS, traffic: Traffic::Http(http) }
+    requests::target(addr, pipeline, false)
 }
 
 fn right(stream: &mut TcpStream) -> io::Result<bool> {
     stream.write_all(RIGHT.as_bytes()).map(|()| true)
 }
 
-/// What the generator makes of an answer to request 5, those before having been right. With batches
-/// too.
 fn found(answer: Answering) -> LoadError {
-    let [one, batch] = [1, 8].map(|pipeline| {
-        let server = serve(answer);
-        let generator = impatient();
-        let mut session = generator.connect(target(server.addr, pipeline)).unwrap();
-        let error = generator.verify(&mut session, 100).unwrap_err();
-        assert!(!session.is_open());
-        error
-    });
-    assert_eq!(std::mem::discriminant(&one), std::mem::discriminant(&batch), "{one}; {batch}");
-    one
+    requests::found(|| serve(answer))
 }
 
-/// As it is told, if it is the answer that is wrong.
 fn wrong(answer: Answering) -> String {
-    let error = found(answer);
-    assert!(matches!(error, LoadError::Answer { message: 5, .. }), "{error}");
-    assert!(error.is_wrong_answer());
-    error.to_string()
+    requests::wrong(|| serve(answer))
 }
 
 fn exchange_all(generator: &Generator, answer: Answering) {
-    for pipeline in [1, 4, 16] {
-        let Server { addr, asked } = serve(answer);
-        let mut session = generator.connect(target(addr, pipeline)).unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), CONNS as u64);
-        generator.verify(&mut session, 10).unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), 11 * CONNS as u64, "not one more than asked for");
-        let window = Duration::from_millis(20);
-        let slice = generator.slice(&mut session, Duration::ZERO, window, || ()).unwrap();
-        assert_eq!(slice.latency.len(), slice.ops, "each has a latency");
-        let before = asked.load(Ordering::SeqCst);
-        assert!(before >= 11 * CONNS as u64 + slice.ops);
-        generator.verify(&mut session, 1).unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), before + CONNS as u64);
-    }
+    requests::exchange_all(generator, || serve(answer));
 }
 
 #[test]
@@ -181,7 +130,7 @@ fn several_answers_may_come_in_one_read_and_end_anywhere() {
 #[test]
 fn large_bodies_come_in_many_reads() {
     static LARGE: [u8; 300_000] = [7; 300_000];
-    let Server { addr, asked } = serve(|stream, _| {
+    let Server { addr, asked, .. } = serve(|stream, _| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 300000\r\n\r\n";
         stream.write_all(head.as_bytes())?;
         stream.write_all(&LARGE).map(|()| true)

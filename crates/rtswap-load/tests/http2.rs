@@ -11,26 +11,14 @@ use std::time::Duration;
 use rtswap_load::{Generator, Http, Target, Traffic};
 use support::generator;
 use support::http2::{
-    ACK, Answering, BODY, CONNS, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED,
-    PING, PRIORITY, SETTINGS, Server, WINDOW_UPDATE, accept, frame, head, headers, read_frame,
+    ACK, Answering, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED,
+    PING, PRIORITY, SETTINGS, WINDOW_UPDATE, accept, frame, head, headers, read_frame,
     right, serve, target,
 };
+use support::requests::{self, BODY, CONNS, Server};
 
 fn exchange_all(generator: &Generator, answer: Answering) {
-    for pipeline in [1, 4, 16] {
-        let Server { addr, asked } = serve(answer);
-        let mut session = generator.connect(target(addr, pipeline)).unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), CONNS as u64);
-        generator.verify(&mut session, 10).unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), 11 * CONNS as u64, "not one more than asked for");
-        let window = Duration::from_millis(20);
-        let slice = generator.slice(&mut session, Duration::ZERO, window, || ()).unwrap();
-        assert_eq!(slice.latency.len(), slice.ops, "each has a latency");
-        let before = asked.load(Ordering::SeqCst);
-        assert!(before >= 11 * CONNS as u64 + slice.ops);
-        generator.verify(&mut session, 1).unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), before + CONNS as u64);
-    }
+    requests::exchange_all(generator, || serve(answer));
 }
 
 #[test]
@@ -188,7 +176,7 @@ fn answers_of_a_batch_may_come_in_any_order_and_mixed() {
 #[test]
 fn bodies_beyond_every_window_that_one_has_at_first_are_taken_in() {
     static LARGE: [u8; 300_000] = [7; 300_000];
-    let Server { addr, asked } = serve(|_, stream| {
+    let Server { addr, asked, .. } = serve(|_, stream| {
         let length = ("content-length", "300000");
         let block = headers(&[(":status", "200"), ("content-type", "text/plain"), length]);
         let mut answer = frame(HEADERS, END_HEADERS, stream, &block);

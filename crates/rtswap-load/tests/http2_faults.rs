@@ -8,32 +8,18 @@ use std::thread;
 
 use rtswap_load::{Http, LoadError, Target, Traffic};
 use support::http2::{
-    Answering, BODY, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING,
+    Answering, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING,
     PUSH_PROMISE, RST_STREAM, accept, frame, head, headers, right, serve, serve_with, target,
 };
+use support::requests::{self, BODY};
 use support::{generator, impatient};
 
-/// What the generator makes of an answer to request 5, those before having been right. With batches
-/// too.
 fn found(answer: Answering) -> LoadError {
-    let [one, batch] = [1, 8].map(|pipeline| {
-        let server = serve(answer);
-        let generator = impatient();
-        let mut session = generator.connect(target(server.addr, pipeline)).unwrap();
-        let error = generator.verify(&mut session, 100).unwrap_err();
-        assert!(!session.is_open());
-        error
-    });
-    assert_eq!(std::mem::discriminant(&one), std::mem::discriminant(&batch), "{one}; {batch}");
-    one
+    requests::found(|| serve(answer))
 }
 
-/// As it is told, if it is the answer that is wrong.
 fn wrong(answer: Answering) -> String {
-    let error = found(answer);
-    assert!(matches!(error, LoadError::Answer { message: 5, .. }), "{error}");
-    assert!(error.is_wrong_answer());
-    error.to_string()
+    requests::wrong(|| serve(answer))
 }
 
 /// What the generator makes of a lane that begins with that.

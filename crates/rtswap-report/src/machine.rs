@@ -11,6 +11,10 @@ pub(crate) fn line(summary: &Summary) -> String {
     let or_unknown = |text: &str, what: &str| {
         if text.is_empty() { format!("unknown {what}") } else { words::one_line(text) }
     };
+    let mut blocks = words::counted(plan.blocks_most as usize, "block");
+    if plan.blocks < plan.blocks_most {
+        blocks = format!("{} to {blocks}", plan.blocks);
+    }
     format!(
         "Measured {} on {} ({}{virtual_machine}, {}), {}, rtswap {}: {} of {}, lanes on {}, \
          load generator on {}, seed {}, `{}`.",
@@ -21,7 +25,7 @@ pub(crate) fn line(summary: &Summary) -> String {
         or_unknown(&receipt.kernel, "kernel"),
         or_unknown(&receipt.rtswap, "version"),
         words::counted(plan.rounds as usize, "round"),
-        words::counted(plan.blocks as usize, "block"),
+        blocks,
         cpus(&plan.server_cpus),
         cpus(&plan.load_cpus),
         summary.seed,

@@ -73,8 +73,10 @@ impl Summary {
 pub struct PlanSummary {
     /// Rounds of each workload.
     pub rounds: u32,
-    /// Blocks of each round.
+    /// Blocks of each round, where a workload has no more weight than any.
     pub blocks: u32,
+    /// Blocks of a round of the workload that has most.
+    pub blocks_most: u32,
     /// CPUs of the lanes.
     pub server_cpus: Vec<usize>,
     /// CPUs of the load generator.

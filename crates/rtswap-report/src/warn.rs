@@ -83,7 +83,7 @@ impl Notes {
                 push_new(lanes, &cell.lane);
             }
         }
-        let planned = plan.rounds as usize * plan.blocks as usize;
+        let planned = plan.rounds as usize * data.plan.blocks(plan.blocks) as usize;
         if !matches!(workload.stopped, Some(Stop::Precision | Stop::Budget | Stop::Lanes)) {
             self.planned += planned;
             self.blocks += workload.blocks.min(planned);

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::num::NonZeroU32;
+
 use common::{ECHO, Run, lane, own, run};
 use rtswap_harness::record::{Counts, Ended, Record, Status, Stop};
 use rtswap_report::{
@@ -282,6 +284,20 @@ fn killed_run_says_so_and_keeps_what_it_had() {
     assert_eq!(warning.kind, WarningKind::Interrupted);
     assert!(warning.message.contains("203 of 240"), "{}", warning.message);
     assert!(warning.remedy.contains("--resume"));
+}
+
+#[test]
+fn workload_of_more_weight_has_more_blocks_and_the_plan_says_so() {
+    let mut record = lanes().record();
+    record.footer = None;
+    record.header.plan.workloads[0].weight = NonZeroU32::new(2);
+    record.header.plan.blocks /= 2;
+    record.blocks.truncate(203);
+    let summary = Summary::of(&record);
+    assert!(summary.warnings[0].message.contains("203 of 240"), "{:?}", summary.warnings);
+    assert_eq!((summary.plan.blocks, summary.plan.blocks_most), (10, 20));
+    let page = table(&summary, &Style::default());
+    assert!(page.contains("12 rounds of 10 to 20 blocks"), "{page}");
 }
 
 #[test]

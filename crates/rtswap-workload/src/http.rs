@@ -37,7 +37,7 @@ pub struct Http {
 
 pub(crate) static FAMILY: Family = Family {
     name: "http",
-    operation: "one HTTP/1.1 or HTTP/2 request to a hyper server, its answer parsed and compared",
+    operation: "one HTTP/1.1 or HTTP/2 request, its answer parsed and compared",
     unit: "request",
     params: &[
         Param::named(

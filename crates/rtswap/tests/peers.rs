@@ -221,6 +221,9 @@ fn every_peer_speaks_the_protocol() {
         let receipt = &ready["receipt"];
         assert!(receipt["version"].as_str().unwrap().contains('.'), "{name}: {receipt}");
         assert_eq!((&receipt["driver"], &receipt["workers"]), (&"epoll".into(), &1.into()));
+        // What is compiled as it runs is cold at first.
+        let warm_up_ms = ready["warm_up_ms"].as_u64().unwrap_or(0);
+        assert_eq!(warm_up_ms > 0, name.starts_with("node"), "{name}: {ready}");
         // A connection that is open does not keep it.
         let addr = ready["addr"].as_str().unwrap();
         let _open = TcpStream::connect(addr).unwrap();

@@ -1,12 +1,12 @@
 //! The server's side of HTTP/2, frame by frame, so that a test can get it wrong.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
-use rtswap_load::{Http, Target, Traffic};
+use rtswap_load::Target;
+
+use super::requests::{self, BODY, Server};
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -70,9 +70,6 @@ pub fn accept(stream: &mut TcpStream, settings: &[u8]) -> io::Result<Vec<u8>> {
     Ok([frame(SETTINGS, 0, 0, settings), frame(SETTINGS, ACK, 0, &[])].concat())
 }
 
-pub const BODY: &[u8] = b"Hello, World!";
-pub const CONNS: usize = 3;
-
 /// Headers that are right.
 pub fn head() -> Vec<u8> {
     headers(&[(":status", "200"), ("content-type", "text/plain"), ("content-length", "13")])
@@ -86,12 +83,6 @@ pub fn right(stream: u32) -> Vec<u8> {
 /// connection.
 pub type Answering = fn(u64, u32) -> Vec<u8>;
 
-pub struct Server {
-    pub addr: SocketAddr,
-    /// Requests that have come in.
-    pub asked: Arc<AtomicU64>,
-}
-
 /// Answers requests as they come in, each by itself.
 pub fn serve(answer: Answering) -> Server {
     serve_with(&[], answer)
@@ -99,19 +90,7 @@ pub fn serve(answer: Answering) -> Server {
 
 /// The same, with these settings.
 pub fn serve_with(settings: &'static [u8], answer: Answering) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    let asked = Arc::<AtomicU64>::default();
-    let count = Arc::clone(&asked);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, count) = (stream.unwrap(), Arc::clone(&count));
-            stream.set_nodelay(true).unwrap();
-            // Ends by an error at the latest when the generator closes.
-            thread::spawn(move || talk(&mut stream, settings, answer, &count));
-        }
-    });
-    Server { addr, asked }
+    Server::new(true, move |stream, asked| talk(stream, settings, answer, asked))
 }
 
 fn talk(
@@ -142,7 +121,5 @@ fn talk(
 }
 
 pub fn target(addr: SocketAddr, pipeline: usize) -> Target {
-    let (path, content_type) = ("/plaintext", "text/plain");
-    let http = Http { path, content_type, body: BODY, pipeline, h2: true };
-    Target { addr, size: BODY.len(), conns: CONNS, traffic: Traffic::Http(http) }
+    requests::target(addr, pipeline, true)
 }

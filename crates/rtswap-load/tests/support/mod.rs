@@ -6,6 +6,7 @@
 pub mod churn;
 pub mod epoll;
 pub mod http2;
+pub mod requests;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

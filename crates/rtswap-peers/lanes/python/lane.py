@@ -20,6 +20,13 @@ def end():
     os._exit(0)
 
 
+def refuse(refusal):
+    """Says why there is nothing to go on with."""
+    status, reason = refusal.args
+    say("failed", status=status, reason=reason)
+    end()
+
+
 def parse(workload):
     """`tcp-echo/size=1024/conns=32`: its family, and its parameters as they are spelled."""
     family, *params = workload.split("/")

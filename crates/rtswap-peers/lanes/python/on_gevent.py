@@ -11,9 +11,7 @@ try:
     from gevent.fileobject import FileObject
     from gevent.server import StreamServer
 except ImportError as error:
-    status, reason = lane.missing("gevent", error).args
-    lane.say("failed", status=status, reason=reason)
-    lane.end()
+    lane.refuse(lane.missing("gevent", error))
 
 
 def prepare(order):
@@ -51,8 +49,7 @@ def main():
             else:
                 raise lane.Refusal("failed", f"cannot do {order['order']} here")
     except lane.Refusal as refusal:
-        status, reason = refusal.args
-        lane.say("failed", status=status, reason=reason)
+        lane.refuse(refusal)
     lane.end()
 
 

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{Request, SLICE_MS};
 use rtswap_harness::record::{Kind, Record};
-use rtswap_report::claim::{self, CLAIMS, Finding, SUBJECT};
+use rtswap_report::claim::{self, CLAIMS, Finding, PUBLISHED_SIZE, SUBJECT};
 use rtswap_report::{Style, Summary};
 use rtswap_workload::Spec;
 use serde_json::json;
@@ -60,6 +60,10 @@ const SIZES: [u64; 3] = [1_024, 10_240, 102_400];
 /// Their connections, and those of the other tables here.
 const CONNS: [u64; 2] = [10, 32];
 
+/// How much more time is spent where there are published figures to compare with; the load generator is the
+/// limit with the largest messages anyway, where it has one CPU.
+const PUBLISHED_WEIGHT: u32 = 3;
+
 /// In less time nothing could be decided with so many lanes.
 const BESIDE_FROM: Duration = Duration::from_mins(4);
 
@@ -101,13 +105,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         let name = format!("tcp-echo/size={size}/conns={conns}");
         workloads.push(Spec::parse(&name, registry.catalogue)?);
     }
-    let mut names: Vec<String> = CLAIMS.iter().map(|claim| claim.than.to_owned()).collect();
-    names.extend(args.lane.clone());
-    if args.lane.is_empty() && !args.claims_only && args.budget >= BESIDE_FROM {
-        let beside = |lane: &&crate::registry::Lane| lane.kind == Kind::Runtime && lane.in_default;
-        names.extend(registry.lanes.iter().filter(beside).map(|lane| lane.name.clone()));
-    }
-    let lanes = select::lanes(registry, &names, SUBJECT)?;
+    let lanes = select::lanes(registry, &lanes(registry, args), SUBJECT)?;
     let (server_cpus, load_cpus) = args.setting.placement()?;
     Ok(Request {
         lanes: select::taking_part(lanes, &args.lane, &workloads)?,
@@ -115,11 +113,27 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         reference: SUBJECT.to_owned(),
         budget: args.budget,
         precision: None,
+        weight,
         slice_ms: SLICE_MS,
         limits: Limits::now(),
         server_cpus,
         load_cpus,
     })
+}
+
+/// Those that the claims are about, and those beside them.
+fn lanes(registry: &Registry, args: &Args) -> Vec<String> {
+    let mut names: Vec<String> = CLAIMS.iter().map(|claim| claim.than.to_owned()).collect();
+    names.extend(args.lane.clone());
+    if args.lane.is_empty() && !args.claims_only && args.budget >= BESIDE_FROM {
+        let beside = |lane: &&crate::registry::Lane| lane.kind == Kind::Runtime && lane.in_default;
+        names.extend(registry.lanes.iter().filter(beside).map(|lane| lane.name.clone()));
+    }
+    names
+}
+
+fn weight(spec: &Spec) -> u32 {
+    if spec.number("size") == Some(PUBLISHED_SIZE) { PUBLISHED_WEIGHT } else { 1 }
 }
 
 /// All lanes first and the claims last, which is what stands above the prompt then.
@@ -146,4 +160,41 @@ fn show(summary: &Summary, format: Format) -> Result<()> {
         eprint!("{}", rtswap_report::warnings(summary, &style));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn named(line: &[&str]) -> Vec<String> {
+        let args = Cli::parse_from(["claim"].iter().chain(line)).args;
+        lanes(&Registry::standard(), &args)
+    }
+
+    #[test]
+    fn runtimes_stand_beside_where_there_is_time() {
+        let claimed = ["gevent", "node", "go", "asyncio"];
+        assert_eq!(named(&["--budget", "120s"]), claimed);
+        assert_eq!(named(&["--budget", "5m", "--claims-only"]), claimed);
+        let all = named(&["--budget", "4m"]);
+        assert_eq!(all, named(&[]));
+        assert!(all.iter().any(|lane| lane == "tokio") && all.iter().any(|lane| lane == "glommio"));
+        assert!(all.iter().all(|lane| !lane.contains("floor") && lane != "uvicorn-uvloop"));
+        assert_eq!(named(&["--budget", "60s", "--lane", "smol"])[4..], ["smol"]);
+    }
+
+    #[test]
+    fn most_time_is_for_what_was_published() {
+        let weight = |name| weight(&Spec::parse(name, Registry::standard().catalogue).unwrap());
+        assert_eq!(weight("tcp-echo/size=1024/conns=10"), PUBLISHED_WEIGHT);
+        assert_eq!(weight("tcp-echo/size=10240/conns=32"), 1);
+    }
 }

@@ -134,6 +134,7 @@ fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Res
         reference,
         budget: args.budget,
         precision: None,
+        weight: |_| 1,
         slice_ms: SLICE_MS,
         limits: Limits::now(),
         server_cpus,

@@ -79,6 +79,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         reference,
         budget: args.budget,
         precision: args.precision,
+        weight: |_| 1,
         slice_ms: SLICE_MS,
         limits: Limits::now(),
         server_cpus,

@@ -77,6 +77,7 @@ pub(super) fn run(
         reference: REFERENCE.to_owned(),
         budget: args.budget.saturating_sub(begin.elapsed()).max(Duration::from_secs(1)),
         precision: None,
+        weight: |_| 1,
         slice_ms: plan::SLICE_MS,
         limits: Limits::now(),
         server_cpus,

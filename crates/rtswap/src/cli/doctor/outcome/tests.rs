@@ -89,6 +89,7 @@ impl Made {
             plan: PlanSummary {
                 rounds: 30,
                 blocks: 8,
+                blocks_most: 8,
                 server_cpus: vec![0],
                 load_cpus: vec![1],
                 budget_s: 60.0,
