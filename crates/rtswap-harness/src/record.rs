@@ -91,6 +91,14 @@ pub struct Plan {
     pub precision: Option<f64>,
 }
 
+impl Plan {
+    /// Blocks of a round of the workload that has most.
+    pub fn blocks_most(&self) -> u32 {
+        let all = self.workloads.iter().map(|workload| workload.blocks(self.blocks));
+        all.max().unwrap_or(self.blocks)
+    }
+}
+
 /// A lane of the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LanePlan {

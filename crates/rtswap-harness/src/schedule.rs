@@ -128,7 +128,7 @@ pub fn run(
 }
 
 /// By how much a run may exceed its limit to reach [`ROUNDS_LEAST`].
-const OVERRUN: f64 = 1.3;
+pub const OVERRUN: f64 = 1.3;
 
 struct Run<'a> {
     plan: &'a Plan,

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use rtswap_load::{Generator, Http, LoadError, Target, Traffic};
-use support::requests::{self, BODY, CONNS, Server};
 use support::generator;
+use support::requests::{self, BODY, CONNS, Server};
 
 const RIGHT: &str = "HTTP/1.1 200 OK\r\nserver: test\r\ncontent-type: text/plain\r\n\
                      content-length: 13\r\n\r\nHello, World!";

@@ -11,9 +11,8 @@ use std::time::Duration;
 use rtswap_load::{Generator, Http, Target, Traffic};
 use support::generator;
 use support::http2::{
-    ACK, Answering, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED,
-    PING, PRIORITY, SETTINGS, WINDOW_UPDATE, accept, frame, head, headers, read_frame,
-    right, serve, target,
+    ACK, Answering, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, PING, PRIORITY,
+    SETTINGS, WINDOW_UPDATE, accept, frame, head, headers, read_frame, right, serve, target,
 };
 use support::requests::{self, BODY, CONNS, Server};
 

@@ -29,7 +29,6 @@ impl Summary {
         let header = &record.header;
         let plan = &header.plan;
         let footer = record.footer.as_ref();
-        let blocks = plan.workloads.iter().map(|workload| workload.blocks(plan.blocks));
         let mut summary = Self {
             schema: SCHEMA,
             receipt: header.receipt.clone(),
@@ -37,7 +36,7 @@ impl Summary {
             plan: PlanSummary {
                 rounds: plan.rounds,
                 blocks: plan.blocks,
-                blocks_most: blocks.max().unwrap_or(plan.blocks),
+                blocks_most: plan.blocks_most(),
                 server_cpus: plan.server_cpus.clone(),
                 load_cpus: plan.load_cpus.clone(),
                 budget_s: plan.budget_s,

@@ -11,12 +11,8 @@ pub(crate) fn line(summary: &Summary) -> String {
     let or_unknown = |text: &str, what: &str| {
         if text.is_empty() { format!("unknown {what}") } else { words::one_line(text) }
     };
-    let mut blocks = words::counted(plan.blocks_most as usize, "block");
-    if plan.blocks < plan.blocks_most {
-        blocks = format!("{} to {blocks}", plan.blocks);
-    }
     format!(
-        "Measured {} on {} ({}{virtual_machine}, {}), {}, rtswap {}: {} of {}, lanes on {}, \
+        "Measured {} on {} ({}{virtual_machine}, {}), {}, rtswap {}: {}, lanes on {}, \
          load generator on {}, seed {}, `{}`.",
         words::date(receipt.started_unix_s),
         or_unknown(&receipt.cpu_model, "CPU"),
@@ -24,8 +20,7 @@ pub(crate) fn line(summary: &Summary) -> String {
         words::bytes(receipt.memory_bytes as f64),
         or_unknown(&receipt.kernel, "kernel"),
         or_unknown(&receipt.rtswap, "version"),
-        words::counted(plan.rounds as usize, "round"),
-        blocks,
+        words::rounds(plan.rounds, plan.blocks, plan.blocks_most),
         cpus(&plan.server_cpus),
         cpus(&plan.load_cpus),
         summary.seed,

@@ -148,6 +148,13 @@ pub fn counted(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {}", plural(noun)) }
 }
 
+/// `12 rounds of 3 to 9 blocks`: workloads may differ in their blocks.
+pub fn rounds(rounds: u32, blocks: u32, blocks_most: u32) -> String {
+    let most = counted(blocks_most as usize, "block");
+    let of = if blocks < blocks_most { format!("{blocks} to {most}") } else { most };
+    format!("{} of {of}", counted(rounds as usize, "round"))
+}
+
 /// Foreign text (a lane's last words) on one line and without control characters, which could
 /// break the table or the terminal.
 pub fn one_line(text: &str) -> String {

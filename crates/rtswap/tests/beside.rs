@@ -26,7 +26,11 @@ fn every_floor_does_its_three_workloads_and_the_best_is_what_others_are_measured
         .args(["--workload", "tcp-echo/conns=2", "--workload", "idle/conns=20"])
         .args(["--workload", "churn/conns=2"])
         .assert()
-        .success();
+        .success()
+        // Ten rounds of it take longer.
+        .stderr(
+            contains("10 rounds of 1 block, about ").and(contains("so no more of them than fit")),
+        );
     let summary = json(&done.get_output().stdout);
     let cells = summary["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 3 * 7, "five floors, the reference and its control");

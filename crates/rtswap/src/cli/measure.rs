@@ -11,11 +11,13 @@ use anyhow::{Context as _, Result};
 use rtswap_harness::fleet::Fleet;
 use rtswap_harness::lane::Launch;
 use rtswap_harness::limits::Limits;
+use rtswap_harness::machine;
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::record::{
     Ended, Header, LanePlan, Line, Lost, Plan, Record, SCHEMA, Status, WorkloadPlan, Writer,
 };
-use rtswap_harness::{machine, schedule};
+use rtswap_harness::schedule::{self, OVERRUN};
+use rtswap_report::words;
 use rtswap_service::{Missing, Services};
 use rtswap_workload::{Resources, Uses};
 
@@ -87,7 +89,7 @@ impl Job {
         let plan = self.record.header.plan.clone();
         let spelled = launches(registry, &plan)?;
         let path = self.writer.path().to_owned();
-        announce(&plan, &path, self.resumed);
+        announce(&plan, self.limit, &path, self.resumed);
         warn_of_sharing(&plan);
         let mut fleet = Fleet::new(
             spelled,
@@ -217,18 +219,23 @@ fn launches(registry: &Registry, plan: &Plan) -> Result<Vec<(LanePlan, Launch)>>
 }
 
 /// What will run, and how long it will take.
-fn announce(plan: &Plan, path: &Path, resumed: bool) {
-    let seconds = plan::expected_s(plan).round();
+fn announce(plan: &Plan, limit: Option<Duration>, path: &Path, resumed: bool) {
+    let all_s = plan::expected_s(plan);
+    let rounds = words::rounds(plan.rounds, plan.blocks, plan.blocks_most());
+    let most_s = limit.map_or(f64::INFINITY, |limit| limit.mul_f64(OVERRUN).as_secs_f64());
+    let time = if all_s <= most_s {
+        format!("about {all_s:.0} s")
+    } else {
+        format!("about {all_s:.0} s, so no more of them than fit into {most_s:.0} s")
+    };
     let lanes: Vec<_> = plan.lanes.iter().map(|lane| lane.name.as_str()).collect();
     let workloads: Vec<_> = plan.workloads.iter().map(|it| it.name.as_str()).collect();
     eprintln!(
-        "{}: {} rounds of {} blocks, about {seconds} s\n  \
+        "{}: {rounds}, {time}\n  \
            workloads: {}\n  \
            lanes: {}, on CPU {}; load generator on CPU {}\n  \
            record: {}",
         if resumed { "Going on" } else { "Measuring" },
-        plan.rounds,
-        plan.blocks,
         workloads.join(", "),
         lanes.join(", "),
         numbers(&plan.server_cpus),

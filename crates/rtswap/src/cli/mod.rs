@@ -37,8 +37,8 @@ pub const INCONCLUSIVE: u8 = 4;
 /// Ended by Ctrl-C or a termination signal.
 pub const INTERRUPTED: u8 = 130;
 
-/// Measure async runtimes side by side: the same unchanged workloads on tokio, async-std, smol, the io_uring
-/// runtimes and others, in randomised blocks that cancel the machine's drift.
+/// Measure async runtimes side by side: the same unchanged workloads on tokio, smol, tokio-uring, monoio
+/// and others, in randomised blocks that cancel the machine's drift.
 #[derive(Debug, Parser)]
 #[command(
     name = "rtswap",
