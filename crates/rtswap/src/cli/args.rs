@@ -143,6 +143,13 @@ impl FromStr for CpuList {
     }
 }
 
+/// The arguments of a subcommand, from what follows its name.
+#[cfg(test)]
+pub(super) fn parsed<A: clap::Args>(line: &[&str]) -> A {
+    let command = A::augment_args(clap::Command::new("test").no_binary_name(true));
+    A::from_arg_matches(&command.get_matches_from(line)).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

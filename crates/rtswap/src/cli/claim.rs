@@ -164,19 +164,10 @@ fn show(summary: &Summary, format: Format) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        args: Args,
-    }
-
     fn named(line: &[&str]) -> Vec<String> {
-        let args = Cli::parse_from(["claim"].iter().chain(line)).args;
-        lanes(&Registry::standard(), &args)
+        lanes(&Registry::standard(), &args::parsed(line))
     }
 
     #[test]

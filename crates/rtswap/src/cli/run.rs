@@ -116,19 +116,10 @@ fn budget(args: &Args, workloads: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        args: Args,
-    }
-
     fn seconds(line: &[&str], workloads: usize) -> u64 {
-        let args = Cli::parse_from(["run"].iter().chain(line)).args;
-        budget(&args, workloads).as_secs()
+        budget(&args::parsed(line), workloads).as_secs()
     }
 
     #[test]
