@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use async_std::io::{ReadExt, WriteExt};
-use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 
 use crate::Polled;
 
@@ -18,8 +19,9 @@ pub struct Stream(async_std::net::TcpStream);
 
 pub(crate) async fn connect(addr: SocketAddr) -> io::Result<Stream> {
     let stream = async_std::net::TcpStream::connect(addr).await?;
-    // `socket::tune` wants `AsFd`, which async-std has behind an unstable feature; the same option.
-    stream.set_nodelay(true)?;
+    // async-std has `AsFd` behind an unstable feature only.
+    // SAFETY: the stream is open for longer than this borrow of its descriptor.
+    socket::tune(&unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) })?;
     Ok(Stream(stream))
 }
 

@@ -164,6 +164,7 @@ macro_rules! conformance {
                     a_reset_fails_a_read_that_waits
                     a_reset_fails_the_writes_after_it
                     where_nobody_listens_connecting_is_refused
+                    a_connected_stream_has_the_options_of_all
                     accept_names_the_peer
                     a_dropped_stream_is_closed
                     two_dropped_halves_are_closed

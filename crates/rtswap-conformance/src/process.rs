@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::iter;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::Socket;
 
 use crate::Allow;
 
@@ -85,6 +89,19 @@ pub fn settle(enough: impl Fn(&Snapshot) -> bool) -> Snapshot {
         }
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// This process's sockets that are connected to `peer`, each as a descriptor of one's own.
+pub fn sockets_to(peer: SocketAddr) -> Vec<Socket> {
+    let numbers =
+        entries("/proc/self/fd").filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+    numbers
+        // SAFETY: nothing is done with the number but to ask for a descriptor of one's own, which the kernel
+        // refuses if it is closed by now.
+        .filter_map(|it| unsafe { BorrowedFd::borrow_raw(it) }.try_clone_to_owned().ok())
+        .map(Socket::from)
+        .filter(|socket| socket.peer_addr().is_ok_and(|it| it.as_socket() == Some(peer)))
+        .collect()
 }
 
 fn entries(directory: &str) -> impl Iterator<Item = std::path::PathBuf> {

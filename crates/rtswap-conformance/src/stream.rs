@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_lite::future;
 use rtswap_runtime::socket::{self, Share};
 use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
+use socket2::{Domain, Socket, Type};
 
-use crate::Subject;
 use crate::peer::{finished, meet, message, patient, reset, serve, verify};
+use crate::{Subject, process};
 
 fn buffer() -> Buffer {
     Buffer::with_capacity(64)
@@ -98,6 +99,27 @@ pub fn where_nobody_listens_connecting_is_refused<R: Runtime>(subject: &Subject)
     drop(listener);
     let kind = subject.run::<R, _>(async move { R::connect(addr).await.err().map(|e| e.kind()) });
     assert_eq!(kind, Some(ErrorKind::ConnectionRefused));
+}
+
+/// A stream that was connected has the options that all sockets of all lanes have.
+pub fn a_connected_stream_has_the_options_of_all<R: Runtime>(subject: &Subject) {
+    let (addr, peer) = serve(|mut stream| stream.read_to_end(&mut Vec::new()));
+    let sockets = subject.run::<R, _>(async move {
+        let stream = R::connect(addr).await.expect("the peer listens");
+        let sockets = process::sockets_to(addr);
+        drop(stream);
+        sockets
+    });
+    let expected = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket::tune(&expected).expect("its options can be set");
+    assert!(!sockets.is_empty(), "the stream is a socket of this process");
+    for socket in &sockets {
+        assert!(socket.tcp_nodelay().expect("an option"), "it has no TCP_NODELAY");
+        let congestion = [socket, &expected].map(|it| it.tcp_congestion().expect("an option"));
+        assert_eq!(congestion[0], congestion[1], "its congestion control is another one");
+    }
+    drop(sockets);
+    peer.join().expect("the peer is content").expect("the stream is closed in order");
 }
 
 /// `accept` gives the address that the peer has, and a stream that leads to it.

@@ -56,6 +56,14 @@ catches!(
     "a reset is an error"
 );
 catches!(
+    a_socket_without_the_options_of_all_is_caught,
+    {
+        const JOINS_SMALL_WRITES: bool = true;
+    },
+    stream::a_connected_stream_has_the_options_of_all,
+    "it has no TCP_NODELAY"
+);
+catches!(
     a_write_half_that_shuts_down_is_caught,
     {
         const HALF_SHUTS_DOWN: bool = true;
@@ -234,6 +242,7 @@ fn what_breaks_nothing_passes() {
             poll::what_was_flushed_needs_no_more_polls::<R>(subject);
             poll::a_polled_stream_dropped_with_a_read_pending_is_closed::<R>(subject);
             stream::a_reset_fails_a_read_that_waits::<R>(subject);
+            stream::a_connected_stream_has_the_options_of_all::<R>(subject);
             stream::a_dropped_write_half_leaves_its_direction_open::<R>(subject);
             task::a_task_runs_to_its_end_when_its_handle_is_dropped::<R>(subject);
             task::yield_now_lets_another_ready_task_run::<R>(subject);

@@ -23,6 +23,7 @@ pub trait Fault: 'static {
     const CORRUPTS_WRITES: bool = false;
     const FORGETS_LENGTH: bool = false;
     const RESET_IS_END: bool = false;
+    const JOINS_SMALL_WRITES: bool = false;
     const HALF_SHUTS_DOWN: bool = false;
     const CANCELS_ON_DROP: bool = false;
     const NEVER_YIELDS: bool = false;
@@ -116,7 +117,12 @@ impl<F: Fault> Runtime for Faulty<F> {
     }
 
     async fn connect(addr: SocketAddr) -> io::Result<Self::TcpStream> {
-        Tokio::connect(addr).await.map(wrap)
+        let stream = Tokio::connect(addr).await?;
+        if F::JOINS_SMALL_WRITES {
+            let sockets = rtswap_conformance::process::sockets_to(addr);
+            sockets.iter().try_for_each(|socket| socket.set_tcp_nodelay(false))?;
+        }
+        Ok(wrap(stream))
     }
 
     async fn open(path: &Path, how: Open) -> io::Result<OpenFile<F>> {
