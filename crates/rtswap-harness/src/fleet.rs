@@ -44,7 +44,13 @@ pub struct Fleet {
     begin: Instant,
     weather: Option<Weather>,
     alive: BTreeMap<usize, Alive>,
+    /// Slices in a row, by lane, in which it has worked and its CPU clock stood still.
+    still: BTreeMap<usize, u32>,
 }
+
+/// So many of them are no chance. One is: the kernel brings a clock up to date when its thread leaves the
+/// CPU or at a tick, and on a busy machine both may come late.
+const STILL_MOST: u32 = 3;
 
 /// Latencies in nanoseconds, where the workload has any.
 type Latency = Option<Histogram<u64>>;
@@ -104,6 +110,7 @@ impl Fleet {
             begin: Instant::now(),
             weather: None,
             alive: BTreeMap::new(),
+            still: BTreeMap::new(),
         })
     }
 
@@ -216,7 +223,9 @@ impl Fleet {
             return Err(Trouble::failed(alive.lane.explain("its CPU clock is gone")));
         };
         slice.cpu_ns = nanos(after.saturating_sub(before));
-        if slice.ops > 0 && slice.cpu_ns == 0 {
+        let still = self.still.entry(lane).or_default();
+        *still = if slice.ops > 0 && slice.cpu_ns == 0 { *still + 1 } else { 0 };
+        if *still == STILL_MOST {
             return Err(Trouble::failed(
                 "its operations took no CPU time of its own process: does a child do the work? \
                  Start the lane with exec, and not in a pipe",

@@ -30,6 +30,8 @@ pub struct Claim {
     pub than: &'static str,
     /// What is claimed, in words.
     pub says: &'static str,
+    /// The same where there is little room.
+    pub brief: &'static str,
     /// The claim holds if the ratio uvloop / other is not less.
     pub least: f64,
     /// And not more, if it says so.
@@ -45,6 +47,7 @@ pub const CLAIMS: [Claim; 4] = [
     Claim {
         than: "gevent",
         says: "at least twice as fast as gevent",
+        brief: "≥ 2 × gevent",
         least: 2.0,
         most: None,
         published: 30_500.0,
@@ -52,6 +55,7 @@ pub const CLAIMS: [Claim; 4] = [
     Claim {
         than: "node",
         says: "at least twice as fast as Node.js",
+        brief: "≥ 2 × Node.js",
         least: 2.0,
         most: None,
         published: 44_100.0,
@@ -59,6 +63,7 @@ pub const CLAIMS: [Claim; 4] = [
     Claim {
         than: "go",
         says: "close to Go: 0.8 to 1.25 times as fast",
+        brief: "≈ Go",
         least: 0.8,
         most: Some(1.25),
         published: 103_300.0,
@@ -66,6 +71,7 @@ pub const CLAIMS: [Claim; 4] = [
     Claim {
         than: "asyncio",
         says: "2 to 4 times as fast as asyncio",
+        brief: "2–4 × asyncio",
         least: 2.0,
         most: Some(4.0),
         published: 42_500.0,
@@ -218,17 +224,7 @@ pub fn claims(summary: &Summary, style: &Style) -> String {
         style.paint("What uvloop's authors claim, and what was measured", Tone::Strong),
         String::new(),
     ];
-    let mut columns = columns(&judged);
-    let mut lines = table::laid_out(&columns, *style);
-    while table::widest(&lines) > style.width {
-        let least = columns.iter().map(|column| column.dispensable).max().unwrap_or(0);
-        if least == 0 {
-            break;
-        }
-        columns.retain(|column| column.dispensable < least);
-        lines = table::laid_out(&columns, *style);
-    }
-    parts.extend(lines);
+    parts.extend(fitting(&judged, style));
     parts.push(String::new());
     for why in reasons(&judged) {
         parts.push(style.paint(&style.wrap(&why, "", "  "), Tone::Unsure));
@@ -240,10 +236,30 @@ pub fn claims(summary: &Summary, style: &Style) -> String {
     parts.join("\n") + "\n"
 }
 
+/// The table, without what it can spare and then in fewer words if it is too wide.
+fn fitting(judged: &[Judgement], style: &Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    for brief in [false, true] {
+        let mut columns = columns(judged, brief);
+        loop {
+            lines = table::laid_out(&columns, *style);
+            let least = columns.iter().map(|column| column.dispensable).max().unwrap_or(0);
+            if table::widest(&lines) <= style.width {
+                return lines;
+            }
+            if least == 0 {
+                break;
+            }
+            columns.retain(|column| column.dispensable < least);
+        }
+    }
+    lines
+}
+
 /// The claims for documents.
 pub fn claims_in_markdown(summary: &Summary) -> String {
     let judged = judge(summary);
-    let mut parts = vec![markdown::rows(&columns(&judged))];
+    let mut parts = vec![markdown::rows(&columns(&judged, false))];
     let reasons = reasons(&judged);
     if !reasons.is_empty() {
         let reasons = reasons.iter().map(|why| format!("- {}", markdown::escaped(why)));
@@ -253,14 +269,17 @@ pub fn claims_in_markdown(summary: &Summary) -> String {
     parts.join("\n\n")
 }
 
-fn columns(judged: &[Judgement]) -> Vec<Column> {
+fn columns(judged: &[Judgement], brief: bool) -> Vec<Column> {
     let column = |head: [&str; 2], right, dispensable, entry: &dyn Fn(&Judgement) -> Entry| {
         let entries = judged.iter().map(|it| entry(it).unwrap_or((MISSING.into(), Tone::Faint)));
         Column { head: head.map(str::to_owned), entries: entries.collect(), right, dispensable }
     };
     let rate = |rate: Option<f64>| Some((words::rate(rate?), Tone::Plain));
     vec![
-        column(["", "uvloop is"], false, 0, &|it| Some((it.claim.says.to_owned(), Tone::Strong))),
+        column(["", "uvloop is"], false, 0, &|it| {
+            let says = if brief { it.claim.brief } else { it.claim.says };
+            Some((says.to_owned(), Tone::Strong))
+        }),
         column(["", "tcp-echo"], false, 0, &|it| {
             let family = it.workload.split_inclusive('/').next().unwrap_or_default();
             Some((it.workload[family.len()..].to_owned(), Tone::Plain))

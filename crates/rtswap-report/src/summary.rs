@@ -355,6 +355,8 @@ pub enum WarningKind {
     IdleBurn,
     /// The hypervisor gave the CPUs to others.
     Steal,
+    /// Other programs took the CPUs.
+    Busy,
     /// There are no exact counts.
     CountsMissing,
 }

@@ -8,7 +8,7 @@ use rtswap_harness::record::{Ended, Record, Stop};
 use rtswap_stats::rounds_needed;
 
 use crate::analyse::ALPHA;
-use crate::data::Data;
+use crate::data::{Data, median};
 use crate::summary::{Bound, Cell, Interval, Metric, Role, Warning, WarningKind, WorkloadSummary};
 use crate::words;
 
@@ -17,6 +17,10 @@ const IDLE_BURN: f64 = 0.02;
 
 /// Steal from which on the machine is called busy. On shared runners 1 to 3 % is everyday.
 const HEAVY_STEAL: f64 = 0.05;
+
+/// Pressure from which on something else must be running: lanes that share a CPU with threads of their own
+/// reach 0.7.
+const HEAVY_PRESSURE: f64 = 0.9;
 
 /// Workloads named in a message; the JSON names all.
 const NAMED: usize = 3;
@@ -31,6 +35,7 @@ pub(crate) struct Notes {
     /// By lane: the workloads, and the largest share.
     idle: BTreeMap<String, (Vec<String>, f64)>,
     steal: (Vec<String>, f64),
+    pressure: (Vec<String>, f64),
     /// By reason: workloads and lanes.
     counts: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// Workloads with fewer blocks than planned, not by the stop rule.
@@ -64,6 +69,11 @@ impl Notes {
         if workload.steal.is_some_and(|steal| steal > HEAVY_STEAL) {
             self.steal.0.push(name.clone());
             self.steal.1 = self.steal.1.max(workload.steal.unwrap_or_default());
+        }
+        let pressure = median(data.rounds.iter().filter_map(|round| round.cpu_pressure));
+        if let Some(pressure) = pressure.filter(|pressure| *pressure > HEAVY_PRESSURE) {
+            self.pressure.0.push(name.clone());
+            self.pressure.1 = self.pressure.1.max(pressure);
         }
         for cell in cells {
             let by_cpu = data.is_paired();
@@ -135,6 +145,20 @@ impl Notes {
                 ),
                 remedy: "measure at a quieter hour or on a machine of your own".to_owned(),
                 workloads: self.steal.0,
+                lanes: Vec::new(),
+            });
+        }
+        if !self.pressure.0.is_empty() {
+            all.push(Warning {
+                kind: WarningKind::Busy,
+                message: format!(
+                    "something waited for a CPU for {} of the time ({}), so other programs were running here; \
+                     ratios may be far from the truth",
+                    words::percent(self.pressure.1),
+                    some(&self.pressure.0)
+                ),
+                remedy: "end them, and measure again".to_owned(),
+                workloads: self.pressure.0,
                 lanes: Vec::new(),
             });
         }

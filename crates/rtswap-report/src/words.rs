@@ -190,6 +190,8 @@ pub(crate) fn ascii(text: &str) -> String {
         match c {
             'µ' => plain.push('u'),
             '±' => plain.push_str("+-"),
+            '≥' => plain.push_str(">="),
+            '≈' => plain.push('~'),
             '×' => plain.push('x'),
             '▲' => plain.push('+'),
             '▼' | '–' | '─' => plain.push('-'),

@@ -129,4 +129,8 @@ fn narrow_terminals_lose_the_least_important_columns_first() {
     assert!(heads(160).contains("uvloop,") && heads(160).contains("of 2016"));
     assert!(!heads(120).contains("uvloop,") && heads(120).contains("of 2016"));
     assert!(!heads(60).contains("of 2016") && heads(60).contains("verdict"));
+    assert!(shown(120).contains("at least twice as fast as gevent"));
+    let narrow = shown(80);
+    assert!(narrow.contains(">= 2 x gevent"), "{narrow}");
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
 }

@@ -372,6 +372,22 @@ fn count_of_zero_gets_no_invented_ratio() {
 }
 
 #[test]
+fn a_machine_that_others_were_busy_on_is_told() {
+    let mut record = lanes().record();
+    let warned = |record: &Record| {
+        let summary = Summary::of(record);
+        let busy = summary.warnings.into_iter().find(|it| it.kind == WarningKind::Busy);
+        busy.map(|warning| warning.message)
+    };
+    assert_eq!(warned(&record), None);
+    for round in &mut record.rounds {
+        round.cpu_pressure = Some(0.95);
+    }
+    let told = warned(&record).unwrap();
+    assert!(told.contains("95 % of the time") && told.contains(ECHO), "{told}");
+}
+
+#[test]
 fn each_warning_names_a_remedy() {
     let mut run = lanes();
     run.steal = 0.12;

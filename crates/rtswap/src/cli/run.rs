@@ -45,8 +45,8 @@ pub(super) struct Args {
     /// Stop a workload once every interval is this narrow: 1% or 0.01 means ± 1 %.
     #[arg(long, value_parser = args::share, value_name = "WIDTH")]
     precision: Option<f64>,
-    /// Few workloads and few blocks: a first impression in about 20 seconds; of workloads that are named, in
-    /// three seconds for each.
+    /// Few workloads and few blocks: a first impression in about 20 seconds, or three for each workload where
+    /// that is more.
     #[arg(long)]
     quick: bool,
     /// Length of an ordinary slice in milliseconds, instead of 20.
