@@ -225,7 +225,7 @@ impl Fleet {
         slice.cpu_ns = nanos(after.saturating_sub(before));
         let still = self.still.entry(lane).or_default();
         *still = if slice.ops > 0 && slice.cpu_ns == 0 { *still + 1 } else { 0 };
-        if *still == STILL_MOST {
+        if *still >= STILL_MOST {
             return Err(Trouble::failed(
                 "its operations took no CPU time of its own process: does a child do the work? \
                  Start the lane with exec, and not in a pipe",

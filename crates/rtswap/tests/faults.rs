@@ -152,12 +152,19 @@ fn work_that_a_child_does_is_no_work_of_the_lane() {
     let case = Case::new();
     // Not its last command, so that the shell stays and waits for it.
     let lane = case.own_lane("piped", "none").replacen('=', "=sh -c '", 1) + "; true'";
-    let done = case.quick_run("tcp-echo/size=1024/conns=4", &[lane]).assert().success();
+    let lanes = [lane];
+    let mut args = quick_run("4s", "tcp-echo/size=1024/conns=4", &lanes);
+    args.extend(["--workload", "tcp-echo/size=1024/conns=5"]);
+    let done = case.rtswap().args(args).assert().success();
     let summary = json(&done.get_output().stdout);
-    let cell = cell(&summary, "piped");
-    assert_eq!(cell["status"], "failed", "{cell:#}");
-    let reason = cell["reason"].as_str().unwrap();
-    assert!(reason.contains("does a child do the work?"), "{reason}");
+    let cells = summary["cells"].as_array().unwrap().iter();
+    let piped: Vec<_> = cells.filter(|cell| cell["lane"] == "piped").collect();
+    assert_eq!(piped.len(), 2, "in the second workload as in the first");
+    for cell in piped {
+        assert_eq!(cell["status"], "failed", "{cell:#}");
+        let reason = cell["reason"].as_str().unwrap();
+        assert!(reason.contains("does a child do the work?"), "{reason}");
+    }
     case.assert_nothing_left();
 }
 
