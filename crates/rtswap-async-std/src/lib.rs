@@ -3,9 +3,11 @@
 //!
 //! What maps to what, and what stays behind by design, is in this crate's README.
 
+mod lanes;
 mod native;
 mod net;
 mod poll;
+mod task;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,15 +18,18 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_global_executor::GlobalExecutorConfig;
-use async_std::task;
-use rtswap_runtime::file::{self, Blocking, ThreadFile};
-use rtswap_runtime::{About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads};
+use rtswap_runtime::file::{self, ThreadFile};
+use rtswap_runtime::{
+    About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams, Threads,
+};
 
+pub use lanes::{lanes, lanes_of};
 pub use net::{Listener, Stream};
 pub use poll::Polled;
+pub use task::JoinHandle;
 
 /// async-std on its global executor, whose threads belong to the process.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AsyncStd;
 
 /// Starts the global executor with `workers` threads, once for the process.
@@ -53,59 +58,56 @@ fn init(workers: usize) -> io::Result<()> {
 }
 
 impl Runtime for AsyncStd {
-    const ABOUT: About = About {
-        package: "async-std",
-        threads: Threads::Process,
-        driver: Driver::Epoll,
-        streams: Streams::Native,
-        files: Files::Threads,
-    };
+    type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
-    type TcpStream = Stream;
-    type TcpListener = Listener;
-    type File = ThreadFile<Pool>;
-    // Detaches when dropped and hands on a panic, as the contract wants it.
-    type JoinHandle<T: Send + 'static> = task::JoinHandle<T>;
-
-    fn block_on<F: Future>(config: &Config, main: F) -> io::Result<F::Output> {
-        init(config.workers.get())?;
-        Ok(task::block_on(main))
+    fn about(&self) -> About {
+        About {
+            package: "async-std",
+            threads: Threads::Process,
+            driver: Driver::Epoll,
+            streams: Streams::Native,
+            files: Files::Threads,
+        }
     }
 
-    fn spawn<F>(task: F) -> task::JoinHandle<F::Output>
+    fn block_on<F: Future>(&self, config: &Config, main: F) -> io::Result<F::Output> {
+        init(config.workers.get())?;
+        Ok(async_std::task::block_on(main))
+    }
+
+    fn spawn<F>(task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        task::spawn(task)
+        JoinHandle(async_std::task::spawn(task))
+    }
+
+    fn spawn_blocking<F, T>(work: F) -> impl Future<Output = T> + Send
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        async_std::task::spawn_blocking(work)
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-        task::sleep(duration)
+        async_std::task::sleep(duration)
+    }
+
+    async fn timeout<F>(duration: Duration, future: F) -> Result<F::Output, Elapsed>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        async_std::future::timeout(duration, future).await.map_err(|_| Elapsed)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {
-        task::yield_now()
+        async_std::task::yield_now()
     }
 
-    fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
-        // Infallible by its type: async-std panics if epoll takes no more descriptors.
-        Ok(Listener(socket.into()))
-    }
-
-    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
-        net::connect(addr)
-    }
-
-    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
-        ThreadFile::open(path, how)
-    }
-
-    fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
-        file::rename::<Pool>(from, to)
-    }
-
-    fn effective(config: &Config) -> Effective {
+    fn effective(&self, config: &Config) -> Effective {
         let note = ("reactor".into(), "async-io, one per process".into());
         Effective {
             driver: Driver::Epoll,
@@ -115,14 +117,28 @@ impl Runtime for AsyncStd {
     }
 }
 
-/// The threads for what blocks, of the crate `blocking`, which `async_std::fs` is made of.
-#[derive(Debug)]
-pub struct Pool;
+impl Net for AsyncStd {
+    type TcpStream = Stream;
+    type TcpListener = Listener;
 
-impl Blocking for Pool {
-    fn run<T: Send + 'static>(
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = T> + Send {
-        task::spawn_blocking(work)
+    fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+        // Infallible by its type: async-std panics if epoll takes no more descriptors.
+        Ok(Listener(socket.into()))
+    }
+
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+        net::connect(addr)
+    }
+}
+
+impl Fs for AsyncStd {
+    type File = ThreadFile<Self>;
+
+    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
+        ThreadFile::open(path, how)
+    }
+
+    fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+        file::rename::<Self>(from, to)
     }
 }

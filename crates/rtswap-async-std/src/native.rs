@@ -16,6 +16,7 @@ use crate::{AsyncStd, init};
 
 impl Native for AsyncStd {
     fn tcp_echo(
+        &self,
         config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
@@ -24,11 +25,11 @@ impl Native for AsyncStd {
         on_worker(config, serve(listener, echo, up.clone()))
     }
 
-    fn sleeps(config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+    fn sleeps(&self, config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
         on_worker(config, sleeps(sleep, orders))
     }
 
-    fn spawns(config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+    fn spawns(&self, config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
         on_worker(config, spawns(spawn, orders))
     }
 }

@@ -13,35 +13,29 @@ use rtswap_lane::{Orders, Up};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
-use crate::{Compio, CompioPoll, Setup, start};
+use crate::Compio;
 
-macro_rules! native {
-    ($name:ident, $setup:ident) => {
-        impl Native for $name {
-            fn tcp_echo(
-                _config: &Config,
-                listener: std::net::TcpListener,
-                echo: TcpEcho,
-                up: &Up,
-            ) -> io::Result<()> {
-                start(Setup::$setup)?.block_on(as_task(serve(listener, echo, up.clone())))
-            }
+impl Native for Compio {
+    fn tcp_echo(
+        &self,
+        _config: &Config,
+        listener: std::net::TcpListener,
+        echo: TcpEcho,
+        up: &Up,
+    ) -> io::Result<()> {
+        self.build()?.block_on(as_task(serve(listener, echo, up.clone())))
+    }
 
-            fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-                start(Setup::$setup)?.block_on(as_task(sleeps(sleep, orders)));
-                Ok(())
-            }
+    fn sleeps(&self, _config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+        self.build()?.block_on(as_task(sleeps(sleep, orders)));
+        Ok(())
+    }
 
-            fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-                start(Setup::$setup)?.block_on(as_task(spawns(spawn, orders)));
-                Ok(())
-            }
-        }
-    };
+    fn spawns(&self, _config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+        self.build()?.block_on(as_task(spawns(spawn, orders)));
+        Ok(())
+    }
 }
-
-native!(Compio, Ring);
-native!(CompioPoll, Poll);
 
 /// The workloads are tasks, too, and compio treats `main` differently: it is polled at each turn, and
 /// a turn that follows one in which it was woken makes no system call.

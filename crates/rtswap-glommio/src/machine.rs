@@ -7,6 +7,7 @@ use std::{fs, io};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use io_uring::{IoUring, Probe, opcode, squeue};
 use rtswap_runtime::ring;
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use crate::{IO_MEMORY, PREEMPT_TIMER, RING_DEPTH};
@@ -46,7 +47,7 @@ pub(crate) fn check() -> io::Result<()> {
     ring.submitter().register_probe(&mut probe).map_err(|error| ring::explain(&error, SINCE))?;
     // The youngest operation that glommio insists on.
     if !probe.is_supported(opcode::Recv::CODE) {
-        return Err(ring::explain(&io::Error::from_raw_os_error(38), SINCE));
+        return Err(ring::explain(&Errno::NOSYS.into(), SINCE));
     }
     // Its third ring polls disks.
     IoUring::<squeue::Entry>::builder()

@@ -15,6 +15,7 @@ use crate::{Glommio, machine, net};
 
 impl Native for Glommio {
     fn tcp_echo(
+        &self,
         _config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
@@ -23,12 +24,12 @@ impl Native for Glommio {
         machine::executor()?.run(as_task(serve(listener, echo, up.clone())))
     }
 
-    fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+    fn sleeps(&self, _config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
         machine::executor()?.run(as_task(sleeps(sleep, orders)));
         Ok(())
     }
 
-    fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+    fn spawns(&self, _config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
         machine::executor()?.run(as_task(spawns(spawn, orders)));
         Ok(())
     }

@@ -43,6 +43,14 @@ impl<T> Future for JoinHandle<T> {
     }
 }
 
+impl<T: Send + 'static> rtswap_runtime::JoinHandle<T> for JoinHandle<T> {
+    fn abort(mut self) -> impl Future<Output = Option<T>> + Send {
+        let task = Option::take(&mut self.0).expect("a handle is used once");
+        task.cancel();
+        Confined::new(async { task.await.map(rtswap_runtime::task::resume) })
+    }
+}
+
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let cx = &mut Context::from_waker(Waker::noop());

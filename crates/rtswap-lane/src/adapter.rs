@@ -1,15 +1,17 @@
 //! Any workload on any runtime that has an adapter.
 
+use std::future::Future;
 use std::marker::PhantomData;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use rtswap_runtime::{Config, Runtime};
+use rtswap_runtime::{About, Config, Fs, Net, Runtime};
 use rtswap_workload::{
-    Driven, Family, Opened, Outside, PolledEcho, Served, Spec, Spin, Standard, Suite, TcpEcho,
-    Uses, Visitor,
+    Driven, Family, Opened, Outside, PolledEcho, Served, Spec, SpecError, Spin, Standard, Suite,
+    TcpEcho, Uses, Visitor, WithFiles,
 };
 
+use crate::capability::{Capability, NoFiles};
 use crate::host::{Program, Work};
 use crate::tally::{Tally, add, encode, refuse};
 use crate::{Crew, Orders, Place, Prepare, Receipt, Refusal, Server, SliceDone, Up};
@@ -24,16 +26,20 @@ pub const FILES: &str = "files";
 ///
 /// # Errors
 /// [`Refusal`] if the machine does not let the runtime work, or it cannot start.
-pub fn prepare<S: Suite, R: Runtime>(order: &Prepare) -> Result<Program, Refusal> {
-    R::available().map_err(|error| Refusal::Unsupported(error.to_string()))?;
+pub(crate) fn prepare<S: Suite, R: Runtime, C: Capability<R>>(
+    runtime: &R,
+    order: &Prepare,
+) -> Result<Program, Refusal> {
+    runtime.available().map_err(|error| Refusal::Unsupported(error.to_string()))?;
     let spec = Spec::parse(&order.workload, S::CATALOGUE)
         .map_err(|error| Refusal::Unsupported(error.to_string()))?;
-    let spin = Spin::calibrated(Duration::from_nanos(order.delay_ns));
-    let place = Place::of::<R>(&order.cpus);
-    let receipt = with_paths::<R>(receipt::<R>(&place), spec.family());
-    let maker = Maker::<R> { order, place, spin, runtime: PhantomData };
-    let work = S::visit(&spec, &order.resources, maker)
-        .map_err(|error| Refusal::Unsupported(error.to_string()))??;
+    let place = Place::of(&runtime.about(), &order.cpus);
+    let receipt = with_paths(&runtime.about(), receipt(runtime, &place), spec.family());
+    let maker = Maker::<R, C>::new(runtime, order, place);
+    let work = S::visit(&spec, &order.resources, maker).map_err(|error| match error {
+        SpecError::NotBuilt { .. } => Refusal::Skipped(error.to_string()),
+        _ => Refusal::Unsupported(error.to_string()),
+    })??;
     Ok(Program { receipt, work })
 }
 
@@ -45,28 +51,28 @@ pub const POLLED: &[&str] = &["tcp-echo"];
 /// # Errors
 /// [`Refusal`] if the machine does not let the runtime work, it cannot start, or the workload has no
 /// such form.
-pub fn prepare_polled<R: Runtime>(order: &Prepare) -> Result<Program, Refusal> {
-    R::available().map_err(|error| Refusal::Unsupported(error.to_string()))?;
+pub(crate) fn prepare_polled<R: Net>(runtime: &R, order: &Prepare) -> Result<Program, Refusal> {
+    runtime.available().map_err(|error| Refusal::Unsupported(error.to_string()))?;
     let spec = Spec::parse(&order.workload, Standard::CATALOGUE)
         .map_err(|error| Refusal::Unsupported(error.to_string()))?;
     if !POLLED.contains(&spec.family().name) {
         let (name, known) = (spec.family().name, POLLED.join(", "));
         return Err(Refusal::Unsupported(format!("no polled `{name}`, only {known}")));
     }
-    let spin = Spin::calibrated(Duration::from_nanos(order.delay_ns));
-    let place = Place::of::<R>(&order.cpus);
-    let mut receipt = receipt::<R>(&place);
-    receipt.notes.insert(STREAMS.to_owned(), R::ABOUT.streams.name().to_owned());
-    let maker = Maker::<R> { order, place, spin, runtime: PhantomData };
-    let work = maker.served(PolledEcho::new(TcpEcho::new(&spec)))?;
+    let about = runtime.about();
+    let place = Place::of(&about, &order.cpus);
+    let mut receipt = receipt(runtime, &place);
+    receipt.notes.insert(STREAMS.to_owned(), about.streams.name().to_owned());
+    let maker = Maker::<R, NoFiles>::new(runtime, order, place);
+    let work = maker.serve(PolledEcho::new(TcpEcho::new(&spec)))?;
     Ok(Program { receipt, work })
 }
 
 /// What a runtime really is when it is spread like this.
-pub(crate) fn receipt<R: Runtime>(place: &Place) -> Receipt {
-    let effective = R::effective(&place.config);
+pub(crate) fn receipt<R: Runtime>(runtime: &R, place: &Place) -> Receipt {
+    let effective = runtime.effective(&place.config);
     Receipt {
-        runtime: R::ABOUT.package.to_owned(),
+        runtime: runtime.about().package.to_owned(),
         version: String::new(),
         driver: effective.driver.name().to_owned(),
         workers: effective.workers * place.shards.len(),
@@ -76,60 +82,108 @@ pub(crate) fn receipt<R: Runtime>(place: &Place) -> Receipt {
 }
 
 /// Notes which of its ways a runtime goes for what the workload uses.
-fn with_paths<R: Runtime>(mut receipt: Receipt, family: &Family) -> Receipt {
+fn with_paths(about: &About, mut receipt: Receipt, family: &Family) -> Receipt {
     let mut note = |key: &str, name: &str| {
         receipt.notes.insert(key.to_owned(), name.to_owned());
     };
     if family.uses.contains(&Uses::PollStreams) {
-        note(STREAMS, R::ABOUT.streams.name());
+        note(STREAMS, about.streams.name());
     }
     if family.uses.contains(&Uses::Files) {
-        note(FILES, R::ABOUT.files.name());
+        note(FILES, about.files.name());
     }
     receipt
 }
 
-struct Maker<'a, R> {
+/// Makes a program of a workload on a runtime that has the capability `C`.
+pub(crate) struct Maker<'a, R, C: ?Sized> {
+    runtime: R,
     order: &'a Prepare,
     place: Place,
     spin: Spin,
-    runtime: PhantomData<R>,
+    capability: PhantomData<fn() -> C>,
 }
 
-impl<R: Runtime> Visitor for Maker<'_, R> {
-    type Output = Result<Work, Refusal>;
+impl<'a, R: Runtime, C: ?Sized> Maker<'a, R, C> {
+    fn new(runtime: &R, order: &'a Prepare, place: Place) -> Self {
+        let spin = Spin::calibrated(Duration::from_nanos(order.delay_ns));
+        Self { runtime: runtime.clone(), order, place, spin, capability: PhantomData }
+    }
 
-    fn served<W: Served>(self, workload: W) -> Self::Output {
-        let Self { order, place, spin, .. } = self;
+    /// The refusal of a workload that needs what the runtime does not have.
+    pub(crate) fn lacks(&self, what: &str) -> Refusal {
+        let package = self.runtime.about().package;
+        Refusal::Unsupported(format!("{package} has no {what} under the contract"))
+    }
+
+    /// Starts a crew whose shards run `main` on the runtime, each to the end of its orders.
+    fn crew<F: Future<Output = Result<(), Refusal>>>(
+        self,
+        main: impl Fn(Orders) -> F + Clone + Send + 'static,
+    ) -> Result<Work, Refusal> {
+        let (runtime, config) = (self.runtime, self.place.config.clone());
+        let mut crew = Crew::start(&self.place, move |orders| {
+            started(runtime.block_on(&config, main(orders)))?
+        })?;
+        Ok(Work::Driven(Box::new(move |window| crew.slice(window))))
+    }
+}
+
+impl<R: Net, C: ?Sized> Maker<'_, R, C> {
+    pub(crate) fn serve<W: Served>(self, workload: W) -> Result<Work, Refusal> {
+        let Self { runtime, order, place, spin, .. } = self;
         let config = place.config.clone();
         let server = Server::start(&place, order.addr, move |listener, up| {
             let main = serve::<R, W>(workload.clone(), listener, spin, up.clone());
-            started(R::block_on(&config, main))?
+            started(runtime.block_on(&config, main))?
         })?;
         Ok(Work::Served(server))
     }
 
+    pub(crate) fn open<W: Opened>(self, workload: W) -> Result<Work, Refusal> {
+        let spin = self.spin;
+        self.crew(move |orders| open_and_drive::<R, W>(workload.clone(), orders, spin))
+    }
+}
+
+impl<R: Net + Fs, C: ?Sized> Maker<'_, R, C> {
+    pub(crate) fn open_with_files<W: WithFiles>(self, workload: W) -> Result<Work, Refusal> {
+        let spin = self.spin;
+        self.crew(move |orders| open_files_and_drive::<R, W>(workload.clone(), orders, spin))
+    }
+}
+
+impl<R: Runtime, C: Capability<R>> Visitor for Maker<'_, R, C> {
+    type Output = Result<Work, Refusal>;
+
+    fn served<W: Served>(self, workload: W) -> Self::Output {
+        C::served(self, workload)
+    }
+
     fn driven<W: Driven>(self, workload: W) -> Self::Output {
-        let Self { place, spin, .. } = self;
-        let config = place.config.clone();
-        let mut crew = Crew::start(&place, move |orders| {
-            started(R::block_on(&config, drive::<R, W>(workload.clone(), orders, spin)))
-        })?;
-        Ok(Work::Driven(Box::new(move |window| crew.slice(window))))
+        let spin = self.spin;
+        self.crew(move |orders| {
+            let work = drive::<R, W>(workload.clone(), orders, spin);
+            async {
+                work.await;
+                Ok(())
+            }
+        })
     }
 
     fn opened<W: Opened>(self, workload: W) -> Self::Output {
-        let Self { place, spin, .. } = self;
-        let config = place.config.clone();
-        let mut crew = Crew::start(&place, move |orders| {
-            started(R::block_on(&config, open_and_drive::<R, W>(workload.clone(), orders, spin)))?
-        })?;
-        Ok(Work::Driven(Box::new(move |window| crew.slice(window))))
+        C::opened(self, workload)
+    }
+
+    fn with_files<W: WithFiles>(self, workload: W) -> Self::Output {
+        C::with_files(self, workload)
     }
 
     fn outside<W: Outside>(self, workload: W) -> Self::Output {
-        let (config, spin) = (self.place.config, self.spin);
-        Ok(Work::Driven(Box::new(move |window| outside::<R, W>(&workload, &config, spin, window))))
+        let Self { runtime, place, spin, .. } = self;
+        Ok(Work::Driven(Box::new(move |window| {
+            outside(&runtime, &workload, &place.config, spin, window)
+        })))
     }
 }
 
@@ -137,7 +191,7 @@ fn started<T>(end: std::io::Result<T>) -> Result<T, Refusal> {
     end.map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))
 }
 
-async fn serve<R: Runtime, W: Served>(
+async fn serve<R: Net, W: Served>(
     workload: W,
     listener: TcpListener,
     spin: Spin,
@@ -167,7 +221,26 @@ async fn drive<R: Runtime, W: Driven>(workload: W, mut orders: Orders, spin: Spi
 }
 
 /// As [`drive`], once all is open. Orders that come before that wait.
-async fn open_and_drive<R: Runtime, W: Opened>(
+async fn open_and_drive<R: Net, W: Opened>(
+    workload: W,
+    mut orders: Orders,
+    spin: Spin,
+) -> Result<(), Refusal> {
+    R::spawn(async move {
+        let mut open = workload.open::<R>().await.map_err(refuse)?;
+        while let Some(mut slice) = orders.next().await {
+            while slice.goes_on() {
+                slice.take(workload.batch::<R>(&mut open, spin).await);
+            }
+            slice.end();
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// As [`open_and_drive`], with files.
+async fn open_files_and_drive<R: Net + Fs, W: WithFiles>(
     workload: W,
     mut orders: Orders,
     spin: Spin,
@@ -187,6 +260,7 @@ async fn open_and_drive<R: Runtime, W: Opened>(
 
 /// A slice that is driven from outside of the runtime, by the lane's main thread.
 fn outside<R: Runtime, W: Outside>(
+    runtime: &R,
     workload: &W,
     config: &Config,
     spin: Spin,
@@ -194,7 +268,7 @@ fn outside<R: Runtime, W: Outside>(
 ) -> Result<SliceDone, Refusal> {
     let mut tally = Tally::start();
     while tally.elapsed() < window {
-        tally.take(workload.batch::<R>(config, spin).map_err(refuse)?);
+        tally.take(workload.batch(runtime, config, spin).map_err(refuse)?);
     }
     let (mut done, mut histogram) = (SliceDone::default(), None);
     add(&mut done, &mut histogram, tally.end());

@@ -2,23 +2,27 @@
 //!
 //! A lane is a process that takes [`Order`]s on its standard input and gives [`Answer`]s on its
 //! standard output, one JSON object a line. LANES.md describes it for those who write one in
-//! another language; here are the types, [`host`], which speaks it, and two kinds of programs to
-//! host:
-//!
-//! - [`adapter`]: any workload on any runtime that has an adapter;
-//! - [`native`]: what was written by hand for one runtime, to know what the contract costs.
+//! another language. A [`Lane`] is made of any runtime that has an adapter and any suite of workloads
+//! ([`Lane::of`]), or of a program that was written by hand for one runtime ([`native`]); [`host`] speaks
+//! the protocol for it, and [`process::main`] makes an executable of it.
 #![warn(missing_docs)]
 
-pub mod adapter;
+mod adapter;
+mod capability;
 mod driven;
 pub mod host;
+mod lane;
 pub mod native;
 mod place;
+pub mod process;
 mod protocol;
 mod served;
 mod tally;
+mod version;
 
+pub use adapter::{FILES, STREAMS};
 pub use driven::{Crew, Orders, Slice};
+pub use lane::{Lane, SHARDED, native_name, polled_name};
 pub use place::Place;
 pub use protocol::{Answer, Order, Prepare, Ready, Receipt, Refusal, SliceDone};
 pub use served::{Server, Up};

@@ -3,12 +3,12 @@
 //! A native program is what the runtime's own documentation would show: its own types, its own
 //! `spawn`, nothing of the contract. It does the same work as the workload of the same name and is
 //! spread over the CPUs in the same way, so that what differs between it and the adapter's lane is
-//! the contract and the adapter: the *tax*.
+//! the contract and the adapter: the *overhead*.
 
 use std::io;
 use std::net::TcpListener;
 
-use rtswap_runtime::{Config, Runtime};
+use rtswap_runtime::{Config, Net};
 use rtswap_workload::{Sleep, Spawn, Spec, Standard, Suite as _, TcpEcho};
 
 use crate::host::{Program, Work};
@@ -21,25 +21,31 @@ pub const FAMILIES: &[&str] = &["tcp-echo", "sleep", "spawn"];
 ///
 /// Each builds the runtime, works on its worker threads, and returns only with an error or when there
 /// are no more orders.
-pub trait Native: Runtime {
+pub trait Native: Net {
     /// Accepts connections for ever and writes back on each what it reads, with a buffer of
     /// [`TcpEcho::buffer_bytes`] for each connection.
     ///
     /// # Errors
     /// If the runtime cannot start or the listener fails.
-    fn tcp_echo(config: &Config, listener: TcpListener, echo: TcpEcho, up: &Up) -> io::Result<()>;
+    fn tcp_echo(
+        &self,
+        config: &Config,
+        listener: TcpListener,
+        echo: TcpEcho,
+        up: &Up,
+    ) -> io::Result<()>;
 
     /// Sleeps as [`Sleep::asked`] says, in tasks, and has the ends checked.
     ///
     /// # Errors
     /// If the runtime cannot start.
-    fn sleeps(config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()>;
+    fn sleeps(&self, config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()>;
 
     /// Spawns [`Spawn::tasks`] tasks that return their number, and joins them in order.
     ///
     /// # Errors
     /// If the runtime cannot start.
-    fn spawns(config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()>;
+    fn spawns(&self, config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()>;
 }
 
 /// Prepares a workload by hand.
@@ -47,37 +53,37 @@ pub trait Native: Runtime {
 /// # Errors
 /// [`Refusal`] if the machine does not let the runtime work, it cannot start, or there is no such
 /// program.
-pub fn prepare<N: Native>(order: &Prepare) -> Result<Program, Refusal> {
-    N::available().map_err(|error| Refusal::Unsupported(error.to_string()))?;
+pub(crate) fn prepare<N: Native>(runtime: &N, order: &Prepare) -> Result<Program, Refusal> {
+    runtime.available().map_err(|error| Refusal::Unsupported(error.to_string()))?;
     if order.delay_ns > 0 {
         return Err(Refusal::Unsupported("a native lane cannot be slowed down".to_owned()));
     }
     let spec = Spec::parse(&order.workload, Standard::CATALOGUE)
         .map_err(|error| Refusal::Unsupported(error.to_string()))?;
-    let place = Place::of::<N>(&order.cpus);
-    let config = place.config.clone();
+    let place = Place::of(&runtime.about(), &order.cpus);
+    let (native, config) = (runtime.clone(), place.config.clone());
     let failed = |error: io::Error| Refusal::Failed(format!("the program ended: {error}"));
     let work = match spec.family().name {
         "tcp-echo" => {
             let echo = TcpEcho::new(&spec);
             Work::Served(Server::start(&place, order.addr, move |listener, up| {
-                N::tcp_echo(&config, listener, echo, up).map_err(failed)
+                native.tcp_echo(&config, listener, echo, up).map_err(failed)
             })?)
         }
         "sleep" => {
             let sleep = Sleep::new(&spec);
-            driven(&place, move |orders| N::sleeps(&config, sleep, orders).map_err(failed))?
+            driven(&place, move |orders| native.sleeps(&config, sleep, orders).map_err(failed))?
         }
         "spawn" => {
             let spawn = Spawn::new(&spec);
-            driven(&place, move |orders| N::spawns(&config, spawn, orders).map_err(failed))?
+            driven(&place, move |orders| native.spawns(&config, spawn, orders).map_err(failed))?
         }
         name => {
             let known = FAMILIES.join(", ");
             return Err(Refusal::Unsupported(format!("no native `{name}`, only {known}")));
         }
     };
-    Ok(Program { receipt: adapter::receipt::<N>(&place), work })
+    Ok(Program { receipt: adapter::receipt(runtime, &place), work })
 }
 
 fn driven(

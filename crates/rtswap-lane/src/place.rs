@@ -1,4 +1,4 @@
-use rtswap_runtime::{Config, Runtime, Threads};
+use rtswap_runtime::{About, Config, Threads};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// How a program is spread over the CPUs that it was given.
@@ -13,8 +13,8 @@ pub struct Place {
 impl Place {
     /// Runtimes with worker threads get one shard with a worker for each CPU; runtimes of one thread
     /// get a shard for each CPU, pinned to it.
-    pub fn of<R: Runtime>(cpus: &[usize]) -> Self {
-        match R::ABOUT.threads {
+    pub fn of(about: &About, cpus: &[usize]) -> Self {
+        match about.threads {
             Threads::Workers | Threads::Process => Self::whole(cpus),
             Threads::One => Self::sharded(cpus),
         }

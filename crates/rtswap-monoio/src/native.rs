@@ -6,48 +6,34 @@ use std::time::Instant;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpListener;
-use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 use rtswap_lane::native::Native;
 use rtswap_lane::{Orders, Up};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
-use crate::{ENTRIES, Monoio, MonoioEpoll};
+use crate::Monoio;
 
-/// The two differ in the driver, which is a type parameter of monoio's runtime.
-macro_rules! native {
-    ($name:ident, $monoio_driver:ty) => {
-        impl Native for $name {
-            fn tcp_echo(
-                _config: &Config,
-                listener: std::net::TcpListener,
-                echo: TcpEcho,
-                up: &Up,
-            ) -> io::Result<()> {
-                start!($monoio_driver).block_on(as_task(serve(listener, echo, up.clone())))
-            }
+impl Native for Monoio {
+    fn tcp_echo(
+        &self,
+        _config: &Config,
+        listener: std::net::TcpListener,
+        echo: TcpEcho,
+        up: &Up,
+    ) -> io::Result<()> {
+        self.build()?.block_on(as_task(serve(listener, echo, up.clone())))
+    }
 
-            fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-                start!($monoio_driver).block_on(as_task(sleeps(sleep, orders)));
-                Ok(())
-            }
+    fn sleeps(&self, _config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+        self.build()?.block_on(as_task(sleeps(sleep, orders)));
+        Ok(())
+    }
 
-            fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-                start!($monoio_driver).block_on(as_task(spawns(spawn, orders)));
-                Ok(())
-            }
-        }
-    };
+    fn spawns(&self, _config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+        self.build()?.block_on(as_task(spawns(spawn, orders)));
+        Ok(())
+    }
 }
-
-macro_rules! start {
-    ($monoio_driver:ty) => {
-        RuntimeBuilder::<$monoio_driver>::new().with_entries(ENTRIES).enable_timer().build()?
-    };
-}
-
-native!(Monoio, IoUringDriver);
-native!(MonoioEpoll, LegacyDriver);
 
 /// As a task, as the adapter's lane has it: what `block_on` is given is polled in another way.
 async fn as_task<F: Future + 'static>(main: F) -> F::Output {

@@ -1,6 +1,8 @@
-//! Tasks that pass their panics on, and that end with their runtime: monoio does neither.
+//! Tasks that pass their panics on, that can be aborted, and that end with their runtime: monoio has none
+//! of the three.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
@@ -8,6 +10,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 
 use pin_project_lite::pin_project;
+use rtswap_runtime::Confined;
+use rtswap_runtime::task::poll_now;
 use slab::Slab;
 
 use crate::turn;
@@ -15,21 +19,69 @@ use crate::turn;
 thread_local! {
     /// The tasks that wait for something. Only what will wake one of them holds it, so that without
     /// this nobody could find it when the runtime ends.
-    static WAITING: RefCell<Slab<Waker>> = const { RefCell::new(Slab::new()) };
+    static WAITING: RefCell<Slab<Waiting>> = const { RefCell::new(Slab::new()) };
+    /// The number of the next task.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+    /// Tasks that are to drop their future at their next poll.
+    static ABORTED: RefCell<Option<HashSet<u64>>> = const { RefCell::new(None) };
     /// Whether `main` has returned.
     static ENDED: Cell<bool> = const { Cell::new(false) };
 }
 
+struct Waiting {
+    task: u64,
+    waker: Waker,
+}
+
+/// What an aborted task gives in place of a panic.
+struct Aborted;
+
 /// A task of monoio's; dropping it detaches, as it does in monoio.
-pub struct JoinHandle<T>(monoio::task::JoinHandle<thread::Result<T>>);
+pub struct JoinHandle<T> {
+    handle: monoio::task::JoinHandle<thread::Result<T>>,
+    // Its number has a meaning on its thread alone.
+    task: Confined<u64>,
+}
 
 impl<T> Future for JoinHandle<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let output = ready!(Pin::new(&mut self.0).poll(cx));
+        let output = ready!(Pin::new(&mut self.handle).poll(cx));
         Poll::Ready(output.unwrap_or_else(|panic| resume_unwind(panic)))
     }
+}
+
+impl<T: Send + 'static> rtswap_runtime::JoinHandle<T> for JoinHandle<T> {
+    fn abort(mut self) -> impl Future<Output = Option<T>> + Send {
+        let task = *self.task;
+        let ended = poll_now(&mut self.handle);
+        if ended.is_pending() {
+            ABORTED.with_borrow_mut(|aborted| aborted.get_or_insert_default().insert(task));
+            // A task that does not wait is in monoio's queue, and is polled in any case.
+            let waker = WAITING.with_borrow(|waiting| {
+                let waiting = waiting.iter().find(|(_, waiting)| waiting.task == task);
+                waiting.map(|(_, waiting)| waiting.waker.clone())
+            });
+            waker.into_iter().for_each(Waker::wake);
+        }
+        async move {
+            let output = match ended {
+                Poll::Ready(output) => output,
+                Poll::Pending => self.handle.await,
+            };
+            match output {
+                Ok(output) => Some(output),
+                Err(payload) if payload.is::<Aborted>() => None,
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+    }
+}
+
+/// Whether the task is to end now. A check of one word for programs that abort nothing.
+fn is_aborted(task: u64) -> bool {
+    ABORTED.with_borrow_mut(|aborted| aborted.as_mut().is_some_and(|aborted| aborted.remove(&task)))
 }
 
 pin_project! {
@@ -40,11 +92,14 @@ pin_project! {
         future: Option<F>,
         // Its place in `WAITING`, once it has had to wait.
         place: Option<usize>,
+        number: u64,
     }
 }
 
 pub(crate) fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    JoinHandle(monoio::spawn(Task { future: Some(future), place: None }))
+    let number = NEXT.replace(NEXT.get() + 1);
+    let handle = monoio::spawn(Task { future: Some(future), place: None, number });
+    JoinHandle { handle, task: Confined::new(number) }
 }
 
 impl<F: Future> Future for Task<F> {
@@ -54,12 +109,15 @@ impl<F: Future> Future for Task<F> {
         let mut this = self.project();
         let output = if ENDED.get() {
             Err(Box::new("joined a task whose runtime has shut down") as _)
+        } else if is_aborted(*this.number) {
+            Err(Box::new(Aborted) as _)
         } else {
             let future = this.future.as_mut().as_pin_mut().expect("taken at the end only");
             match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
                 Ok(Poll::Pending) => {
                     this.place.get_or_insert_with(|| {
-                        WAITING.with_borrow_mut(|waiting| waiting.insert(cx.waker().clone()))
+                        let waiting = Waiting { task: *this.number, waker: cx.waker().clone() };
+                        WAITING.with_borrow_mut(|all| all.insert(waiting))
                     });
                     return Poll::Pending;
                 }
@@ -90,10 +148,11 @@ pub(crate) async fn with_end<F: Future>(main: F) -> thread::Result<F::Output> {
     })
     .await;
     ENDED.set(true);
+    ABORTED.set(None);
     loop {
         // Only a copy, so that a place is given back by the task that has it.
         let wakers: Vec<_> =
-            WAITING.with_borrow(|waiting| waiting.iter().map(|(_, waker)| waker.clone()).collect());
+            WAITING.with_borrow(|waiting| waiting.iter().map(|(_, waiting)| waiting.waker.clone()).collect());
         if wakers.is_empty() {
             break;
         }

@@ -1,5 +1,4 @@
-//! Files for runtimes that do their I/O on threads that may block, and for those that have none; and
-//! what direct I/O asks of buffers.
+//! Files for runtimes that do file I/O on threads that may block, and what direct I/O asks of buffers.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -15,43 +14,35 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::{Buffer, File, Open};
+use crate::{Buffer, File, Open, Runtime};
 
-/// A runtime's pool of threads that may block.
-pub trait Blocking: Send + Sync + 'static {
-    /// Runs `work` on one of them. It runs to its end even if the future is dropped.
-    fn run<T: Send + 'static>(
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = T> + Send;
-}
-
-/// A file whose operations are each one visit to the pool `B`: what the file types of tokio, async-std
+/// A file whose operations are each one [`Runtime::spawn_blocking`] of `R`: what the file types of tokio, async-std
 /// and smol do inside, but with the caller's buffer instead of a copy in one of their own, and at an
 /// offset, which they have no call for.
-pub struct ThreadFile<B> {
+pub struct ThreadFile<R> {
     file: Arc<fs::File>,
-    pool: PhantomData<fn() -> B>,
+    runtime: PhantomData<fn() -> R>,
 }
 
-impl<B: Blocking> ThreadFile<B> {
-    /// Opens a file on the pool.
+impl<R: Runtime> ThreadFile<R> {
+    /// Opens a file on a thread that may block.
     ///
     /// # Errors
     /// What the kernel says; `Unsupported` for [`Open::ReadDirect`].
     pub async fn open(path: &Path, how: Open) -> io::Result<Self> {
         let path = path.to_owned();
-        let file = B::run(move || open(&path, how)).await?;
-        Ok(Self { file: Arc::new(file), pool: PhantomData })
+        let file = R::spawn_blocking(move || open(&path, how)).await?;
+        Ok(Self { file: Arc::new(file), runtime: PhantomData })
     }
 }
 
-/// Renames a file on a pool.
+/// Renames a file on a thread that may block.
 ///
 /// # Errors
 /// What the kernel says.
-pub async fn rename<B: Blocking>(from: &Path, to: &Path) -> io::Result<()> {
+pub async fn rename<R: Runtime>(from: &Path, to: &Path) -> io::Result<()> {
     let (from, to): (PathBuf, PathBuf) = (from.to_owned(), to.to_owned());
-    B::run(move || fs::rename(from, to)).await
+    R::spawn_blocking(move || fs::rename(from, to)).await
 }
 
 fn open(path: &Path, how: Open) -> io::Result<fs::File> {
@@ -67,10 +58,10 @@ pub fn no_direct() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "its file API has no direct I/O")
 }
 
-impl<B: Blocking> File for ThreadFile<B> {
+impl<R: Runtime> File for ThreadFile<R> {
     async fn read_at(&self, mut buffer: Buffer, offset: u64) -> (io::Result<usize>, Buffer) {
         let file = Arc::clone(&self.file);
-        B::run(move || {
+        R::spawn_blocking(move || {
             let result = file.read_at(buffer.storage_mut(), offset);
             buffer.set_len(*result.as_ref().unwrap_or(&0));
             (result, buffer)
@@ -80,22 +71,22 @@ impl<B: Blocking> File for ThreadFile<B> {
 
     async fn write_all_at(&self, buffer: Buffer, offset: u64) -> (io::Result<()>, Buffer) {
         let file = Arc::clone(&self.file);
-        B::run(move || (file.write_all_at(&buffer, offset), buffer)).await
+        R::spawn_blocking(move || (file.write_all_at(&buffer, offset), buffer)).await
     }
 
     async fn sync(&self) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        B::run(move || file.sync_all()).await
+        R::spawn_blocking(move || file.sync_all()).await
     }
 
     async fn close(self) -> io::Result<()> {
         // Closing may block, too.
-        B::run(move || drop(self.file)).await;
+        R::spawn_blocking(move || drop(self.file)).await;
         Ok(())
     }
 }
 
-impl<B> fmt::Debug for ThreadFile<B> {
+impl<R> fmt::Debug for ThreadFile<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.file.fmt(f)
     }
@@ -146,47 +137,11 @@ impl Aligned {
     }
 }
 
-/// The files of a runtime that has none: nothing makes one.
-#[derive(Debug)]
-pub enum NoFile {}
-
-impl NoFile {
-    /// The error of a runtime that has no files.
-    pub fn error() -> io::Error {
-        io::Error::new(io::ErrorKind::Unsupported, "the runtime has no files")
-    }
-}
-
-impl File for NoFile {
-    async fn read_at(&self, _buffer: Buffer, _offset: u64) -> (io::Result<usize>, Buffer) {
-        match *self {}
-    }
-
-    async fn write_all_at(&self, _buffer: Buffer, _offset: u64) -> (io::Result<()>, Buffer) {
-        match *self {}
-    }
-
-    async fn sync(&self) -> io::Result<()> {
-        match *self {}
-    }
-
-    async fn close(self) -> io::Result<()> {
-        match self {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_lite::future::block_on;
 
     use super::*;
-
-    #[test]
-    fn a_runtime_without_files_says_so() {
-        let error = NoFile::error();
-        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-        assert_eq!(error.to_string(), "the runtime has no files");
-    }
 
     #[test]
     fn direct_reads_go_to_aligned_memory_whatever_the_allocator_gave() {
@@ -213,9 +168,9 @@ mod tests {
 
     #[test]
     fn a_file_system_without_direct_io_is_told_from_a_path_that_leads_nowhere() {
-        let refused = explain_direct(io::Error::from_raw_os_error(22));
+        let refused = explain_direct(Errno::INVAL.into());
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
-        let nowhere = explain_direct(io::Error::from_raw_os_error(2));
+        let nowhere = explain_direct(Errno::NOENT.into());
         assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
     }
 }

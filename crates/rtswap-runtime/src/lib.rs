@@ -51,13 +51,17 @@ mod buffer;
 mod config;
 mod confined;
 pub mod file;
+#[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod ring;
 pub mod socket;
+pub mod task;
 mod traits;
 
 pub use bridge::Bridge;
 pub use buffer::Buffer;
 pub use config::{About, Config, Driver, Effective, Files, Streams, Threads};
 pub use confined::Confined;
-pub use traits::{File, Open, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
+pub use traits::{
+    Elapsed, File, Fs, JoinHandle, Net, Open, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned,
+};

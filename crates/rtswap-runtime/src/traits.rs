@@ -1,3 +1,4 @@
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -8,30 +9,30 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{About, Buffer, Config, Effective};
 
-/// An async runtime.
+/// An async runtime: tasks, time, and what runs them.
+///
+/// A value of the type is a configuration of the runtime (`Tokio::default()`, `Tokio::current_thread()`):
+/// it says how [`block_on`](Self::block_on) builds the runtime. Programs are generic over the type and use
+/// its associated functions, which find the runtime that they are called in.
+///
+/// [`Net`] and [`Fs`] add streams and files. A runtime without files implements [`Net`] alone.
 ///
 /// # Panics
-/// `spawn`, `sleep`, `yield_now`, `listen` and `connect` work inside [`block_on`](Self::block_on)
-/// and may panic outside of it. On a thread-confined runtime a stream or listener that is used or
-/// dropped on another thread panics: the thread is checked at every use.
+/// The associated functions work inside [`block_on`](Self::block_on) and may panic outside of it. On a
+/// thread-confined runtime a stream or listener that is used or dropped on another thread panics: the
+/// thread is checked at every use.
 ///
 /// # Limits
 /// A task that blocks its thread blocks whatever shares that thread; nothing here detects it.
 /// Dropping a read or write that has begun is allowed; what it had transferred is lost with its
 /// buffer, so the stream must not be used for the same protocol afterwards.
-pub trait Runtime: Sized + 'static {
-    /// What is true of this runtime before anything runs.
-    const ABOUT: About;
-
-    /// A connected TCP stream.
-    type TcpStream: TcpStream;
-    /// A listening TCP socket.
-    type TcpListener: TcpListener<Stream = Self::TcpStream>;
-    /// An open file.
-    type File: File;
+pub trait Runtime: Clone + Send + Sync + 'static {
     /// Resolves to the task's output. Dropping it *detaches* the task, which runs on. If the task
     /// panicked, awaiting it resumes the panic in the joiner.
-    type JoinHandle<T: Send + 'static>: Future<Output = T> + Send + 'static;
+    type JoinHandle<T: Send + 'static>: JoinHandle<T>;
+
+    /// The properties of this configuration that hold before anything runs.
+    fn about(&self) -> About;
 
     /// Builds the runtime, runs `main` on the calling thread to its end, and shuts the runtime
     /// down: tasks still pending are dropped, and threads and descriptors are given back. A runtime
@@ -43,7 +44,7 @@ pub trait Runtime: Sized + 'static {
     ///
     /// # Errors
     /// If the runtime cannot be built: no descriptors, `io_uring` forbidden.
-    fn block_on<F: Future>(config: &Config, main: F) -> io::Result<F::Output>;
+    fn block_on<F: Future>(&self, config: &Config, main: F) -> io::Result<F::Output>;
 
     /// Starts a task.
     fn spawn<F>(task: F) -> Self::JoinHandle<F::Output>
@@ -51,12 +52,82 @@ pub trait Runtime: Sized + 'static {
         F: Future + Send + 'static,
         F::Output: Send + 'static;
 
+    /// Runs a function that blocks, on a thread of the runtime's pool for such work. A panic in it is
+    /// resumed where the output is awaited.
+    ///
+    /// The function starts no later than the first poll. Once it has started, it runs to its end, also
+    /// when the future is dropped.
+    fn spawn_blocking<F, T>(work: F) -> impl Future<Output = T> + Send
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static;
+
     /// Ends no sooner than `duration` from its first poll. How much later is up to the runtime:
     /// most round up to whole milliseconds.
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
 
+    /// Polls `future` for at most `duration` from its first poll, and drops it then. If `future` and the
+    /// timer are ready at once, the runtime chooses.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if it was not ready in time.
+    fn timeout<F>(
+        duration: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Elapsed>> + Send
+    where
+        F: Future + Send,
+        F::Output: Send;
+
     /// Lets the other ready tasks run, in the runtime's own way.
     fn yield_now() -> impl Future<Output = ()> + Send;
+
+    /// Whether this machine lets the runtime work at all.
+    ///
+    /// # Errors
+    /// What is refused, with the errno.
+    fn available(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What is really in force under `config`.
+    fn effective(&self, config: &Config) -> Effective;
+}
+
+/// A task that can be joined.
+pub trait JoinHandle<T>: Future<Output = T> + Send + 'static {
+    /// Cancels the task: its future is dropped where it waits. The returned future is ready when that
+    /// is done, with the output of a task that had ended before. Cancellation starts at once; the
+    /// returned future may be dropped.
+    ///
+    /// If the task panicked, awaiting the returned future resumes the panic.
+    fn abort(self) -> impl Future<Output = Option<T>> + Send;
+}
+
+/// The time given to [`Runtime::timeout`] is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deadline has elapsed")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        Self::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
+/// TCP streams of a runtime.
+pub trait Net: Runtime {
+    /// A connected TCP stream.
+    type TcpStream: TcpStream;
+    /// A listening TCP socket.
+    type TcpListener: TcpListener<Stream = Self::TcpStream>;
 
     /// Takes over a socket made by [`socket::listen`](crate::socket::listen).
     ///
@@ -67,8 +138,14 @@ pub trait Runtime: Sized + 'static {
     /// Connects, with the options of [`socket::tune`](crate::socket::tune).
     ///
     /// # Errors
-    /// What the kernel says: `ConnectionRefused` where nobody listens.
+    /// What the kernel says: `ConnectionRefused` where no socket listens.
     fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send;
+}
+
+/// Files of a runtime.
+pub trait Fs: Runtime {
+    /// An open file.
+    type File: File;
 
     /// Opens a file.
     ///
@@ -81,17 +158,6 @@ pub trait Runtime: Sized + 'static {
     /// # Errors
     /// What the kernel says.
     fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send;
-
-    /// Whether this machine lets the runtime work at all.
-    ///
-    /// # Errors
-    /// What is refused, with the errno.
-    fn available() -> io::Result<()> {
-        Ok(())
-    }
-
-    /// What is really in force under `config`.
-    fn effective(config: &Config) -> Effective;
 }
 
 /// A listening socket.

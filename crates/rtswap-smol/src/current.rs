@@ -1,37 +1,46 @@
-//! The executor that `spawn` finds: a static function has nowhere else to look.
+//! The executor that `spawn` finds: a static function has no other place to look.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::LocalKey;
 
-use smol::{Executor, LocalExecutor};
+use smol::{Executor, LocalExecutor, Task};
 
-type Slot<E> = RefCell<Option<E>>;
+pub(crate) enum Current {
+    Shared(Arc<Executor<'static>>),
+    Local(Rc<LocalExecutor<'static>>),
+}
 
 thread_local! {
-    pub(crate) static SHARED: Slot<Arc<Executor<'static>>> = const { RefCell::new(None) };
-    pub(crate) static LOCAL: Slot<Rc<LocalExecutor<'static>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
 /// Puts the former executor back when it is dropped, so that `block_on` may be nested.
-pub(crate) struct Entered<E: 'static> {
-    slot: &'static LocalKey<Slot<E>>,
-    former: Option<E>,
+pub(crate) struct Entered {
+    former: Option<Current>,
 }
 
-pub(crate) fn enter<E: Clone>(slot: &'static LocalKey<Slot<E>>, executor: &E) -> Entered<E> {
-    Entered { slot, former: slot.replace(Some(executor.clone())) }
+pub(crate) fn enter(executor: Current) -> Entered {
+    Entered { former: CURRENT.replace(Some(executor)) }
 }
 
-impl<E> Drop for Entered<E> {
+impl Drop for Entered {
     fn drop(&mut self) {
-        self.slot.set(self.former.take());
+        CURRENT.set(self.former.take());
     }
 }
 
 /// # Panics
 /// Outside of `block_on`.
-pub(crate) fn with<E, R>(slot: &'static LocalKey<Slot<E>>, use_it: impl FnOnce(&E) -> R) -> R {
-    slot.with_borrow(|executor| use_it(executor.as_ref().expect("spawned outside of block_on")))
+pub(crate) fn spawn<F>(task: F) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    CURRENT.with_borrow(|current| match current {
+        Some(Current::Shared(executor)) => executor.spawn(task),
+        Some(Current::Local(executor)) => executor.spawn(task),
+        None => panic!("spawned outside of block_on"),
+    })
 }

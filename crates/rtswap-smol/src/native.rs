@@ -18,57 +18,45 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Executor, LocalExecutor, Task, Timer, block_on, channel};
 
-use crate::{Smol, SmolLocal};
+use crate::Smol;
 
 impl Native for Smol {
     fn tcp_echo(
+        &self,
         config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
         up: &Up,
     ) -> io::Result<()> {
-        let up = up.clone();
+        let (bytes, up) = (echo.buffer_bytes(), up.clone());
+        if self.local {
+            return on_this_thread(|executor| {
+                serve(listener, up, move |stream| executor.spawn(connection(stream, bytes)))
+            });
+        }
         on_worker(config, |executor| {
-            let bytes = echo.buffer_bytes();
             serve(listener, up, move |stream| executor.spawn(connection(stream, bytes)))
         })
     }
 
-    fn sleeps(config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+    fn sleeps(&self, config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+        if self.local {
+            return on_this_thread(|executor| {
+                sleeps(sleep, orders, move |asked, begin| executor.spawn(nap(asked, begin)))
+            });
+        }
         on_worker(config, |executor| {
             sleeps(sleep, orders, move |asked, begin| executor.spawn(nap(asked, begin)))
         })
     }
 
-    fn spawns(config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+    fn spawns(&self, config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+        if self.local {
+            return on_this_thread(|executor| {
+                spawns(spawn, orders, move |number| executor.spawn(async move { number }))
+            });
+        }
         on_worker(config, |executor| {
-            spawns(spawn, orders, move |number| executor.spawn(async move { number }))
-        })
-    }
-}
-
-impl Native for SmolLocal {
-    fn tcp_echo(
-        _config: &Config,
-        listener: std::net::TcpListener,
-        echo: TcpEcho,
-        up: &Up,
-    ) -> io::Result<()> {
-        let up = up.clone();
-        on_this_thread(|executor| {
-            let bytes = echo.buffer_bytes();
-            serve(listener, up, move |stream| executor.spawn(connection(stream, bytes)))
-        })
-    }
-
-    fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-        on_this_thread(|executor| {
-            sleeps(sleep, orders, move |asked, begin| executor.spawn(nap(asked, begin)))
-        })
-    }
-
-    fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-        on_this_thread(|executor| {
             spawns(spawn, orders, move |number| executor.spawn(async move { number }))
         })
     }

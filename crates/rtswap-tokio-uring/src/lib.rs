@@ -4,8 +4,10 @@
 //! What maps to what, and tokio-uring's limits, is in this crate's README.
 
 mod file;
+mod lanes;
 mod native;
 mod net;
+mod task;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,20 +15,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use io_uring::IoUring;
 use rtswap_runtime::{
-    About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads, ring,
+    About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams, Threads, ring,
 };
 
 pub use file::File;
+pub use lanes::{lanes, lanes_of};
 pub use net::{Half, Io, Listener, Socket, Stream};
+pub use task::JoinHandle;
 
 /// tokio-uring on the calling thread: `io_uring` under a current-thread tokio.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokioUring;
 
 /// The first Linux that has all it needs of `io_uring`.
@@ -35,40 +37,20 @@ const SINCE: &str = "5.11";
 /// What `tokio_uring::builder` sets and does not tell.
 const RING_ENTRIES: u32 = 256;
 
-/// A task of tokio's; dropping it detaches, as it does in tokio.
-#[derive(Debug)]
-pub struct JoinHandle<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Future for JoinHandle<T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match ready!(Pin::new(&mut self.0).poll(cx)) {
-            Ok(output) => Poll::Ready(output),
-            Err(error) => match error.try_into_panic() {
-                Ok(payload) => resume_unwind(payload),
-                // Nothing here aborts a task, so only the end of its runtime can have.
-                Err(error) => panic!("joined a task whose runtime has shut down: {error}"),
-            },
-        }
-    }
-}
-
 impl Runtime for TokioUring {
-    const ABOUT: About = About {
-        package: "tokio-uring",
-        threads: Threads::One,
-        driver: Driver::IoUring,
-        streams: Streams::Bridged,
-        files: Files::Ring,
-    };
-
-    type TcpStream = Stream;
-    type TcpListener = Listener;
-    type File = File;
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
-    fn block_on<F: Future>(_config: &Config, main: F) -> io::Result<F::Output> {
+    fn about(&self) -> About {
+        About {
+            package: "tokio-uring",
+            threads: Threads::One,
+            driver: Driver::IoUring,
+            streams: Streams::Bridged,
+            files: Files::Ring,
+        }
+    }
+
+    fn block_on<F: Future>(&self, _config: &Config, main: F) -> io::Result<F::Output> {
         Ok(tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES))?.block_on(main))
     }
 
@@ -80,13 +62,47 @@ impl Runtime for TokioUring {
         JoinHandle(tokio_uring::spawn(task))
     }
 
+    /// tokio's own: tokio-uring has a current-thread tokio inside.
+    async fn spawn_blocking<F, T>(work: F) -> T
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(output) => output,
+            Err(error) => resume_unwind(error.into_panic()),
+        }
+    }
+
     async fn sleep(duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+
+    async fn timeout<F>(duration: Duration, future: F) -> Result<F::Output, Elapsed>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        tokio::time::timeout(duration, future).await.map_err(|_| Elapsed)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {
         tokio::task::yield_now()
     }
+
+    fn available(&self) -> io::Result<()> {
+        IoUring::new(RING_ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
+    }
+
+    fn effective(&self, _config: &Config) -> Effective {
+        let note = ("ring_entries".into(), RING_ENTRIES.to_string());
+        Effective { driver: Driver::IoUring, workers: 1, notes: BTreeMap::from([note]) }
+    }
+}
+
+impl Net for TokioUring {
+    type TcpStream = Stream;
+    type TcpListener = Listener;
 
     fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
         net::listen(socket)
@@ -95,10 +111,10 @@ impl Runtime for TokioUring {
     fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
         net::connect(addr)
     }
+}
 
-    fn available() -> io::Result<()> {
-        IoUring::new(RING_ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
-    }
+impl Fs for TokioUring {
+    type File = File;
 
     fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<File>> + Send {
         file::open(path, how)
@@ -106,10 +122,5 @@ impl Runtime for TokioUring {
 
     fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
         file::rename(from, to)
-    }
-
-    fn effective(_config: &Config) -> Effective {
-        let note = ("ring_entries".into(), RING_ENTRIES.to_string());
-        Effective { driver: Driver::IoUring, workers: 1, notes: BTreeMap::from([note]) }
     }
 }

@@ -16,6 +16,7 @@ use crate::{RING_ENTRIES, TokioUring};
 
 impl Native for TokioUring {
     fn tcp_echo(
+        &self,
         _config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
@@ -24,11 +25,11 @@ impl Native for TokioUring {
         on_ring(serve(listener, echo, up.clone()))
     }
 
-    fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+    fn sleeps(&self, _config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
         on_ring(sleeps(sleep, orders))
     }
 
-    fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+    fn spawns(&self, _config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
         on_ring(spawns(spawn, orders))
     }
 }

@@ -1,11 +1,12 @@
 #![warn(missing_docs)]
-//! tokio under the rtswap contract: [`Tokio`] on several threads, [`TokioLocal`] on one, and
-//! [`TokioEvents8`], tuned.
+//! tokio under the rtswap contract: [`Tokio`].
 //!
 //! What maps to what, and what stays at tokio's defaults, is in this crate's README.
 
+mod lanes;
 mod native;
 mod net;
+mod task;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,145 +14,168 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rtswap_runtime::file::{self, Blocking, ThreadFile};
-use rtswap_runtime::{About, Config, Driver, Effective, Files, Open, Runtime, Streams, Threads};
+use rtswap_runtime::file::{self, ThreadFile};
+use rtswap_runtime::{
+    About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams, Threads,
+};
 use tokio::runtime::Builder;
 
+pub use lanes::{lanes, lanes_of};
 pub use net::{Io, Listener, ReadHalf, Stream, WriteHalf};
+pub use task::JoinHandle;
 
-/// tokio's multi-threaded, work-stealing scheduler with `Config::workers` threads.
-#[derive(Debug)]
-pub struct Tokio;
+/// tokio: the multi-threaded, work-stealing scheduler with `Config::workers` threads, unless
+/// [`current_thread`](Self::current_thread) says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tokio {
+    scheduler: Scheduler,
+    event_interval: u32,
+}
 
-/// tokio on the calling thread alone.
-///
-/// This is the current-thread scheduler. `LocalRuntime` is the same scheduler with one thing added,
-/// spawning futures that are not `Send`, which the contract never hands over; so there is nothing
-/// that it would change here.
-#[derive(Debug)]
-pub struct TokioLocal;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheduler {
+    MultiThread,
+    CurrentThread,
+}
 
-/// [`Tokio`] that looks for I/O and timers after every 8 tasks instead of every 61: sooner at an event, and
-/// more often at the system call. `Builder::event_interval` recommends to try this where tasks are long.
-#[derive(Debug)]
-pub struct TokioEvents8;
+/// What tokio has for both schedulers by default: tasks that run before it looks for I/O and timers.
+const EVENT_INTERVAL: u32 = 61;
 
-/// tokio's threads for what blocks: `spawn_blocking`, which its `fs` is made of.
-#[derive(Debug)]
-pub struct Pool;
+impl Default for Tokio {
+    /// As `tokio::runtime::Runtime::new` builds it.
+    fn default() -> Self {
+        Self { scheduler: Scheduler::MultiThread, event_interval: EVENT_INTERVAL }
+    }
+}
 
-impl Blocking for Pool {
-    async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+impl Tokio {
+    /// tokio on the calling thread alone.
+    ///
+    /// This is the current-thread scheduler. `LocalRuntime` is the same scheduler and adds spawning
+    /// futures that are not `Send`, which the contract never hands over.
+    pub fn current_thread() -> Self {
+        Self { scheduler: Scheduler::CurrentThread, ..Self::default() }
+    }
+
+    /// Looks for I/O and timers after every `tasks` tasks instead of every 61: sooner at an event, and
+    /// more often at the system call. `Builder::event_interval` recommends to try this where tasks are
+    /// long.
+    #[must_use]
+    pub fn event_interval(self, tasks: u32) -> Self {
+        Self { event_interval: tasks, ..self }
+    }
+
+    pub(crate) fn build(self, config: &Config) -> io::Result<tokio::runtime::Runtime> {
+        let mut builder = match self.scheduler {
+            Scheduler::MultiThread => Builder::new_multi_thread(),
+            Scheduler::CurrentThread => Builder::new_current_thread(),
+        };
+        // The current-thread scheduler ignores the number of workers.
+        builder
+            .worker_threads(config.workers.get())
+            .event_interval(self.event_interval)
+            .enable_all()
+            .build()
+    }
+}
+
+impl Runtime for Tokio {
+    type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+
+    fn about(&self) -> About {
+        About {
+            package: "tokio",
+            threads: match self.scheduler {
+                Scheduler::MultiThread => Threads::Workers,
+                Scheduler::CurrentThread => Threads::One,
+            },
+            driver: Driver::Epoll,
+            streams: Streams::Native,
+            files: Files::Threads,
+        }
+    }
+
+    fn block_on<F: Future>(&self, config: &Config, main: F) -> io::Result<F::Output> {
+        // Dropping the runtime at the end drops the pending tasks and joins the workers.
+        Ok(self.build(config)?.block_on(main))
+    }
+
+    fn spawn<F>(task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        JoinHandle(tokio::spawn(task))
+    }
+
+    async fn spawn_blocking<F, T>(work: F) -> T
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         match tokio::task::spawn_blocking(work).await {
             Ok(output) => output,
             Err(error) => resume_unwind(error.into_panic()),
         }
     }
-}
 
-/// A task of tokio's; dropping it detaches, as it does in tokio.
-#[derive(Debug)]
-pub struct JoinHandle<T>(tokio::task::JoinHandle<T>);
+    /// The contract counts from the first poll, `tokio::time::sleep` from its creation.
+    async fn sleep(duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
 
-impl<T> Future for JoinHandle<T> {
-    type Output = T;
+    async fn timeout<F>(duration: Duration, future: F) -> Result<F::Output, Elapsed>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        tokio::time::timeout(duration, future).await.map_err(|_| Elapsed)
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match ready!(Pin::new(&mut self.0).poll(cx)) {
-            Ok(output) => Poll::Ready(output),
-            Err(error) => match error.try_into_panic() {
-                Ok(payload) => resume_unwind(payload),
-                // Nothing here aborts a task, so only the end of its runtime can have.
-                Err(error) => panic!("joined a task whose runtime has shut down: {error}"),
-            },
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        tokio::task::yield_now()
+    }
+
+    fn effective(&self, config: &Config) -> Effective {
+        let (scheduler, workers) = match self.scheduler {
+            Scheduler::MultiThread => ("multi_thread", config.workers.get()),
+            Scheduler::CurrentThread => ("current_thread", 1),
+        };
+        let notes = [
+            ("scheduler", scheduler.to_owned()),
+            ("event_interval", self.event_interval.to_string()),
+        ];
+        Effective {
+            driver: Driver::Epoll,
+            workers,
+            notes: BTreeMap::from(notes.map(|(name, note)| (name.to_owned(), note))),
         }
     }
 }
 
-/// 61 events is what tokio has for both schedulers by default. They differ in how the runtime is built and in nothing else: tokio's functions find the
-/// runtime that they are called in.
-macro_rules! runtime {
-    ($name:ident, $threads:expr, $scheduler:literal, $events:literal, $config:ident => $builder:expr, $workers:expr) => {
-        impl Runtime for $name {
-            const ABOUT: About = About {
-                package: "tokio",
-                threads: $threads,
-                driver: Driver::Epoll,
-                streams: Streams::Native,
-                files: Files::Threads,
-            };
+impl Net for Tokio {
+    type TcpStream = Stream;
+    type TcpListener = Listener;
 
-            type TcpStream = Stream;
-            type TcpListener = Listener;
-            type File = ThreadFile<Pool>;
-            type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+    fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+        tokio::net::TcpListener::from_std(socket).map(Listener)
+    }
 
-            fn block_on<F: Future>($config: &Config, main: F) -> io::Result<F::Output> {
-                // Dropping the runtime at the end drops the pending tasks and joins the workers.
-                Ok($builder.event_interval($events).enable_all().build()?.block_on(main))
-            }
-
-            fn spawn<F>(task: F) -> JoinHandle<F::Output>
-            where
-                F: Future + Send + 'static,
-                F::Output: Send + 'static,
-            {
-                JoinHandle(tokio::spawn(task))
-            }
-
-            fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-                sleep(duration)
-            }
-
-            fn yield_now() -> impl Future<Output = ()> + Send {
-                tokio::task::yield_now()
-            }
-
-            fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
-                tokio::net::TcpListener::from_std(socket).map(Listener)
-            }
-
-            fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
-                net::connect(addr)
-            }
-
-            fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
-                ThreadFile::open(path, how)
-            }
-
-            fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
-                file::rename::<Pool>(from, to)
-            }
-
-            fn effective($config: &Config) -> Effective {
-                let notes = [("scheduler", $scheduler), ("event_interval", stringify!($events))];
-                Effective {
-                    driver: Driver::Epoll,
-                    workers: $workers,
-                    notes: BTreeMap::from(notes.map(|(name, note)| (name.into(), note.into()))),
-                }
-            }
-        }
-    };
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+        net::connect(addr)
+    }
 }
 
-runtime!(
-    Tokio, Threads::Workers, "multi_thread", 61,
-    config => Builder::new_multi_thread().worker_threads(config.workers.get()), config.workers.get()
-);
-runtime!(
-    TokioEvents8, Threads::Workers, "multi_thread", 8,
-    config => Builder::new_multi_thread().worker_threads(config.workers.get()), config.workers.get()
-);
-runtime!(
-    TokioLocal, Threads::One, "current_thread", 61, _config => Builder::new_current_thread(), 1
-);
+impl Fs for Tokio {
+    type File = ThreadFile<Self>;
 
-/// The contract counts from the first poll, `tokio::time::sleep` from its creation.
-async fn sleep(duration: Duration) {
-    tokio::time::sleep(duration).await;
+    fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>> + Send {
+        ThreadFile::open(path, how)
+    }
+
+    fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
+        file::rename::<Self>(from, to)
+    }
 }

@@ -10,54 +10,28 @@ use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
-use crate::{Tokio, TokioLocal};
+use crate::Tokio;
 
 impl Native for Tokio {
     fn tcp_echo(
+        &self,
         config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
         up: &Up,
     ) -> io::Result<()> {
-        on_worker(&multi_thread(config)?, serve(listener, echo, up.clone()))
+        on_worker(&self.build(config)?, serve(listener, echo, up.clone()))
     }
 
-    fn sleeps(config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-        on_worker(&multi_thread(config)?, sleeps(sleep, orders))
+    fn sleeps(&self, config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+        on_worker(&self.build(config)?, sleeps(sleep, orders))
     }
 
-    fn spawns(config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-        on_worker(&multi_thread(config)?, spawns(spawn, orders))
+    fn spawns(&self, config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+        on_worker(&self.build(config)?, spawns(spawn, orders))
     }
-}
-
-impl Native for TokioLocal {
-    fn tcp_echo(
-        _config: &Config,
-        listener: std::net::TcpListener,
-        echo: TcpEcho,
-        up: &Up,
-    ) -> io::Result<()> {
-        on_worker(&current_thread()?, serve(listener, echo, up.clone()))
-    }
-
-    fn sleeps(_config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-        on_worker(&current_thread()?, sleeps(sleep, orders))
-    }
-
-    fn spawns(_config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-        on_worker(&current_thread()?, spawns(spawn, orders))
-    }
-}
-
-fn multi_thread(config: &Config) -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(config.workers.get()).enable_all().build()
-}
-
-fn current_thread() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
 }
 
 /// As a task, because what `block_on` is given runs on none of the workers.

@@ -1,6 +1,6 @@
 use rtswap_runtime::Runtime;
 
-use crate::{Batch, Drive, Driven, Family, Fault, Param, Spec, Spin};
+use crate::{Batch, Driven, Fault, Spec, Spin};
 
 /// `channel`: pairs of tasks that send a number to and fro.
 ///
@@ -13,23 +13,6 @@ pub struct Channel {
 
 /// Round trips of each pair in a batch: enough that spawning the pair is about 1 % of the batch.
 const TRIPS: u64 = 200;
-
-pub(crate) static FAMILY: Family = Family {
-    name: "channel",
-    operation: "one message from a task to another and its answer back",
-    unit: "round trip",
-    params: &[Param {
-        name: "pairs",
-        about: "pairs of tasks",
-        default: 10,
-        values: &[1, 100],
-        max: 10_000,
-        names: &[],
-        later: false,
-    }],
-    drive: Drive::Lane,
-    uses: &[],
-};
 
 impl Channel {
     /// Its parameter is `pairs`.

@@ -1,9 +1,9 @@
 use std::io;
 
-use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, ReadOwned, Net, TcpListener, TcpStream, WriteOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{Drive, Family, Param, Served, Spec, Spin, Traffic};
+use crate::{SMALL_MESSAGE_BYTES, Served, Spec, Spin};
 
 /// `tcp-echo`, `idle`, `churn`: what comes in goes out.
 ///
@@ -16,82 +16,6 @@ use crate::{Drive, Family, Param, Served, Spec, Spin, Traffic};
 pub struct TcpEcho {
     buffer_bytes: usize,
 }
-
-pub(crate) static TCP_ECHO: Family = Family {
-    name: "tcp-echo",
-    operation: "one message sent to the lane and back, its content compared",
-    unit: "message",
-    params: &[
-        Param {
-            name: "size",
-            about: "bytes of a message",
-            default: 1024,
-            values: &[1024, 10_240, 102_400],
-            max: 16 << 20,
-            names: &[],
-            later: false,
-        },
-        Param {
-            name: "conns",
-            about: "connections, each with one message under way",
-            default: 32,
-            values: &[1, 32, 256],
-            max: 10_000,
-            names: &[],
-            later: false,
-        },
-    ],
-    drive: Drive::Generator(Traffic::Echo),
-    uses: &[],
-};
-
-/// Bytes of a message where it has no `size`.
-pub const SMALL_MESSAGE_BYTES: u64 = 64;
-
-pub(crate) static IDLE: Family = Family {
-    name: "idle",
-    operation: "one message of 64 bytes there and back, among many connections that are silent",
-    unit: "message",
-    params: &[
-        Param {
-            name: "conns",
-            about: "connections",
-            default: 1000,
-            values: &[100, 1000, 10_000],
-            max: 100_000,
-            names: &[],
-            later: false,
-        },
-        Param {
-            name: "active",
-            about: "how many of them have a message under way; the others are silent",
-            default: 1,
-            values: &[1],
-            max: 100_000,
-            names: &[],
-            later: false,
-        },
-    ],
-    drive: Drive::Generator(Traffic::Echo),
-    uses: &[],
-};
-
-pub(crate) static CHURN: Family = Family {
-    name: "churn",
-    operation: "connect, one message of 64 bytes there and back, close",
-    unit: "connection",
-    params: &[Param {
-        name: "conns",
-        about: "connections at once, each replaced by the next",
-        default: 32,
-        values: &[1, 32],
-        max: 10_000,
-        names: &[],
-        later: false,
-    }],
-    drive: Drive::Generator(Traffic::Churn),
-    uses: &[],
-};
 
 impl TcpEcho {
     /// Of its parameters the server needs only the size, if there is one.
@@ -112,7 +36,7 @@ impl TcpEcho {
 }
 
 impl Served for TcpEcho {
-    async fn serve<R: Runtime>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
+    async fn serve<R: Net>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             // Dropped, and so detached: the connection ends by itself.
@@ -134,7 +58,7 @@ impl PolledEcho {
 }
 
 impl Served for PolledEcho {
-    async fn serve<R: Runtime>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
+    async fn serve<R: Net>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             drop(R::spawn(polled_echo::<R>(stream, self.0.buffer_bytes, spin)));
@@ -142,7 +66,7 @@ impl Served for PolledEcho {
     }
 }
 
-async fn polled_echo<R: Runtime>(stream: R::TcpStream, buffer_bytes: usize, spin: Spin) {
+async fn polled_echo<R: Net>(stream: R::TcpStream, buffer_bytes: usize, spin: Spin) {
     let mut stream = stream.into_poll();
     let mut buffer = vec![0; buffer_bytes];
     loop {
@@ -154,7 +78,7 @@ async fn polled_echo<R: Runtime>(stream: R::TcpStream, buffer_bytes: usize, spin
     }
 }
 
-async fn echo<R: Runtime>(mut stream: R::TcpStream, buffer_bytes: usize, spin: Spin) {
+async fn echo<R: Net>(mut stream: R::TcpStream, buffer_bytes: usize, spin: Spin) {
     let mut buffer = Buffer::with_capacity(buffer_bytes);
     loop {
         let (read, full) = stream.read(buffer).await;

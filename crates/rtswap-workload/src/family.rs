@@ -15,8 +15,40 @@ pub struct Family {
     pub params: &'static [Param],
     /// Who drives a slice.
     pub drive: Drive,
-    /// What it needs beside the runtime's tasks, timers and streams of owned buffers.
+    /// What it needs apart from the runtime's tasks, timers and streams of owned buffers.
     pub uses: &'static [Uses],
+    /// The cargo feature of `rtswap` that its program needs, if it needs one.
+    pub feature: Option<&'static str>,
+}
+
+impl Family {
+    /// A family without parameters, whose program needs tasks, timers and streams alone.
+    pub const fn new(
+        name: &'static str,
+        operation: &'static str,
+        unit: &'static str,
+        drive: Drive,
+    ) -> Self {
+        Self { name, operation, unit, params: &[], drive, uses: &[], feature: None }
+    }
+
+    /// The same, with parameters.
+    #[must_use]
+    pub const fn params(self, params: &'static [Param]) -> Self {
+        Self { params, ..self }
+    }
+
+    /// The same, with more that it needs.
+    #[must_use]
+    pub const fn uses(self, uses: &'static [Uses]) -> Self {
+        Self { uses, ..self }
+    }
+
+    /// The same, for a program that is there with a cargo feature only.
+    #[must_use]
+    pub const fn feature(self, feature: &'static str) -> Self {
+        Self { feature: Some(feature), ..self }
+    }
 }
 
 /// What a workload needs.
@@ -107,6 +139,17 @@ impl fmt::Display for ParamValue {
 }
 
 impl Param {
+    /// A parameter whose values are quantities, 1 to `max`.
+    pub const fn number(
+        name: &'static str,
+        about: &'static str,
+        default: u64,
+        values: &'static [u64],
+        max: u64,
+    ) -> Self {
+        Self { name, about, default, values, max, names: &[], later: false }
+    }
+
     /// A parameter whose values have names; the first is the default.
     pub const fn named(
         name: &'static str,
@@ -119,7 +162,7 @@ impl Param {
 
     /// The same, with a default that names leave out.
     #[must_use]
-    pub const fn came_later(self) -> Self {
+    pub const fn added_later(self) -> Self {
         Self { later: true, ..self }
     }
 

@@ -6,12 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use rtswap_runtime::{Buffer, File as _, Open, Runtime};
+use rtswap_runtime::{Buffer, File as _, Fs, Net, Open};
 
-use crate::{
-    BLOCK_BYTES, BLOCKS, Batch, Drive, Family, Fault, Opened, Param, Resources, Spec, SpecError,
-    Spin, Uses, content,
-};
+use crate::{BLOCK_BYTES, BLOCKS, Batch, Fault, WithFiles, Resources, Spec, SpecError, Spin, content};
 
 /// `file`: `depth` tasks that each read blocks at random places of one file, or each write one file after
 /// the other.
@@ -54,41 +51,6 @@ const LEAST_READS: u64 = 16;
 /// Files of a task in one batch.
 const FILES: usize = 4;
 
-pub(crate) static FAMILY: Family = Family {
-    name: "file",
-    operation: "one block of 4 KiB read at a random place, or one whole file written and synced",
-    unit: "operation",
-    params: &[
-        Param::named("mix", "what an operation is", &["read", "write"], &[0, 1]),
-        Param {
-            name: "depth",
-            about: "operations under way at once",
-            default: 8,
-            values: &[1, 8, 64],
-            max: 1024,
-            names: &[],
-            later: false,
-        },
-        Param {
-            name: "size",
-            about: "bytes of a file that is written",
-            default: 65_536,
-            values: &[65_536],
-            max: 16 << 20,
-            names: &[],
-            later: false,
-        },
-        Param::named(
-            "cache",
-            "whether reads go through the page cache, or past it",
-            &["warm", "direct"],
-            &[0],
-        ),
-    ],
-    drive: Drive::Lane,
-    uses: &[Uses::Files, Uses::Blocks, Uses::Folder],
-};
-
 impl File {
     /// Its parameters are `mix`, `depth`, `size` and `cache`.
     ///
@@ -113,7 +75,7 @@ impl File {
 }
 
 /// What stays open from batch to batch.
-pub struct Held<R: Runtime> {
+pub struct Held<R: Fs> {
     /// Of each task.
     hands: Vec<Hand>,
     file: Option<Arc<R::File>>,
@@ -126,10 +88,10 @@ struct Hand {
     latencies_ns: Vec<u64>,
 }
 
-impl Opened for File {
-    type Open<R: Runtime> = Held<R>;
+impl WithFiles for File {
+    type Open<R: Net + Fs> = Held<R>;
 
-    async fn open<R: Runtime>(&self) -> Result<Held<R>, Fault> {
+    async fn open<R: Net + Fs>(&self) -> Result<Held<R>, Fault> {
         // Made here, lest the first operations wait for it.
         let (file, bytes) = match &self.work {
             Work::Read { blocks, how } => {
@@ -154,7 +116,7 @@ impl Opened for File {
         Ok(Held { hands, file })
     }
 
-    async fn batch<R: Runtime>(&self, open: &mut Held<R>, spin: Spin) -> Result<Batch, Fault> {
+    async fn batch<R: Net + Fs>(&self, open: &mut Held<R>, spin: Spin) -> Result<Batch, Fault> {
         let reads = (READS / self.depth).max(LEAST_READS) as usize;
         let tasks: Vec<_> = open
             .hands
@@ -184,7 +146,7 @@ impl Opened for File {
     }
 }
 
-async fn read<R: Runtime>(
+async fn read<R: Fs>(
     mut hand: Hand,
     file: &R::File,
     reads: usize,
@@ -213,7 +175,7 @@ fn wrong(number: u64, read: &[u8]) -> Fault {
     })
 }
 
-async fn write<R: Runtime>(
+async fn write<R: Fs>(
     mut hand: Hand,
     folder: &Path,
     size: usize,

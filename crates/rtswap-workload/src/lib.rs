@@ -1,13 +1,14 @@
 //! The shared workloads, written once against the contract.
 //!
 //! A workload is a program generic over [`Runtime`]. It never asks which
-//! runtime it is on. Four kinds, by who drives a slice of it:
+//! runtime it is on. Five kinds, by who drives a slice of it:
 //!
 //! - [`Served`]: the lane serves, the load generator drives (`tcp-echo`, `idle`, `churn`,
 //!   `http`);
 //! - [`Driven`]: the lane drives itself, batch after batch (`sleep`, `spawn`, `yield`, `channel`);
-//! - [`Opened`]: like `Driven`, with something open from batch to batch: connections (`fetch`, `redis`,
-//!   `mysql`, `postgres`), a file (`file`);
+//! - [`Opened`]: like `Driven`, with connections that stay open from batch to batch (`redis`, `mysql`,
+//!   `postgres`);
+//! - [`WithFiles`]: like `Opened`, with files as well (`file`, `fetch`);
 //! - [`Outside`]: like `Driven`, but outside of any runtime (`startup`).
 //!
 //! Every batch verifies its own work, so that no lane wins by doing less.
@@ -16,17 +17,15 @@
 //! wrap it: CONTRIBUTING.md works that through.
 #![warn(missing_docs)]
 
+mod answer;
+#[cfg(feature = "apps")]
+mod apps;
 mod channel;
 mod content;
 mod echo;
+pub mod families;
 mod family;
-mod fetch;
 mod file;
-mod http;
-mod links;
-mod mysql;
-mod postgres;
-mod redis;
 mod server;
 mod sleep;
 mod spawn;
@@ -35,18 +34,16 @@ mod spin;
 mod startup;
 mod suite;
 mod switch;
-mod tables;
 
+pub use answer::Answer;
+#[cfg(feature = "apps")]
+pub use apps::{Fetch, Http, Mysql, Postgres, Redis};
 pub use channel::Channel;
 pub use content::{BLOCK_BYTES, BLOCKS, content};
-pub use echo::{PolledEcho, SMALL_MESSAGE_BYTES, TcpEcho};
+pub use echo::{PolledEcho, TcpEcho};
+pub use families::SMALL_MESSAGE_BYTES;
 pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
-pub use fetch::Fetch;
 pub use file::{File, Held};
-pub use http::{Answer, Http};
-pub use mysql::Mysql;
-pub use postgres::Postgres;
-pub use redis::Redis;
 pub use server::{ServerKind, ServerUrl};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
@@ -60,7 +57,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 
-use rtswap_runtime::{Config, Runtime};
+use rtswap_runtime::{Config, Fs, Net, Runtime};
 
 /// A workload that the lane serves and the load generator drives.
 pub trait Served: Clone + Send + Sync + 'static {
@@ -68,7 +65,7 @@ pub trait Served: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// If it can accept no more.
-    fn serve<R: Runtime>(
+    fn serve<R: Net>(
         &self,
         listener: R::TcpListener,
         spin: Spin,
@@ -84,22 +81,44 @@ pub trait Driven: Clone + Send + Sync + 'static {
     fn batch<R: Runtime>(&self, spin: Spin) -> impl Future<Output = Result<Batch, Fault>> + Send;
 }
 
-/// A workload that the lane drives itself, batch after batch, on what it has opened before.
+/// A workload that the lane drives itself, batch after batch, on connections that it has opened before.
 pub trait Opened: Clone + Send + Sync + 'static {
-    /// What is open: connections, a file.
-    type Open<R: Runtime>: Send + 'static;
+    /// What is open.
+    type Open<R: Net>: Send + 'static;
 
     /// Opens it. Called once, as a task of the runtime, before the lane is ready.
     ///
     /// # Errors
-    /// [`Fault`] if a server or a file does not do what it should, or the runtime cannot.
-    fn open<R: Runtime>(&self) -> impl Future<Output = Result<Self::Open<R>, Fault>> + Send;
+    /// [`Fault`] if a server does not do what it should, or the runtime cannot.
+    fn open<R: Net>(&self) -> impl Future<Output = Result<Self::Open<R>, Fault>> + Send;
 
     /// One batch, verified. `spin` is burnt once per operation.
     ///
     /// # Errors
     /// [`Fault`] if the runtime did not do what it was asked.
-    fn batch<R: Runtime>(
+    fn batch<R: Net>(
+        &self,
+        open: &mut Self::Open<R>,
+        spin: Spin,
+    ) -> impl Future<Output = Result<Batch, Fault>> + Send;
+}
+
+/// As [`Opened`], on files.
+pub trait WithFiles: Clone + Send + Sync + 'static {
+    /// What is open.
+    type Open<R: Net + Fs>: Send + 'static;
+
+    /// Opens it. Called once, as a task of the runtime, before the lane is ready.
+    ///
+    /// # Errors
+    /// [`Fault`] if a server or a file does not do what it should, or the runtime cannot.
+    fn open<R: Net + Fs>(&self) -> impl Future<Output = Result<Self::Open<R>, Fault>> + Send;
+
+    /// One batch, verified. `spin` is burnt once per operation.
+    ///
+    /// # Errors
+    /// [`Fault`] if the runtime did not do what it was asked.
+    fn batch<R: Net + Fs>(
         &self,
         open: &mut Self::Open<R>,
         spin: Spin,
@@ -117,7 +136,12 @@ pub trait Outside: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Fault`] if the runtime did not do what it was asked.
-    fn batch<R: Runtime>(&self, config: &Config, spin: Spin) -> Result<Batch, Fault>;
+    fn batch<R: Runtime>(
+        &self,
+        runtime: &R,
+        config: &Config,
+        spin: Spin,
+    ) -> Result<Batch, Fault>;
 }
 
 /// What one batch did.

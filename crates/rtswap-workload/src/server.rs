@@ -3,13 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 
-use rtswap_runtime::{Runtime, TcpStream};
+#[cfg(feature = "apps")]
+use rtswap_runtime::{Net, TcpStream};
 use url::Url;
 
+#[cfg(feature = "apps")]
 use crate::Fault;
 
 /// The poll face of a runtime's stream.
-pub(crate) type Stream<R> = <<R as Runtime>::TcpStream as TcpStream>::Poll;
+#[cfg(feature = "apps")]
+pub(crate) type Stream<R> = <<R as Net>::TcpStream as TcpStream>::Poll;
 
 /// A server of a kind, by its URL: `redis://127.0.0.1:6379`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,12 +124,14 @@ impl ServerUrl {
     }
 
     /// Connects, by the means of the runtime.
-    pub(crate) async fn connect<R: Runtime>(&self) -> Result<Stream<R>, Fault> {
+    #[cfg(feature = "apps")]
+    pub(crate) async fn connect<R: Net>(&self) -> Result<Stream<R>, Fault> {
         let stream = R::connect(self.addr()?).await.map_err(|error| self.wrap(&error))?;
         Ok(stream.into_poll())
     }
 
     /// An error that says whose it is.
+    #[cfg(feature = "apps")]
     pub(crate) fn fault(&self, why: impl std::fmt::Display) -> Fault {
         Fault::Io(io::Error::other(format!("{}: {why}", self.label())))
     }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use futures_lite::future;
 use rtswap_runtime::Runtime;
 
-use crate::{Batch, Drive, Driven, Family, Fault, Param, Spec, Spin};
+use crate::{Batch, Driven, Fault, Spec, Spin};
 
 /// `sleep`: many tasks that sleep at once.
 ///
@@ -15,34 +15,6 @@ pub struct Sleep {
 }
 
 const GROUPS: u64 = 5;
-
-pub(crate) static FAMILY: Family = Family {
-    name: "sleep",
-    operation: "one of many concurrent sleeps finished, not early and in order",
-    unit: "sleep",
-    params: &[
-        Param {
-            name: "tasks",
-            about: "sleeps at once",
-            default: 1000,
-            values: &[1000, 10_000],
-            max: 1_000_000,
-            names: &[],
-            later: false,
-        },
-        Param {
-            name: "ms",
-            about: "the shortest sleep, in milliseconds; the longest is 4 more",
-            default: 10,
-            values: &[1, 10],
-            max: 1000,
-            names: &[],
-            later: false,
-        },
-    ],
-    drive: Drive::Lane,
-    uses: &[],
-};
 
 impl Sleep {
     /// Its parameters are `tasks` and `ms`.

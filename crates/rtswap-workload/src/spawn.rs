@@ -1,29 +1,12 @@
 use rtswap_runtime::Runtime;
 
-use crate::{Batch, Drive, Driven, Family, Fault, Param, Spec, Spin};
+use crate::{Batch, Driven, Fault, Spec, Spin};
 
 /// `spawn`: start tasks from a task and join them all.
 #[derive(Clone, Copy, Debug)]
 pub struct Spawn {
     tasks: u64,
 }
-
-pub(crate) static FAMILY: Family = Family {
-    name: "spawn",
-    operation: "one task spawned and joined, its result checked",
-    unit: "task",
-    params: &[Param {
-        name: "tasks",
-        about: "tasks alive at once",
-        default: 1000,
-        values: &[1, 1000],
-        max: 1_000_000,
-        names: &[],
-        later: false,
-    }],
-    drive: Drive::Lane,
-    uses: &[],
-};
 
 impl Spawn {
     /// Its parameter is `tasks`.

@@ -29,6 +29,14 @@ pub enum SpecError {
         /// The nearest name that exists.
         suggestion: Option<String>,
     },
+    /// The family is known, and its program is not built in.
+    #[error("`{name}` is not built in: build rtswap with `--features {feature}`")]
+    NotBuilt {
+        /// What was asked for.
+        name: String,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
     /// No such parameter.
     #[error("`{workload}` has no parameter `{param}`; it has {known}")]
     Param {
@@ -61,6 +69,18 @@ pub enum SpecError {
         /// What is accepted.
         accepted: String,
     },
+}
+
+impl SpecError {
+    /// The error for a family that leads to no program: because a cargo feature is missing, or because it
+    /// is of another suite.
+    pub fn missing(name: &str, feature: Option<&'static str>) -> Self {
+        let name = name.to_owned();
+        match feature {
+            Some(feature) => Self::NotBuilt { name, feature },
+            None => Self::Unknown { name, suggestion: None },
+        }
+    }
 }
 
 fn suggest(suggestion: Option<&str>) -> String {

@@ -1,9 +1,8 @@
+#[cfg(feature = "apps")]
+use crate::{Fetch, Http, Mysql, Postgres, Redis};
 use crate::{
-    Channel, Driven, Family, Fetch, File, Http, Mysql, Opened, Outside, Postgres, Redis, Resources,
-    Served, Sleep, Spawn, Spec, SpecError, Startup, TcpEcho, Yield,
-};
-use crate::{
-    channel, echo, fetch, file, http, mysql, postgres, redis, sleep, spawn, startup, switch,
+    Channel, Driven, Family, File, Opened, Outside, Resources, Served, Sleep, Spawn, Spec, SpecError,
+    Startup, TcpEcho, WithFiles, Yield, families,
 };
 
 /// A set of workloads: their names, and how to get from a name to the program.
@@ -37,8 +36,10 @@ pub trait Visitor {
     fn served<W: Served>(self, workload: W) -> Self::Output;
     /// Takes one that drives itself.
     fn driven<W: Driven>(self, workload: W) -> Self::Output;
-    /// Takes one that drives itself on what it has opened.
+    /// Takes one that drives itself on connections that it has opened.
     fn opened<W: Opened>(self, workload: W) -> Self::Output;
+    /// Takes one that drives itself on files.
+    fn with_files<W: WithFiles>(self, workload: W) -> Self::Output;
     /// Takes one that drives itself outside of the runtime.
     fn outside<W: Outside>(self, workload: W) -> Self::Output;
 }
@@ -48,36 +49,9 @@ pub trait Visitor {
 pub struct Standard;
 
 impl Suite for Standard {
-    const CATALOGUE: &'static [&'static Family] = &[
-        &echo::TCP_ECHO,
-        &echo::IDLE,
-        &echo::CHURN,
-        &http::FAMILY,
-        &sleep::FAMILY,
-        &spawn::FAMILY,
-        &switch::FAMILY,
-        &channel::FAMILY,
-        &startup::FAMILY,
-        &file::FAMILY,
-        &fetch::FAMILY,
-        &redis::FAMILY,
-        &mysql::FAMILY,
-        &postgres::FAMILY,
-    ];
-
-    const DEFAULT: &'static [&'static str] = &[
-        "tcp-echo/size=1024/conns=32",
-        "tcp-echo/size=1024/conns=1",
-        "tcp-echo/size=102400/conns=32",
-        "sleep/tasks=1000/ms=10",
-        "spawn/tasks=1000",
-        "yield/tasks=100",
-        "channel/pairs=100",
-        "startup",
-    ];
-
-    const QUICK: &'static [&'static str] =
-        &["tcp-echo/size=1024/conns=32", "spawn/tasks=1000", "channel/pairs=100"];
+    const CATALOGUE: &'static [&'static Family] = families::CATALOGUE;
+    const DEFAULT: &'static [&'static str] = families::DEFAULT;
+    const QUICK: &'static [&'static str] = families::QUICK;
 
     fn visit<V: Visitor>(
         spec: &Spec,
@@ -86,18 +60,23 @@ impl Suite for Standard {
     ) -> Result<V::Output, SpecError> {
         Ok(match spec.family().name {
             "tcp-echo" | "idle" | "churn" => visitor.served(TcpEcho::new(spec)),
+            #[cfg(feature = "apps")]
             "http" => visitor.served(Http::new(spec)),
             "sleep" => visitor.driven(Sleep::new(spec)),
             "spawn" => visitor.driven(Spawn::new(spec)),
             "yield" => visitor.driven(Yield::new(spec)),
             "channel" => visitor.driven(Channel::new(spec)),
             "startup" => visitor.outside(Startup),
-            "file" => visitor.opened(File::new(spec, given)?),
-            "fetch" => visitor.opened(Fetch::new(spec, given)?),
+            "file" => visitor.with_files(File::new(spec, given)?),
+            #[cfg(feature = "apps")]
+            "fetch" => visitor.with_files(Fetch::new(spec, given)?),
+            #[cfg(feature = "apps")]
             "redis" => visitor.opened(Redis::new(spec, given)?),
+            #[cfg(feature = "apps")]
             "mysql" => visitor.opened(Mysql::new(spec, given)?),
+            #[cfg(feature = "apps")]
             "postgres" => visitor.opened(Postgres::new(spec, given)?),
-            name => return Err(SpecError::Unknown { name: name.to_owned(), suggestion: None }),
+            name => return Err(SpecError::missing(name, spec.family().feature)),
         })
     }
 }
@@ -113,6 +92,7 @@ mod tests {
         fn served<W: Served>(self, _: W) {}
         fn driven<W: Driven>(self, _: W) {}
         fn opened<W: Opened>(self, _: W) {}
+        fn with_files<W: WithFiles>(self, _: W) {}
         fn outside<W: Outside>(self, _: W) {}
     }
 

@@ -1,6 +1,6 @@
 use rtswap_runtime::Runtime;
 
-use crate::{Batch, Drive, Driven, Family, Fault, Param, Spec, Spin};
+use crate::{Batch, Driven, Fault, Spec, Spin};
 
 /// `yield`: ready tasks that give way to each other.
 #[derive(Clone, Copy, Debug)]
@@ -10,23 +10,6 @@ pub struct Yield {
 
 /// Turns of each task in a batch: enough that spawning and joining it is about 1 % of the batch.
 const TURNS: u64 = 200;
-
-pub(crate) static FAMILY: Family = Family {
-    name: "yield",
-    operation: "one switch from a ready task to the next",
-    unit: "switch",
-    params: &[Param {
-        name: "tasks",
-        about: "tasks ready at once",
-        default: 100,
-        values: &[2, 100],
-        max: 100_000,
-        names: &[],
-        later: false,
-    }],
-    drive: Drive::Lane,
-    uses: &[],
-};
 
 impl Yield {
     /// Its parameter is `tasks`.

@@ -3,13 +3,11 @@ use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, IntoConnectionInfo as _, Pipeline, RedisError, Value};
-use rtswap_runtime::Runtime;
+use rtswap_runtime::Net;
 
-use crate::links::{CONNS, CONNS_MOST, together};
+use super::links::together;
 use crate::server::{ServerKind, ServerUrl};
-use crate::{
-    Batch, Drive, Family, Fault, Opened, Param, Resources, Spec, SpecError, Spin, Uses, content,
-};
+use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin, content};
 
 /// `redis`: values that are set and read back, by redis-rs over the runtime's own stream.
 #[derive(Clone, Debug)]
@@ -26,35 +24,6 @@ const VALUE_BYTES: usize = 64;
 /// task is below 1 % of it, and the batch lasts a few milliseconds.
 const COMMANDS: u64 = 32;
 const PIPELINES_LEAST: u64 = 4;
-
-pub(crate) static FAMILY: Family = Family {
-    name: "redis",
-    operation: "one command to a Redis server, SET and GET in turn, with 64 bytes; \
-        latencies are of whole pipelines",
-    unit: "command",
-    params: &[
-        Param {
-            name: "pipeline",
-            about: "commands sent at once on a connection",
-            default: 1,
-            values: &[1, 16],
-            max: 1024,
-            names: &[],
-            later: false,
-        },
-        Param {
-            name: "conns",
-            about: "connections, a task for each",
-            default: CONNS,
-            values: &[1, CONNS],
-            max: CONNS_MOST,
-            names: &[],
-            later: false,
-        },
-    ],
-    drive: Drive::Lane,
-    uses: &[Uses::PollStreams, Uses::Redis],
-};
 
 impl Redis {
     /// Its parameters are `pipeline` and `conns`; it is given `redis`.
@@ -78,9 +47,9 @@ pub struct Link {
 }
 
 impl Opened for Redis {
-    type Open<R: Runtime> = Vec<Link>;
+    type Open<R: Net> = Vec<Link>;
 
-    async fn open<R: Runtime>(&self) -> Result<Vec<Link>, Fault> {
+    async fn open<R: Net>(&self) -> Result<Vec<Link>, Fault> {
         // Keys are of this connection alone. The same are taken by every lane, as only one works at a
         // time, so that no more than a few are left behind.
         static KEYS: AtomicU64 = AtomicU64::new(0);
@@ -108,7 +77,7 @@ impl Opened for Redis {
         Ok(links)
     }
 
-    async fn batch<R: Runtime>(&self, links: &mut Vec<Link>, spin: Spin) -> Result<Batch, Fault> {
+    async fn batch<R: Net>(&self, links: &mut Vec<Link>, spin: Spin) -> Result<Batch, Fault> {
         let pipeline = self.pipeline;
         together::<R, _, _>(links, move |mut link| async move {
             let done = link.work(pipeline, spin).await;

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hyper::Uri;
-use rtswap_runtime::Runtime;
+use rtswap_runtime::{Fs, Net};
 
-use crate::{Batch, Drive, Family, Fault, Opened, Param, Resources, Spec, SpecError, Spin, Uses};
+use crate::{Batch, Fault, WithFiles, Resources, Spec, SpecError, Spin};
 use connection::Connection;
 
 /// `fetch`: a client that downloads many images at once over HTTPS and saves each to a file.
@@ -36,50 +36,6 @@ pub struct Fetch {
     // Of this lane. Each shard has images of its own, and so files that no other writes.
     shards: Arc<AtomicU64>,
 }
-
-pub(crate) static FAMILY: Family = Family {
-    name: "fetch",
-    operation: "one image downloaded over HTTPS and saved to a file, its length and content checked",
-    unit: "image",
-    params: &[
-        Param {
-            name: "images",
-            about: "images of a batch",
-            default: 64,
-            values: &[64],
-            max: 10_000,
-            names: &[],
-            later: false,
-        },
-        Param {
-            name: "size",
-            about: "bytes of an image",
-            default: 65_536,
-            values: &[65_536, 1_048_576],
-            max: 16 << 20,
-            names: &[],
-            later: false,
-        },
-        Param {
-            name: "concurrency",
-            about: "connections, each with one image under way",
-            default: 16,
-            values: &[1, 16],
-            max: 256,
-            names: &[],
-            later: false,
-        },
-        // Checked while connections are opened, which is not timed.
-        Param::named(
-            "verify_tls",
-            "whether the server's certificate is checked",
-            &["false", "true"],
-            &[0],
-        ),
-    ],
-    drive: Drive::Lane,
-    uses: &[Uses::PollStreams, Uses::Files, Uses::Folder, Uses::Origin],
-};
 
 /// Where images come from and go to.
 #[derive(Debug)]
@@ -132,10 +88,10 @@ impl Fetch {
     }
 }
 
-impl Opened for Fetch {
-    type Open<R: Runtime> = Open;
+impl WithFiles for Fetch {
+    type Open<R: Net + Fs> = Open;
 
-    async fn open<R: Runtime>(&self) -> Result<Open, Fault> {
+    async fn open<R: Net + Fs>(&self) -> Result<Open, Fault> {
         let site = self.site()?;
         let config = Arc::new(tls::config(self.verify_tls.then_some(&self.root))?);
         let addr = connection::look_up(&site)?;
@@ -147,7 +103,7 @@ impl Opened for Fetch {
         Ok(Open { connections, site: Arc::new(site), first })
     }
 
-    async fn batch<R: Runtime>(&self, open: &mut Open, spin: Spin) -> Result<Batch, Fault> {
+    async fn batch<R: Net + Fs>(&self, open: &mut Open, spin: Spin) -> Result<Batch, Fault> {
         let end = open.first + self.images;
         let next = Arc::new(AtomicU64::new(open.first));
         let tasks: Vec<_> = open
@@ -177,7 +133,7 @@ impl Opened for Fetch {
 }
 
 /// Downloads one image after the other, until all numbers are taken, and returns how long each took.
-async fn download<R: Runtime>(
+async fn download<R: Net + Fs>(
     mut connection: Connection,
     site: Arc<Site>,
     next: Arc<AtomicU64>,

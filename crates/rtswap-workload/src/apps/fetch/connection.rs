@@ -10,7 +10,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rtswap_runtime::{Runtime, TcpStream as _};
+use rtswap_runtime::{Net, TcpStream as _};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
@@ -40,7 +40,7 @@ fn host(site: &Site) -> &str {
 }
 
 impl Connection {
-    pub async fn open<R: Runtime>(
+    pub async fn open<R: Net>(
         site: &Site,
         addr: SocketAddr,
         config: &Arc<ClientConfig>,

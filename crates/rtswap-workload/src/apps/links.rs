@@ -7,12 +7,6 @@ use rtswap_runtime::Runtime;
 
 use crate::{Batch, Fault, Spin};
 
-/// Connections unless told otherwise: enough that lane and server work at the same time.
-pub(crate) const CONNS: u64 = 8;
-
-/// The most of them.
-pub(crate) const CONNS_MOST: u64 = 64;
-
 /// Lets all links work at once and adds up what they did.
 pub(crate) async fn together<R, L, F>(
     links: &mut Vec<L>,

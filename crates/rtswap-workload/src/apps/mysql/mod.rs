@@ -7,16 +7,16 @@ use std::time::Instant;
 use mysql_common::Value;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg32;
-use rtswap_runtime::Runtime;
+use rtswap_runtime::Net;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use client::{Client, Statement};
 
-use crate::links::together;
-use crate::postgres::{Mix, PARAMS, QUERIES};
+use super::links::together;
+use super::postgres::{Mix, QUERIES};
 use crate::server::{ServerKind, ServerUrl, Stream};
-use crate::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
-use crate::{Batch, Drive, Family, Fault, Opened, Resources, Spec, SpecError, Spin, Uses};
+use super::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
+use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin};
 
 /// `mysql`: rows that are looked up, by a small client over the runtime's own stream.
 #[derive(Clone, Debug)]
@@ -25,15 +25,6 @@ pub struct Mysql {
     mix: Mix,
     conns: u64,
 }
-
-pub(crate) static FAMILY: Family = Family {
-    name: "mysql",
-    operation: "one prepared query to a MySQL or MariaDB server",
-    unit: "query",
-    params: &PARAMS,
-    drive: Drive::Lane,
-    uses: &[Uses::PollStreams, Uses::Mysql],
-};
 
 static DIALECT: Dialect = Dialect {
     lock: "SELECT GET_LOCK('rtswap', 60)",
@@ -62,9 +53,9 @@ pub struct Link<S> {
 }
 
 impl Opened for Mysql {
-    type Open<R: Runtime> = Vec<Link<Stream<R>>>;
+    type Open<R: Net> = Vec<Link<Stream<R>>>;
 
-    async fn open<R: Runtime>(&self) -> Result<Self::Open<R>, Fault> {
+    async fn open<R: Net>(&self) -> Result<Self::Open<R>, Fault> {
         let server = ServerUrl::parse(ServerKind::Mysql, &self.url)
             .map_err(|why| Fault::Io(std::io::Error::other(why)))?;
         let (user, password, database) = server.login();
@@ -87,7 +78,7 @@ impl Opened for Mysql {
         Ok(links)
     }
 
-    async fn batch<R: Runtime>(
+    async fn batch<R: Net>(
         &self,
         links: &mut Self::Open<R>,
         spin: Spin,

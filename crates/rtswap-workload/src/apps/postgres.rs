@@ -2,13 +2,13 @@ use std::time::Instant;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg32;
-use rtswap_runtime::Runtime;
+use rtswap_runtime::Net;
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Statement};
 
-use crate::links::{CONNS, CONNS_MOST, together};
+use super::links::together;
 use crate::server::{ServerKind, ServerUrl};
-use crate::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
-use crate::{Batch, Drive, Family, Fault, Opened, Param, Resources, Spec, SpecError, Spin, Uses};
+use super::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
+use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin};
 
 /// `postgres`: rows that are looked up, by tokio-postgres over the runtime's own stream.
 #[derive(Clone, Debug)]
@@ -36,33 +36,6 @@ impl Mix {
 pub(crate) const QUERIES: u64 = 8;
 
 /// The parameters of both databases.
-pub(crate) static PARAMS: [Param; 2] = [
-    Param::named(
-        "mix",
-        "world: one row of 10,000, by its id; fortunes: all 12 rows of a table, then sorted",
-        &["world", "fortunes"],
-        &[0, 1],
-    ),
-    Param {
-        name: "conns",
-        about: "connections, a task for each",
-        default: CONNS,
-        values: &[1, CONNS],
-        max: CONNS_MOST,
-        names: &[],
-        later: false,
-    },
-];
-
-pub(crate) static FAMILY: Family = Family {
-    name: "postgres",
-    operation: "one prepared query to a PostgreSQL server",
-    unit: "query",
-    params: &PARAMS,
-    drive: Drive::Lane,
-    uses: &[Uses::PollStreams, Uses::Postgres],
-};
-
 static DIALECT: Dialect = Dialect {
     lock: "SELECT pg_advisory_lock(727477617)",
     unlock: "SELECT pg_advisory_unlock(727477617)",
@@ -90,9 +63,9 @@ pub struct Link {
 }
 
 impl Opened for Postgres {
-    type Open<R: Runtime> = Vec<Link>;
+    type Open<R: Net> = Vec<Link>;
 
-    async fn open<R: Runtime>(&self) -> Result<Vec<Link>, Fault> {
+    async fn open<R: Net>(&self) -> Result<Vec<Link>, Fault> {
         let server = ServerUrl::parse(ServerKind::Postgres, &self.url)
             .map_err(|why| Fault::Io(std::io::Error::other(why)))?;
         let refused = |error: Error| server.fault(told(&error));
@@ -115,7 +88,7 @@ impl Opened for Postgres {
         Ok(links)
     }
 
-    async fn batch<R: Runtime>(&self, links: &mut Vec<Link>, spin: Spin) -> Result<Batch, Fault> {
+    async fn batch<R: Net>(&self, links: &mut Vec<Link>, spin: Spin) -> Result<Batch, Fault> {
         let mix = self.mix;
         together::<R, _, _>(links, move |mut link| async move {
             let done = link.work(mix, spin).await;

@@ -4,12 +4,12 @@ use std::io;
 use std::mem::take;
 use std::path::Path;
 
-use rtswap_runtime::{Buffer, File as _, Open, Runtime};
+use rtswap_runtime::{Buffer, File as _, Fs, Open};
 
 use super::Site;
 
 /// Saves an image under its name, once it is whole.
-pub(super) async fn save<R: Runtime>(
+pub(super) async fn save<R: Fs>(
     site: &Site,
     name: &str,
     image: &mut Vec<u8>,
@@ -25,7 +25,7 @@ pub(super) async fn save<R: Runtime>(
     })
 }
 
-async fn write<R: Runtime>(part: &Path, whole: &Path, image: &mut Vec<u8>) -> io::Result<()> {
+async fn write<R: Fs>(part: &Path, whole: &Path, image: &mut Vec<u8>) -> io::Result<()> {
     let file = R::open(part, Open::Create).await?;
     let (written, buffer) = file.write_all_at(Buffer::from(take(image)), 0).await;
     *image = buffer.into_vec();

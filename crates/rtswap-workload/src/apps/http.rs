@@ -17,10 +17,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use rtswap_runtime::hyper::{Executor, Timer};
-use rtswap_runtime::{Runtime, TcpListener, TcpStream};
+use rtswap_runtime::{Net, Runtime, TcpListener, TcpStream};
 use serde::Serialize;
 
-use crate::{Drive, Family, Param, Served, Spec, Spin, Traffic, Uses, content};
+use crate::answer::HELLO;
+use crate::{Answer, Served, Spec, Spin};
 
 /// `http`: a hyper server that answers as the plaintext and JSON tests of `TechEmpower` ask, and
 /// with 64 KiB.
@@ -35,47 +36,6 @@ pub struct Http {
     h2: bool,
 }
 
-pub(crate) static FAMILY: Family = Family {
-    name: "http",
-    operation: "one HTTP/1.1 or HTTP/2 request, its answer parsed and compared",
-    unit: "request",
-    params: &[
-        Param::named(
-            "body",
-            "what is asked for: 13 bytes, 27 bytes serialised for each request, or 64 KiB",
-            &["plaintext", "json", "64KiB"],
-            &[0, 1, 2],
-        ),
-        Param {
-            name: "conns",
-            about: "connections, all of them kept and active",
-            default: 32,
-            values: &[1, 32, 256],
-            max: 10_000,
-            names: &[],
-            later: false,
-        },
-        Param {
-            name: "pipeline",
-            about: "requests sent at once on each connection; the next as many when all are answered",
-            default: 1,
-            values: &[1, 16],
-            max: 256,
-            names: &[],
-            later: false,
-        },
-        Param::named(
-            "h2",
-            "HTTP/2 with prior knowledge, without TLS, instead of HTTP/1.1",
-            &["false", "true"],
-            &[0, 1],
-        )
-        .came_later(),
-    ],
-    drive: Drive::Generator(Traffic::Http),
-    uses: &[Uses::PollStreams],
-};
-
 /// As nginx has it for a request's head. It also ends connections that are silent, so it is longer than
 /// a lane has to wait for its turn.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -89,53 +49,9 @@ const STREAMS: u32 = 256;
 /// Bytes that the body of a request may have. None of those that are measured has any.
 const BODY_MOST: usize = 64 << 10;
 
-/// What is answered on a path.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer {
-    /// The path, which is also the name of the parameter's value: `/plaintext`.
-    pub path: &'static str,
-    /// Its `content-type`.
-    pub content_type: &'static str,
-    /// Its body.
-    pub body: &'static [u8],
-}
-
-const HELLO: &str = "Hello, World!";
-const HELLO_JSON: &str = r#"{"message":"Hello, World!"}"#;
-
 #[derive(Serialize)]
 struct Message {
     message: &'static str,
-}
-
-impl Answer {
-    /// What is answered on a path.
-    pub fn on(path: &str) -> Option<Self> {
-        Some(match path {
-            "/plaintext" => {
-                Self { path: "/plaintext", content_type: "text/plain", body: HELLO.as_bytes() }
-            }
-            "/json" => Self {
-                path: "/json",
-                content_type: "application/json",
-                body: HELLO_JSON.as_bytes(),
-            },
-            "/64KiB" => Self {
-                path: "/64KiB",
-                content_type: "application/octet-stream",
-                body: content(64 << 10, 0),
-            },
-            _ => return None,
-        })
-    }
-
-    /// What the value `body` of the parameter asks for.
-    ///
-    /// # Panics
-    /// If the parameter has no such value.
-    pub fn named(body: &str) -> Self {
-        Self::on(&format!("/{body}")).expect("each value has a path")
-    }
 }
 
 impl Http {
@@ -147,7 +63,7 @@ impl Http {
 }
 
 impl Served for Http {
-    async fn serve<R: Runtime>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
+    async fn serve<R: Net>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             // Dropped, and so detached: the connection ends by itself.
@@ -160,7 +76,7 @@ impl Served for Http {
     }
 }
 
-async fn connection<R: Runtime>(http: Http, stream: R::TcpStream, spin: Spin) {
+async fn connection<R: Net>(http: Http, stream: R::TcpStream, spin: Spin) {
     let service = service_fn(move |request| async move {
         spin.burn();
         Ok::<_, Infallible>(answer::<R>(request, http.patience).await)
@@ -178,7 +94,7 @@ async fn connection<R: Runtime>(http: Http, stream: R::TcpStream, spin: Spin) {
 }
 
 /// Each request is a task of its own: so hyper has it.
-async fn connection_h2<R: Runtime>(http: Http, stream: R::TcpStream, spin: Spin) {
+async fn connection_h2<R: Net>(http: Http, stream: R::TcpStream, spin: Spin) {
     let asked = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&asked);
     let service = service_fn(move |request| {
@@ -285,12 +201,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_of_the_parameter_has_a_path_and_what_is_serialised_is_what_is_expected() {
-        for name in FAMILY.params[0].names {
-            assert_eq!(Answer::named(name).path, format!("/{name}"));
-        }
-        let json = serde_json::to_string(&Message { message: HELLO }).unwrap();
-        assert_eq!(json, HELLO_JSON);
-        assert!(Answer::on("/").is_none());
+    fn serialised_json_is_the_expected_answer() {
+        let json = serde_json::to_vec(&Message { message: HELLO }).unwrap();
+        assert_eq!(json, Answer::named("json").body);
     }
 }
