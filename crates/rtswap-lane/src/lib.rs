@@ -14,11 +14,10 @@ mod driven;
 pub mod host;
 pub mod native;
 mod place;
-mod protocol;
 mod served;
 mod tally;
 
 pub use driven::{Crew, Orders, Slice};
 pub use place::Place;
-pub use protocol::{Answer, Order, Prepare, Ready, Receipt, Refusal, SliceDone};
+pub use rtswap_schema::protocol::{Answer, Order, Prepare, Ready, Receipt, Refusal, SliceDone};
 pub use served::{Server, Up};

@@ -19,7 +19,6 @@
 mod channel;
 mod content;
 mod echo;
-mod family;
 mod fetch;
 mod file;
 mod http;
@@ -30,7 +29,6 @@ mod redis;
 mod server;
 mod sleep;
 mod spawn;
-mod spec;
 mod spin;
 mod startup;
 mod suite;
@@ -40,23 +38,23 @@ mod tables;
 pub use channel::Channel;
 pub use content::{BLOCK_BYTES, BLOCKS, content};
 pub use echo::{PolledEcho, SMALL_MESSAGE_BYTES, TcpEcho};
-pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
 pub use fetch::Fetch;
 pub use file::{File, Held};
 pub use http::{Answer, Http};
 pub use mysql::Mysql;
 pub use postgres::Postgres;
 pub use redis::Redis;
+pub use rtswap_schema::workload::{
+    Drive, Family, Param, ParamValue, Resources, Spec, SpecError, Traffic, Uses,
+};
 pub use server::{ServerKind, ServerUrl};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
-pub use spec::{Spec, SpecError};
 pub use spin::Spin;
 pub use startup::Startup;
 pub use suite::{Standard, Suite, Visitor};
 pub use switch::Yield;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 
@@ -105,11 +103,6 @@ pub trait Opened: Clone + Send + Sync + 'static {
         spin: Spin,
     ) -> impl Future<Output = Result<Batch, Fault>> + Send;
 }
-
-/// What a workload was given to work with, by name: `redis` is a URL, `folder` a path.
-///
-/// [`Uses`] in its family says what it needs; [`Uses::resources`] is what that is called.
-pub type Resources = BTreeMap<String, String>;
 
 /// A workload that builds and drops the runtime, so that it must run outside of it.
 pub trait Outside: Clone + Send + Sync + 'static {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{Request, SLICE_MS};
-use rtswap_harness::record::{Kind, Record};
+use rtswap_harness::record::{Kind, Record, RecordFile as _};
 use rtswap_report::claim::{self, CLAIMS, Finding, PUBLISHED_SIZE, SUBJECT};
 use rtswap_report::{Style, Summary};
 use rtswap_workload::Spec;

@@ -112,9 +112,9 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
 
 fn word(status: Status) -> &'static str {
     match status {
-        Status::Ok | Status::Failed => "failed",
         Status::Unsupported => "unsupported",
         Status::Invalid => "invalid",
         Status::Skipped => "skipped",
+        _ => "failed",
     }
 }
