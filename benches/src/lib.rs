@@ -129,7 +129,7 @@ fn measure(
         Mode::Bench | Mode::Test => Subject::start(spec, name).map(Some),
         // Nothing is called, so nothing is started.
         Mode::List | Mode::Load => {
-            (lane.available)().map(|()| None).map_err(|error| Missing::LeftOut(error.to_string()))
+            lane.available().map(|()| None).map_err(|error| Missing::LeftOut(error.to_string()))
         }
     };
     let mut subject = match started {

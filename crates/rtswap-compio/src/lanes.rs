@@ -10,8 +10,10 @@ pub fn lanes() -> Vec<Lane> {
 
 /// The lanes of this crate for the workloads of another suite.
 pub fn lanes_of<S: Suite>() -> Vec<Lane> {
-    let ring = Lane::with_native::<S, _>("compio", "compio, one thread, io_uring", &Compio::default());
-    let poll = Lane::with_native::<S, _>("compio-poll", "compio, the same on epoll", &Compio::poll());
+    let ring =
+        Lane::with_native::<S, _>("compio", "compio, one thread, io_uring", &Compio::default());
+    let poll =
+        Lane::with_native::<S, _>("compio-poll", "compio, the same on epoll", &Compio::poll());
     let defer = Lane::of::<S, _>(
         "compio-defer",
         "compio, single issuer and deferred task work",

@@ -15,7 +15,7 @@ use crate::peer::{self, meet, message, small_window, verify};
 const SIZES: [usize; 6] = [1, 2, 1_000, 65_537, 1 << 20, 8 << 20];
 
 /// One `write_all` of up to 8 MiB arrives intact at a peer that reads slowly and in odd pieces.
-pub fn what_is_written_arrives_intact_at_a_slow_peer<R: Runtime>(subject: &Subject) {
+pub fn what_is_written_arrives_intact_at_a_slow_peer<R: Runtime>(subject: &Subject<R>) {
     for size in SIZES {
         let peer = |mut stream: StdStream| {
             small_window(&stream);
@@ -32,7 +32,7 @@ pub fn what_is_written_arrives_intact_at_a_slow_peer<R: Runtime>(subject: &Subje
 }
 
 /// Up to 8 MiB sent slowly and in odd pieces arrive intact through reads into a small buffer.
-pub fn what_a_peer_sends_in_odd_pieces_arrives_intact<R: Runtime>(subject: &Subject) {
+pub fn what_a_peer_sends_in_odd_pieces_arrives_intact<R: Runtime>(subject: &Subject<R>) {
     for size in SIZES {
         let peer = move |mut stream: StdStream| peer::send(&mut stream, size);
         let ((), received) = meet::<R, _, _, _>(subject, peer, |mut stream| async move {
@@ -54,7 +54,7 @@ pub fn what_a_peer_sends_in_odd_pieces_arrives_intact<R: Runtime>(subject: &Subj
 }
 
 /// `read_exact` of up to 8 MiB waits until all of the pieces are there.
-pub fn read_exact_gathers_odd_pieces<R: Runtime>(subject: &Subject) {
+pub fn read_exact_gathers_odd_pieces<R: Runtime>(subject: &Subject<R>) {
     for size in SIZES {
         let peer = move |mut stream: StdStream| peer::send(&mut stream, size);
         meet::<R, _, _, _>(subject, peer, move |mut stream| async move {
@@ -68,7 +68,7 @@ pub fn read_exact_gathers_odd_pieces<R: Runtime>(subject: &Subject) {
 
 /// Two tasks have a half each: one writes 8 MiB while the other reads the echo of it. The sockets
 /// cannot hold as much, so neither gets on without the other.
-pub fn both_directions_are_used_at_once_by_two_tasks<R: Runtime>(subject: &Subject) {
+pub fn both_directions_are_used_at_once_by_two_tasks<R: Runtime>(subject: &Subject<R>) {
     const LEN: usize = 8 << 20;
     let peer = |mut stream: StdStream| {
         small_window(&stream);
@@ -96,11 +96,11 @@ pub fn both_directions_are_used_at_once_by_two_tasks<R: Runtime>(subject: &Subje
 }
 
 /// A thousand connections are open at once, accepted and made by the runtime, and each is served.
-pub fn a_thousand_connections_work_at_once<R: Runtime>(subject: &Subject) {
+pub fn a_thousand_connections_work_at_once<R: Runtime>(subject: &Subject<R>) {
     const CONNECTIONS: usize = 1_000;
     // Both ends are in this process.
     allow_descriptors(2 * CONNECTIONS as u64 + 100);
-    subject.run::<R, _>(async {
+    subject.run(async {
         let socket = socket::listen(SocketAddr::from(([127, 0, 0, 1], 0)), Share::No).unwrap();
         let addr = socket.local_addr().unwrap();
         let mut listener = R::listen(socket).expect("the runtime takes the socket over");

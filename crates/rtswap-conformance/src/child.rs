@@ -29,7 +29,7 @@ enum Outcome {
 /// over after a minute. `path` is `module_path!()` and the name of the calling test.
 ///
 /// Where the runtime is not available, says so and passes.
-pub fn isolated<R: Runtime>(path: &str, subject: &Subject, check: fn(&Subject)) {
+pub fn isolated<R: Runtime>(path: &str, subject: &Subject<R>, check: fn(&Subject)) {
     if let Err(error) = R::available() {
         eprintln!("{path}: skipped: {error}");
         return;

@@ -62,7 +62,7 @@ pub fn patient(stream: TcpStream) -> TcpStream {
 
 /// Runs `body` with a stream of the runtime's whose other end `peer` has. Gives what both give.
 pub fn meet<R: Runtime, P, T, F>(
-    subject: &Subject,
+    subject: &Subject<R>,
     peer: impl FnOnce(TcpStream) -> P + Send + 'static,
     body: impl FnOnce(R::TcpStream) -> F + Send + 'static,
 ) -> (P, T)
@@ -72,7 +72,7 @@ where
     F: Future<Output = T> + Send + 'static,
 {
     let (addr, peer) = serve(peer);
-    let output = subject.run::<R, _>(async move {
+    let output = subject.run(async move {
         let stream = R::connect(addr).await.expect("the peer listens");
         body(stream).await
     });

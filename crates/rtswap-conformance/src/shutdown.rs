@@ -89,22 +89,24 @@ async fn leave_tasks<R: Runtime>(count: &Count) -> usize {
 }
 
 /// When `block_on` returns, tasks that are still pending have been dropped, whatever they wait for.
-pub fn pending_tasks_are_dropped_when_block_on_returns<R: Runtime>(subject: &Subject) {
+pub fn pending_tasks_are_dropped_when_block_on_returns<R: Runtime>(subject: &Subject<R>) {
     let count = Count::default();
-    let left = subject.main::<R, _>(leave_tasks::<R>(&count));
+    let left = subject.main(leave_tasks::<R>(&count));
     if !subject.allow.tasks_outlive {
         assert_eq!(count.dropped(), left, "of {left} pending tasks, so many were dropped");
     }
 }
 
 /// The same for more tasks than the runtime's queues are long.
-pub fn a_thousand_pending_reads_are_dropped_when_block_on_returns<R: Runtime>(subject: &Subject) {
+pub fn a_thousand_pending_reads_are_dropped_when_block_on_returns<R: Runtime>(
+    subject: &Subject<R>,
+) {
     const TASKS: usize = 1_000;
     let (socket, addr) = listening();
     // Nobody accepts: the other ends stay in the kernel's queue, and half of the tasks sleep, so that
     // a usual limit of open files suffices.
     let count = Count::default();
-    subject.main::<R, _>(async {
+    subject.main(async {
         for n in 0..TASKS {
             if n % 2 == 0 {
                 let mut stream = R::connect(addr).await.expect("somebody listens");
@@ -148,7 +150,7 @@ async fn work<R: Runtime>() {
 ///
 /// A new thread has its parent's name until it gives itself its own, so what is allowed is waited
 /// for as well.
-fn settled(subject: &Subject, first: impl FnOnce()) -> Snapshot {
+fn settled(subject: &Subject<R>, first: impl FnOnce()) -> Snapshot {
     let before = Snapshot::take();
     first();
     let left = |now: &Snapshot| {
@@ -161,7 +163,7 @@ fn settled(subject: &Subject, first: impl FnOnce()) -> Snapshot {
 }
 
 /// What five calls of `once` leave beyond what the first one and [`Allow`](crate::Allow) account for.
-pub(crate) fn left_by(subject: &Subject, once: impl Fn()) -> Snapshot {
+pub(crate) fn left_by(subject: &Subject<R>, once: impl Fn()) -> Snapshot {
     let after = settled(subject, &once);
     for _ in 0..5 {
         once();
@@ -172,9 +174,9 @@ pub(crate) fn left_by(subject: &Subject, once: impl Fn()) -> Snapshot {
 
 /// When `block_on` has returned, its threads and descriptors are gone: all but those that `Allow`
 /// names after the first time, and all of them after the others.
-pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject) {
+pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject<R>) {
     let once = || {
-        subject.main::<R, _>(async {
+        subject.main(async {
             work::<R>().await;
             if !subject.allow.tasks_outlive {
                 leave_tasks::<R>(&Count::default()).await;
@@ -186,9 +188,9 @@ pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject)
 }
 
 /// `block_on` may be called again and again, and each time all works.
-pub fn block_on_may_be_called_again<R: Runtime>(subject: &Subject) {
+pub fn block_on_may_be_called_again<R: Runtime>(subject: &Subject<R>) {
     for n in 0..50 {
-        let m = subject.main::<R, _>(async move {
+        let m = subject.main(async move {
             work::<R>().await;
             n
         });
@@ -198,11 +200,11 @@ pub fn block_on_may_be_called_again<R: Runtime>(subject: &Subject) {
 
 /// If `main` panics, `block_on` panics with the same payload, pending tasks are dropped, threads and
 /// descriptors are given back, and the next `block_on` works.
-pub fn a_panic_in_main_is_passed_on_and_leaves_nothing_behind<R: Runtime>(subject: &Subject) {
-    let before = settled(subject, || subject.main::<R, _>(work::<R>()));
+pub fn a_panic_in_main_is_passed_on_and_leaves_nothing_behind<R: Runtime>(subject: &Subject<R>) {
+    let before = settled(subject, || subject.main(work::<R>()));
     let count = Count::default();
     let panic = catch_unwind(AssertUnwindSafe(|| {
-        subject.main::<R, _>(async {
+        subject.main(async {
             if !subject.allow.tasks_outlive {
                 leave_tasks::<R>(&count).await;
             }
@@ -217,5 +219,5 @@ pub fn a_panic_in_main_is_passed_on_and_leaves_nothing_behind<R: Runtime>(subjec
     let left = |now: &Snapshot| now.since(&before).beyond_leaks(&subject.allow, 1);
     let left = left(&settle(|now| left(now).is_empty()));
     assert!(left.is_empty(), "left behind: {left:?}");
-    subject.main::<R, _>(work::<R>());
+    subject.main(work::<R>());
 }

@@ -13,8 +13,8 @@ use rtswap_runtime::Runtime;
 use crate::Subject;
 
 /// Joining a task gives its value: one that has ended, one that has not, and one joined in a task.
-pub fn a_joined_task_gives_its_value<R: Runtime>(subject: &Subject) {
-    subject.main::<R, _>(async {
+pub fn a_joined_task_gives_its_value<R: Runtime>(subject: &Subject<R>) {
+    subject.main(async {
         let ended = R::spawn(async { String::from("ended") });
         let sleeping = R::spawn(async {
             R::sleep(Duration::from_millis(20)).await;
@@ -26,8 +26,8 @@ pub fn a_joined_task_gives_its_value<R: Runtime>(subject: &Subject) {
 }
 
 /// Dropping the handle detaches: the task runs on to its end.
-pub fn a_task_runs_to_its_end_when_its_handle_is_dropped<R: Runtime>(subject: &Subject) {
-    subject.main::<R, _>(async {
+pub fn a_task_runs_to_its_end_when_its_handle_is_dropped<R: Runtime>(subject: &Subject<R>) {
+    subject.main(async {
         let ended = Arc::new(AtomicUsize::new(0));
         for begin_first in [false, true] {
             let task_ended = ended.clone();
@@ -55,11 +55,11 @@ pub fn a_task_runs_to_its_end_when_its_handle_is_dropped<R: Runtime>(subject: &S
 }
 
 /// Joining a task that panicked resumes its panic, with its payload; the runtime goes on.
-pub fn a_panic_reaches_the_joiner_with_its_payload<R: Runtime>(subject: &Subject) {
+pub fn a_panic_reaches_the_joiner_with_its_payload<R: Runtime>(subject: &Subject<R>) {
     #[derive(Debug, PartialEq)]
     struct Payload(u32);
 
-    let payloads = subject.main::<R, _>(async {
+    let payloads = subject.main(async {
         let mut payloads = Vec::new();
         for n in 0..20 {
             let task = R::spawn(async move {
@@ -78,8 +78,8 @@ pub fn a_panic_reaches_the_joiner_with_its_payload<R: Runtime>(subject: &Subject
 }
 
 /// A task that panics with nobody to join it takes neither other tasks nor the workers with it.
-pub fn a_panic_that_nobody_joins_harms_nobody<R: Runtime>(subject: &Subject) {
-    subject.main::<R, _>(async {
+pub fn a_panic_that_nobody_joins_harms_nobody<R: Runtime>(subject: &Subject<R>) {
+    subject.main(async {
         let bystander = R::spawn(async {
             R::sleep(Duration::from_millis(30)).await;
             "unharmed"
@@ -94,8 +94,8 @@ pub fn a_panic_that_nobody_joins_harms_nobody<R: Runtime>(subject: &Subject) {
 }
 
 /// A task that yields lets another that is ready run: on one thread it would wait for ever otherwise.
-pub fn yield_now_lets_another_ready_task_run<R: Runtime>(subject: &Subject) {
-    subject.run::<R, _>(async {
+pub fn yield_now_lets_another_ready_task_run<R: Runtime>(subject: &Subject<R>) {
+    subject.run(async {
         let ran = Arc::new(AtomicBool::new(false));
         let set = ran.clone();
         let other = R::spawn(async move { set.store(true, Ordering::SeqCst) });
@@ -111,7 +111,7 @@ pub fn yield_now_lets_another_ready_task_run<R: Runtime>(subject: &Subject) {
 }
 
 /// A task is woken by a thread that is none of the runtime's, though the runtime is asleep.
-pub fn a_task_is_woken_from_another_thread<R: Runtime>(subject: &Subject) {
+pub fn a_task_is_woken_from_another_thread<R: Runtime>(subject: &Subject<R>) {
     type Shared = Arc<Mutex<(bool, Option<Waker>)>>;
     for _ in 0..20 {
         let shared = Shared::default();
@@ -124,7 +124,7 @@ pub fn a_task_is_woken_from_another_thread<R: Runtime>(subject: &Subject) {
                 waker.wake();
             }
         });
-        subject.run::<R, _>(poll_fn(move |cx| {
+        subject.run(poll_fn(move |cx| {
             let mut shared = shared.lock().expect("no panic");
             shared.1 = Some(cx.waker().clone());
             if shared.0 { Poll::Ready(()) } else { Poll::Pending }
@@ -134,8 +134,8 @@ pub fn a_task_is_woken_from_another_thread<R: Runtime>(subject: &Subject) {
 }
 
 /// Ten thousand tasks, spawned by a task and joined in the other direction, give their values.
-pub fn ten_thousand_tasks_are_joined<R: Runtime>(subject: &Subject) {
-    let sum = subject.run::<R, _>(async {
+pub fn ten_thousand_tasks_are_joined<R: Runtime>(subject: &Subject<R>) {
+    let sum = subject.run(async {
         let tasks: Vec<_> = (0..10_000_u64)
             .map(|n| {
                 R::spawn(async move {

@@ -13,7 +13,7 @@ use rtswap_runtime::{Buffer, ReadOwned, Runtime, Threads};
 use crate::Subject;
 use crate::peer::{self, meet, verify};
 
-fn workers<R: Runtime>(subject: &Subject) -> usize {
+fn workers<R: Runtime>(subject: &Subject<R>) -> usize {
     match R::ABOUT.threads {
         Threads::One => 1,
         Threads::Workers | Threads::Process => subject.config.workers.get(),
@@ -21,7 +21,7 @@ fn workers<R: Runtime>(subject: &Subject) -> usize {
 }
 
 /// `effective` tells the driver that `ABOUT` names and as many workers as were asked for.
-pub fn what_is_in_force_is_what_was_asked<R: Runtime>(subject: &Subject) {
+pub fn what_is_in_force_is_what_was_asked<R: Runtime>(subject: &Subject<R>) {
     R::available().expect("the runtime is available");
     let effective = R::effective(&subject.config);
     assert_eq!(effective.driver, R::ABOUT.driver);
@@ -29,9 +29,9 @@ pub fn what_is_in_force_is_what_was_asked<R: Runtime>(subject: &Subject) {
 }
 
 /// `main` is polled on the thread that called `block_on`, after it has slept, too; and it may borrow.
-pub fn main_is_polled_on_the_calling_thread<R: Runtime>(subject: &Subject) {
+pub fn main_is_polled_on_the_calling_thread<R: Runtime>(subject: &Subject<R>) {
     let (here, text) = (thread::current().id(), String::from("borrowed"));
-    let len = subject.main::<R, _>(async {
+    let len = subject.main(async {
         assert_eq!(thread::current().id(), here);
         R::sleep(Duration::from_millis(2)).await;
         assert_eq!(R::spawn(async { 7 }).await, 7);
@@ -42,9 +42,9 @@ pub fn main_is_polled_on_the_calling_thread<R: Runtime>(subject: &Subject) {
 }
 
 /// Tasks run on as many threads as were asked for: no more, and that many at the same time.
-pub fn tasks_run_on_as_many_threads_as_asked<R: Runtime>(subject: &Subject) {
+pub fn tasks_run_on_as_many_threads_as_asked<R: Runtime>(subject: &Subject<R>) {
     let workers = workers::<R>(subject);
-    let (met, one_more_met, main_works) = subject.main::<R, _>(async {
+    let (met, one_more_met, main_works) = subject.main(async {
         let here = thread::current().id();
         let met = all_run_at_once::<R>(workers, Duration::from_secs(30)).await;
         let one_more_met = all_run_at_once::<R>(workers + 1, Duration::from_secs(1)).await;
@@ -88,7 +88,7 @@ async fn all_run_at_once<R: Runtime>(count: usize, limit: Duration) -> bool {
 }
 
 /// Two threads call `block_on` at the same time: one shard each.
-pub fn several_block_ons_run_side_by_side<R: Runtime>(subject: &Subject) {
+pub fn several_block_ons_run_side_by_side<R: Runtime>(subject: &Subject<R>) {
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -105,7 +105,7 @@ pub fn several_block_ons_run_side_by_side<R: Runtime>(subject: &Subject) {
 }
 
 /// Gives a stream of the runtime's to another thread; whether that panics there.
-fn elsewhere<R: Runtime>(subject: &Subject, there: fn(R::TcpStream)) -> bool {
+fn elsewhere<R: Runtime>(subject: &Subject<R>, there: fn(R::TcpStream)) -> bool {
     let ((), panicked) = meet::<R, _, _, _>(subject, drop, move |stream| async move {
         let thread = thread::spawn(move || catch_unwind(AssertUnwindSafe(|| there(stream))));
         thread.join().expect("the panic was caught").is_err()
@@ -114,7 +114,7 @@ fn elsewhere<R: Runtime>(subject: &Subject, there: fn(R::TcpStream)) -> bool {
 }
 
 /// A stream of a thread-confined runtime panics when it is used on another thread; any other does not.
-pub fn a_confined_stream_panics_on_another_thread<R: Runtime>(subject: &Subject) {
+pub fn a_confined_stream_panics_on_another_thread<R: Runtime>(subject: &Subject<R>) {
     let panicked = elsewhere::<R>(subject, |stream| {
         // Dropping it here would panic, too, which is for the other check to see.
         let mut stream = ManuallyDrop::new(stream);
@@ -126,7 +126,7 @@ pub fn a_confined_stream_panics_on_another_thread<R: Runtime>(subject: &Subject)
 
 /// A stream of a thread-confined runtime panics when it is dropped on another thread; any other does
 /// not.
-pub fn a_confined_stream_panics_when_dropped_on_another_thread<R: Runtime>(subject: &Subject) {
+pub fn a_confined_stream_panics_when_dropped_on_another_thread<R: Runtime>(subject: &Subject<R>) {
     let panicked = elsewhere::<R>(subject, drop);
     assert_eq!(panicked, subject.allow.confined, "whether it panicked, against `Allow::confined`");
 }

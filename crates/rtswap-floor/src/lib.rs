@@ -17,7 +17,8 @@ mod uring;
 use std::io;
 
 use rtswap_lane::host::Program;
-use rtswap_lane::{Prepare, Refusal};
+use rtswap_lane::{Lane, Prepare, Refusal, SHARDED};
+use rtswap_schema::record::Kind;
 
 /// A server written by hand on one of the kernel's interfaces.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,22 @@ pub const FAMILIES: &[&str] = &["tcp-echo", "idle", "churn"];
 /// All floors, those that cost least first.
 pub const FLOORS: &[Floor] =
     &[uring::FLOOR, epoll::FLOOR, poll::FLOOR, select::FLOOR, threads::FLOOR];
+
+/// The lanes of this crate.
+pub fn lanes() -> Vec<Lane> {
+    FLOORS.iter().map(lane).collect()
+}
+
+fn lane(floor: &'static Floor) -> Lane {
+    let mut lane = Lane::new(floor.name, floor.about, Kind::Floor, floor.prepare)
+        .with_available(floor.available);
+    env!("CARGO_PKG_VERSION").clone_into(&mut lane.version);
+    lane.driver = floor.driver;
+    lane.threads = if floor.driver == "threads" { "one for each connection" } else { SHARDED };
+    lane.in_default = matches!(floor.name, "floor-epoll" | "floor-uring");
+    lane.families = FAMILIES;
+    lane
+}
 
 /// For interfaces that every Linux has.
 #[expect(clippy::unnecessary_wraps, reason = "the others can fail")]

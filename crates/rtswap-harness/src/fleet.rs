@@ -7,14 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rtswap_lane::{Ready, SliceDone};
 use rtswap_load::{Config, Generator, Http, LoadError, Session, Target, Traffic};
+use rtswap_schema::histogram::{self, encode};
 use rtswap_service::Services;
 use rtswap_workload::{Answer, ParamValue, SMALL_MESSAGE_BYTES};
 
@@ -539,19 +537,9 @@ fn blame(lane: &mut Lane, error: &LoadError) -> Trouble {
 
 fn decode(done: &SliceDone) -> Result<Latency, Trouble> {
     let Some(text) = &done.latency_hdr else { return Ok(None) };
-    let nonsense = |why: String| Trouble::failed(format!("its latencies are no histogram: {why}"));
-    let bytes = STANDARD.decode(text).map_err(|error| nonsense(error.to_string()))?;
-    let read = Deserializer::new().deserialize(&mut bytes.as_slice());
-    let mut latency: Histogram<u64> = read.map_err(|error| nonsense(error.to_string()))?;
-    // It is as wide as this slice needed; a later one may need more.
-    latency.auto(true);
-    Ok(Some(latency))
-}
-
-fn encode(histogram: &Histogram<u64>) -> String {
-    let mut bytes = Vec::new();
-    V2Serializer::new().serialize(histogram, &mut bytes).expect("a vector takes all");
-    STANDARD.encode(bytes)
+    let latency = histogram::decode(text);
+    let latency = latency.map_err(|error| Trouble::failed(format!("invalid latency_hdr: {error}")));
+    latency.map(Some)
 }
 
 fn share(cpu: Duration, time: Duration) -> Option<f64> {

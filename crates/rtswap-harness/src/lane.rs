@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use rtswap_lane::{Answer, Order, Prepare, Ready, Refusal, SliceDone};
+use rtswap_lane::{Answer, Order, Prepare, Ready, SliceDone};
+use rtswap_schema::one_line;
 use rtswap_service::on_cpus;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -265,15 +266,7 @@ impl Drop for Lane {
 
 fn unexpected(order: &str, answer: &Answer) -> Trouble {
     match answer {
-        Answer::Failed(refusal) => {
-            let status = match refusal {
-                Refusal::Unsupported(_) => Status::Unsupported,
-                Refusal::Skipped(_) => Status::Skipped,
-                Refusal::Failed(_) => Status::Failed,
-                Refusal::Invalid(_) => Status::Invalid,
-            };
-            Trouble::Lost(status, one_line(&refusal.to_string()))
-        }
+        Answer::Failed(refusal) => Trouble::Lost(refusal.status(), one_line(&refusal.to_string())),
         other => {
             let text = serde_json::to_string(other).unwrap_or_default();
             Trouble::failed(format!("it should answer `{order}` but says {text}"))
@@ -290,12 +283,6 @@ fn read_answer(line: &[u8]) -> Result<Answer, Trouble> {
 /// The beginning of what a lane says.
 fn quoted(bytes: &[u8]) -> String {
     one_line(&String::from_utf8_lossy(bytes)).chars().take(200).collect()
-}
-
-/// What a lane says, as part of a message: nothing in it moves a terminal's cursor or colours it.
-fn one_line(text: &str) -> String {
-    let breaks = |c: char| c.is_whitespace() || c.is_control();
-    text.split(breaks).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn readable(stdout: &ChildStdout, limit: Duration) -> bool {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use rtswap_harness::record::{
-    Block, Ended, Footer, Header, Line, Lost, Plan, Receipt, Record, RecordError, SCHEMA, Slice,
-    Status, Writer,
+    Block, Ended, Footer, Header, Line, Lost, Plan, Receipt, Record, RecordError, RecordFile as _,
+    SCHEMA, Slice, Status, Writer,
 };
 use tempfile::TempDir;
 

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use rtswap_runtime::{About, Config, Fs, Net, Runtime};
+use rtswap_schema::histogram::encode;
 use rtswap_workload::{
     Driven, Family, Opened, Outside, PolledEcho, Served, Spec, SpecError, Spin, Standard, Suite,
     TcpEcho, Uses, Visitor, WithFiles,
@@ -13,7 +14,7 @@ use rtswap_workload::{
 
 use crate::capability::{Capability, NoFiles};
 use crate::host::{Program, Work};
-use crate::tally::{Tally, add, encode, refuse};
+use crate::tally::{Tally, add, refuse};
 use crate::{Crew, Orders, Place, Prepare, Receipt, Refusal, Server, SliceDone, Up};
 
 /// The note of a receipt that says how a lane's streams are polled: `native` or `bridged`.

@@ -2,11 +2,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use rtswap_schema::histogram::encode;
 use rtswap_workload::{Batch, Fault};
 
 use crate::host::guarded;
 use crate::place::{Place, pin};
-use crate::tally::{Tally, add, encode, refuse};
+use crate::tally::{Tally, add, refuse};
 use crate::{Refusal, SliceDone};
 
 /// The shards of a program that drives itself: each a thread that waits for orders.

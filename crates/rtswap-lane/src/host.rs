@@ -143,6 +143,7 @@ fn take_orders(
             (Order::Slice { .. }, _) => {
                 return Err(Refusal::Failed("no slice without a workload to drive".to_owned()));
             }
+            (_, _) => return Err(Refusal::Unsupported(format!("unknown order: {line}"))),
         }
     }
     Ok(())

@@ -32,6 +32,8 @@ pub struct Lane {
     pub in_default: bool,
     /// The families of workloads that it takes part in; empty for all.
     pub families: &'static [&'static str],
+    /// The cargo feature of `rtswap` that brings it, where it is not built in.
+    pub missing_feature: Option<&'static str>,
     available: Arc<dyn Fn() -> io::Result<()> + Send + Sync>,
     prepare: Arc<dyn Fn(&Prepare) -> Result<Program, Refusal> + Send + Sync>,
 }
@@ -59,6 +61,7 @@ impl Lane {
             kind,
             in_default: true,
             families: &[],
+            missing_feature: None,
             available: Arc::new(|| Ok(())),
             prepare: Arc::new(prepare),
         }

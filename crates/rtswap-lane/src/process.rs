@@ -4,10 +4,10 @@ use std::env;
 use std::num::NonZeroI32;
 use std::process::ExitCode;
 
+use rtswap_schema::protocol::PARENT;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
-use rtswap_schema::protocol::PARENT;
 
 use crate::Lane;
 

@@ -1,10 +1,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 use rtswap_workload::{Batch, Fault};
 
 use crate::{Refusal, SliceDone};
@@ -54,13 +51,6 @@ pub(crate) fn add(done: &mut SliceDone, histogram: &mut Option<Histogram<u64>>, 
         (sum @ None, more) => *sum = more,
         (Some(_), None) => {}
     }
-}
-
-/// An HDR histogram as text: V2, base64.
-pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
-    let mut bytes = Vec::new();
-    V2Serializer::new().serialize(histogram, &mut bytes).expect("a vector takes all");
-    STANDARD.encode(bytes)
 }
 
 /// How a workload's fault is told to the harness.

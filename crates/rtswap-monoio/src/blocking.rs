@@ -1,6 +1,5 @@
 //! Threads for work that blocks. monoio has none unless one attaches a pool to the runtime.
 
-use std::future::Future;
 use std::sync::OnceLock;
 
 use monoio::blocking::{BlockingTask, DefaultThreadPool, ThreadPool};

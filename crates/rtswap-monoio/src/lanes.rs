@@ -10,7 +10,9 @@ pub fn lanes() -> Vec<Lane> {
 
 /// The lanes of this crate for the workloads of another suite.
 pub fn lanes_of<S: Suite>() -> Vec<Lane> {
-    let ring = Lane::with_native::<S, _>("monoio", "monoio, one thread, io_uring", &Monoio::default());
-    let epoll = Lane::with_native::<S, _>("monoio-epoll", "monoio, the same on epoll", &Monoio::epoll());
+    let ring =
+        Lane::with_native::<S, _>("monoio", "monoio, one thread, io_uring", &Monoio::default());
+    let epoll =
+        Lane::with_native::<S, _>("monoio-epoll", "monoio, the same on epoll", &Monoio::epoll());
     ring.into_iter().chain(epoll).collect()
 }

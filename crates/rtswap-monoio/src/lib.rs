@@ -114,9 +114,9 @@ impl Runtime for Monoio {
         F: Future + Send,
         F::Output: Send,
     {
-        Confined::new(async move {
-            monoio::time::timeout(duration, future).await.map_err(|_| Elapsed)
-        })
+        Confined::new(
+            async move { monoio::time::timeout(duration, future).await.map_err(|_| Elapsed) },
+        )
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

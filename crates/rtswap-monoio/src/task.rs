@@ -151,8 +151,9 @@ pub(crate) async fn with_end<F: Future>(main: F) -> thread::Result<F::Output> {
     ABORTED.set(None);
     loop {
         // Only a copy, so that a place is given back by the task that has it.
-        let wakers: Vec<_> =
-            WAITING.with_borrow(|waiting| waiting.iter().map(|(_, waiting)| waiting.waker.clone()).collect());
+        let wakers: Vec<_> = WAITING.with_borrow(|waiting| {
+            waiting.iter().map(|(_, waiting)| waiting.waker.clone()).collect()
+        });
         if wakers.is_empty() {
             break;
         }

@@ -5,8 +5,8 @@
 mod common;
 
 use common::{lane, own, run};
-use rtswap_harness::record::Status;
 use rtswap_report::{Style, Summary, table, warnings};
+use rtswap_schema::record::Status;
 
 fn main() {
     let mut run = run(vec![

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_harness::record::{Kind, LanePlan, Record, Status, Stop, Traffic};
+use rtswap_schema::record::{Kind, LanePlan, Record, Status, Stop};
+use rtswap_schema::workload::Traffic;
 use rtswap_stats::{
-    Comparison, Decision, Estimate, Options, Reason, Verdict, decide, estimate, pooled,
+    Comparison, Decision, Estimate, Options, Reason, Verdict, decide, estimate, median, pooled,
     rounds_needed,
 };
 
-use crate::data::{Data, median, timed};
+use crate::data::{Data, timed};
 use crate::summary::{
     Bound, Cell, Figure, FloorShare, Interval, Metric, PlanSummary, Role, SCHEMA, Summary,
     WorkloadSummary,
@@ -272,7 +273,7 @@ fn absence(data: &Data, lane: &str) -> (Status, String) {
             Some(Stop::Budget) => {
                 "not measured: the time was spent before its turn; give a larger --budget"
             }
-            Some(Stop::Rounds | Stop::Precision) | None => {
+            _ => {
                 "not measured: the run ended before its turn; `rtswap run --resume` goes on with it"
             }
         };

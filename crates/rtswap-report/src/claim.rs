@@ -1,6 +1,7 @@
 //! What uvloop's authors claim, beside what was measured.
 
-use rtswap_harness::record::Status;
+use rtswap_schema::record::Status;
+use rtswap_schema::workload::ParamValue;
 use rtswap_stats::rounds_needed;
 use serde::Serialize;
 
@@ -149,7 +150,7 @@ fn one(summary: &Summary, claim: &Claim, workload: &WorkloadSummary) -> Option<J
         Some(why) => (Finding::Undecided, Some(why)),
         None => decide(claim, ratio, workload.noise_floor.get(&Metric::OpsPerS).copied()),
     };
-    let size = other.params.get("size").and_then(rtswap_harness::record::ParamValue::number);
+    let size = other.params.get("size").and_then(ParamValue::number);
     Some(Judgement {
         claim: *claim,
         workload: workload.name.clone(),

@@ -2,14 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
-use rtswap_harness::record::{
-    Block, LanePlan, LaneRound, Lost, Record, Round, Slice, WorkloadPlan,
-};
-use rtswap_stats::Paired;
+use rtswap_schema::histogram;
+use rtswap_schema::record::{Block, LanePlan, LaneRound, Lost, Record, Round, Slice, WorkloadPlan};
+use rtswap_stats::{Paired, median};
 
 use crate::summary::{Latency, Metric, Role};
 
@@ -177,13 +173,9 @@ impl<'a> Data<'a> {
     pub fn latency(&self, lane: &str) -> Option<Latency> {
         let mut all: Option<Histogram<u64>> = None;
         for text in self.lane_rounds(lane).filter_map(|round| round.latency_hdr.as_deref()) {
-            let bytes = STANDARD.decode(text).ok()?;
-            let mut next = Deserializer::new().deserialize(&mut &bytes[..]).ok()?;
+            let next = histogram::decode(text).ok()?;
             match &mut all {
-                None => {
-                    next.auto(true);
-                    all = Some(next);
-                }
+                None => all = Some(next),
                 Some(all) => all.add(next).ok()?,
             }
         }
@@ -232,15 +224,4 @@ fn counted(metric: Metric, lane: &LaneRound) -> Option<f64> {
         Metric::OpsPerS | Metric::CpuNsPerOp => return None,
     };
     Some(count as f64 / counts.ops as f64)
-}
-
-pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_unstable_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
-    }
 }

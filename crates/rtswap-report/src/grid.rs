@@ -1,6 +1,6 @@
 //! A workload's table before it is laid out: what stands where, the same for all formats.
 
-use rtswap_harness::record::Stop;
+use rtswap_schema::record::Stop;
 use rtswap_stats::Verdict;
 
 use crate::style::Tone;
@@ -236,6 +236,7 @@ impl<'a> Grid<'a> {
             Some(Stop::Precision) => "then precise enough",
             Some(Stop::Budget) => "then the time was spent",
             Some(Stop::Lanes) => "then no lane was left",
+            Some(_) => "then it was stopped",
             None => "then the run was broken off",
         };
         parts.push(format!("{}, {stopped}", words::counted(workload.rounds, "round")));
@@ -250,14 +251,15 @@ pub(crate) fn loss(cell: &Cell) -> String {
     format!("{}: {reason}", status_word(cell.status))
 }
 
-pub(crate) fn status_word(status: rtswap_harness::record::Status) -> &'static str {
-    use rtswap_harness::record::Status;
+pub(crate) fn status_word(status: rtswap_schema::record::Status) -> &'static str {
+    use rtswap_schema::record::Status;
     match status {
         Status::Ok => "ok",
         Status::Unsupported => "unsupported",
         Status::Failed => "failed",
         Status::Invalid => "did the work wrong",
         Status::Skipped => "skipped",
+        _ => "no figures",
     }
 }
 

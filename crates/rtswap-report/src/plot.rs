@@ -3,7 +3,7 @@
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use rtswap_harness::record::Kind;
+use rtswap_schema::record::Kind;
 
 use crate::summary::Interval;
 use crate::sweep::{Point, Series, Sweep};

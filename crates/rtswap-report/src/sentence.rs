@@ -3,7 +3,7 @@
 //! Each clause must be true of whatever data led to it. So nothing is called equal: a tie is stated as
 //! the largest difference that may still be there.
 
-use rtswap_harness::record::{Kind, Status};
+use rtswap_schema::record::{Kind, Status};
 use rtswap_stats::Verdict;
 
 use crate::summary::{Bound, Cell, Figure, Interval, Metric, Role, WorkloadSummary};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_harness::record::{Ended, Kind, ParamValue, Receipt, Status, Stop};
+use rtswap_schema::record::{Ended, Kind, Receipt, Status, Stop};
+use rtswap_schema::workload::ParamValue;
 use rtswap_stats::{Better, Estimate, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

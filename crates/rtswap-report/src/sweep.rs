@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use rtswap_harness::record::{Kind, Record, Status};
+use rtswap_schema::record::{Kind, Record, Status};
 use rtswap_stats::{Paired, estimate};
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ impl Sweep {
             return Err(NoSweep("what is varied is no quantity"));
         }
         plans.sort_by_key(|plan| plan.number(over));
-        let series = |lane: &rtswap_harness::record::LanePlan| Series {
+        let series = |lane: &rtswap_schema::record::LanePlan| Series {
             lane: lane.name.clone(),
             kind: lane.kind,
             points: plans
@@ -105,7 +105,7 @@ impl Sweep {
         };
         let lanes = record.header.plan.lanes.iter();
         let takes_part =
-            |lane: &&rtswap_harness::record::LanePlan| !lane.control && lane.does(&first.family);
+            |lane: &&rtswap_schema::record::LanePlan| !lane.control && lane.does(&first.family);
         let fixed = first.params.iter().filter(|(name, _)| *name != over);
         Ok(Self {
             workload: first.family.clone(),

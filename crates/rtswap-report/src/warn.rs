@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_harness::record::{Ended, Record, Stop};
-use rtswap_stats::rounds_needed;
+use rtswap_schema::record::{Ended, Record, Stop};
+use rtswap_stats::{median, rounds_needed};
 
 use crate::analyse::ALPHA;
-use crate::data::{Data, median};
+use crate::data::Data;
 use crate::summary::{Bound, Cell, Interval, Metric, Role, Warning, WarningKind, WorkloadSummary};
 use crate::words;
 

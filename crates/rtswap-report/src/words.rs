@@ -2,6 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+pub use rtswap_schema::one_line;
+
 use crate::summary::Interval;
 
 /// Three significant digits, no exponent: `0.0613`, `8.05`, `124`, `1,240`.
@@ -155,14 +157,6 @@ pub fn rounds(rounds: u32, blocks: u32, blocks_most: u32) -> String {
     format!("{} of {of}", counted(rounds as usize, "round"))
 }
 
-/// Foreign text (a lane's last words) on one line and without control characters, which could
-/// break the table or the terminal.
-pub fn one_line(text: &str) -> String {
-    let clean: String =
-        text.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c }).collect();
-    clean.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
 /// Seconds since 1970 as `2026-01-31 12:34:56 UTC`.
 pub(crate) fn date(unix_s: u64) -> String {
     let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(unix_s)) else {
@@ -239,11 +233,6 @@ mod tests {
     fn nouns_have_plurals() {
         let nouns = ["message", "switch", "query", "round trip", "fetch"].map(plural);
         assert_eq!(nouns, ["messages", "switches", "queries", "round trips", "fetches"]);
-    }
-
-    #[test]
-    fn foreign_text_cannot_break_out() {
-        assert_eq!(one_line("a\n\tb \u{1b}[31mc\r\n"), "a b [31mc");
     }
 
     #[test]

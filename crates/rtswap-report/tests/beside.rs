@@ -3,8 +3,9 @@
 mod common;
 
 use common::{ECHO, echo, lane, own, run};
-use rtswap_harness::record::{ParamValue, WorkloadPlan};
 use rtswap_report::{Metric, Role, Style, Summary, markdown, table};
+use rtswap_schema::record::WorkloadPlan;
+use rtswap_schema::workload::ParamValue;
 use rtswap_stats::Verdict;
 
 fn wide() -> Style {
@@ -98,7 +99,7 @@ fn a_pair_whose_native_half_is_lost_is_not_compared_and_the_others_are() {
     let run = run(vec![
         lane("native-tokio", 1.0),
         lane("tokio", 1.0).against("native-tokio"),
-        lane("native-smol", 1.5).lost(rtswap_harness::record::Status::Failed, "it died"),
+        lane("native-smol", 1.5).lost(rtswap_schema::record::Status::Failed, "it died"),
         lane("smol", 1.65).against("native-smol"),
     ]);
     let summary = Summary::of(&run.record());

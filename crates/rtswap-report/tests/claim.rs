@@ -3,9 +3,9 @@
 mod common;
 
 use common::{ECHO, Lane, Run, lane, run};
-use rtswap_harness::record::Status;
 use rtswap_report::claim::{Finding, Judgement, claims, claims_in_markdown, judge};
 use rtswap_report::{Style, Summary, sections};
+use rtswap_schema::record::Status;
 
 /// uvloop is 3.8 times as fast as asyncio, 1.5 times as fast as gevent, 2.4 times as fast as node and
 /// as fast as Go.

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Run, lane, own, run};
-use rtswap_harness::record::Status;
 use rtswap_report::{Style, Summary, markdown, table, warnings};
+use rtswap_schema::record::Status;
 
 fn gallery() -> Run {
     let mut run = run(vec![

@@ -5,10 +5,10 @@ mod common;
 use std::num::NonZeroU32;
 
 use common::{ECHO, Run, lane, own, run};
-use rtswap_harness::record::{Counts, Ended, Record, Status, Stop};
 use rtswap_report::{
     Bound, Figure, Metric, Role, Style, Summary, WarningKind, json, markdown, precise_enough, table,
 };
+use rtswap_schema::record::{Counts, Ended, Record, Status, Stop};
 use rtswap_stats::Verdict;
 
 fn lanes() -> Run {

@@ -63,5 +63,6 @@ pub use buffer::Buffer;
 pub use config::{About, Config, Driver, Effective, Files, Streams, Threads};
 pub use confined::Confined;
 pub use traits::{
-    Elapsed, File, Fs, JoinHandle, Net, Open, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned,
+    Elapsed, File, Fs, JoinHandle, Net, Open, ReadOwned, Runtime, TcpListener, TcpStream,
+    WriteOwned,
 };

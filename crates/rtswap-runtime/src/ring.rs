@@ -17,7 +17,9 @@ pub fn explain(error: &io::Error, since: &str) -> io::Error {
                 .to_owned()
         }
         Some(Errno::MFILE) => "raise the limit of descriptors: `ulimit -n`".to_owned(),
-        Some(Errno::NOSYS) | None => format!("needs Linux {since} or a seccomp profile that permits it"),
+        Some(Errno::NOSYS) | None => {
+            format!("needs Linux {since} or a seccomp profile that permits it")
+        }
         _ => "see io_uring_setup(2)".to_owned(),
     };
     io::Error::new(error.kind(), format!("no io_uring here: {error}; {remedy}"))
@@ -40,7 +42,11 @@ mod tests {
             let told = explain(&error, "5.11");
             assert_eq!(told.kind(), error.kind());
             let text = told.to_string();
-            assert!(text.contains(&format!("os error {}", errno.raw_os_error())) && text.contains(remedy), "{text}");
+            assert!(
+                text.contains(&format!("os error {}", errno.raw_os_error()))
+                    && text.contains(remedy),
+                "{text}"
+            );
         }
     }
 }

@@ -172,7 +172,7 @@ fn start(uses: Uses, config: &Config) -> Option<Result<Box<dyn Service>, Missing
         Uses::Blocks => boxed(blocks::Blocks::start()),
         Uses::Origin => boxed(origin::start(&config.cpus)),
         Uses::PollStreams | Uses::Files => return None,
-        Uses::Redis | Uses::Mysql | Uses::Postgres => {
+        _ => {
             let kind = kind(uses)?;
             match config.urls.get(kind.kind().name()) {
                 None => boxed(Server::start(kind, &config.cpus)),

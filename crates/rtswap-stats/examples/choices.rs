@@ -155,9 +155,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 fn median(values: &[f64]) -> f64 {
-    let values = sorted(values);
-    let n = values.len();
-    f64::midpoint(values[(n - 1) / 2], values[n / 2])
+    rtswap_stats::median(values.iter().copied()).unwrap()
 }
 
 /// The mean of the middle half.

@@ -5,7 +5,7 @@ use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Deserializer, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-use crate::order::{both_quantiles, deviation, mean, median};
+use crate::order::{both_quantiles, deviation, mean, median, median_of};
 use crate::signflip;
 
 /// Rounds × blocks of ln(lane / reference), both figures taken within one block.
@@ -128,13 +128,13 @@ pub fn estimate(paired: &Paired, options: &Options) -> Option<Estimate> {
     );
     let rounds = paired.usable();
     let blocks = rounds.iter().map(Vec::len).sum();
-    // On a copy: sorted blocks would be drawn in another order when lane and reference change places.
-    let medians: Vec<f64> = rounds.iter().map(|r| median(&mut r.clone())).collect();
+    let medians: Vec<f64> = rounds.iter().filter_map(|r| median(r.iter().copied())).collect();
     let (centre, lo, hi, se_log) = match medians.len() {
         0 => return None,
         1 => {
             let centre = medians[0];
-            let means = resampled(&rounds[0], median, options);
+            let means =
+                resampled(&rounds[0], |drawn| median_of(drawn).unwrap_or(f64::NAN), options);
             let (lo, hi) = interval(centre, means.clone(), blocks, options.confidence);
             let se = if blocks < 2 { f64::INFINITY } else { deviation(&means) };
             (centre, lo, hi, se)

@@ -85,3 +85,4 @@ pub mod simulate;
 pub use decide::{Better, Comparison, Decision, Reason, Verdict, decide};
 pub use estimate::{Estimate, Options, Paired, estimate, pooled, precise_enough};
 pub use holm::{holm, rounds_needed};
+pub use order::median;

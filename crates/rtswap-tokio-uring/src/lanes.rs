@@ -10,5 +10,6 @@ pub fn lanes() -> Vec<Lane> {
 
 /// The lanes of this crate for the workloads of another suite.
 pub fn lanes_of<S: Suite>() -> Vec<Lane> {
-    Lane::with_native::<S, _>("tokio-uring", "tokio-uring, one thread, io_uring", &TokioUring).into()
+    Lane::with_native::<S, _>("tokio-uring", "tokio-uring, one thread, io_uring", &TokioUring)
+        .into()
 }

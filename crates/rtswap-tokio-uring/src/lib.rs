@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use io_uring::IoUring;
 use rtswap_runtime::{
-    About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams, Threads, ring,
+    About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams, Threads,
+    ring,
 };
 
 pub use file::File;

@@ -13,8 +13,13 @@ pub fn lanes_of<S: Suite>() -> Vec<Lane> {
     let local = Tokio::current_thread();
     let events_8 = Tokio::default().event_interval(8);
     [
-        Lane::with_native::<S, _>("tokio", "tokio, multi-threaded, as by default", &Tokio::default()),
-        Lane::with_native::<S, _>("tokio-local", "tokio on one thread", &local).map(Lane::on_request),
+        Lane::with_native::<S, _>(
+            "tokio",
+            "tokio, multi-threaded, as by default",
+            &Tokio::default(),
+        ),
+        Lane::with_native::<S, _>("tokio-local", "tokio on one thread", &local)
+            .map(Lane::on_request),
     ]
     .into_iter()
     .flatten()

@@ -1,6 +1,6 @@
 use std::io;
 
-use rtswap_runtime::{Buffer, ReadOwned, Net, TcpListener, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, Net, ReadOwned, TcpListener, TcpStream, WriteOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{SMALL_MESSAGE_BYTES, Served, Spec, Spin};

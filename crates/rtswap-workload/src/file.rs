@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use rtswap_runtime::{Buffer, File as _, Fs, Net, Open};
 
-use crate::{BLOCK_BYTES, BLOCKS, Batch, Fault, WithFiles, Resources, Spec, SpecError, Spin, content};
+use crate::{
+    BLOCK_BYTES, BLOCKS, Batch, Fault, Resources, Spec, SpecError, Spin, WithFiles, content,
+};
 
 /// `file`: `depth` tasks that each read blocks at random places of one file, or each write one file after
 /// the other.

@@ -23,13 +23,10 @@ mod apps;
 mod channel;
 mod content;
 mod echo;
-pub mod families;
-mod family;
 mod file;
 mod server;
 mod sleep;
 mod spawn;
-mod spec;
 mod spin;
 mod startup;
 mod suite;
@@ -41,19 +38,19 @@ pub use apps::{Fetch, Http, Mysql, Postgres, Redis};
 pub use channel::Channel;
 pub use content::{BLOCK_BYTES, BLOCKS, content};
 pub use echo::{PolledEcho, TcpEcho};
-pub use families::SMALL_MESSAGE_BYTES;
-pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
 pub use file::{File, Held};
+pub use rtswap_schema::workload::families::{self, SMALL_MESSAGE_BYTES};
+pub use rtswap_schema::workload::{
+    Drive, Family, Param, ParamValue, Resources, Spec, SpecError, Traffic, Uses,
+};
 pub use server::{ServerKind, ServerUrl};
 pub use sleep::{Sleep, article};
 pub use spawn::Spawn;
-pub use spec::{Spec, SpecError};
 pub use spin::Spin;
 pub use startup::Startup;
 pub use suite::{Standard, Suite, Visitor};
 pub use switch::Yield;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 
@@ -125,23 +122,13 @@ pub trait WithFiles: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Batch, Fault>> + Send;
 }
 
-/// What a workload was given to work with, by name: `redis` is a URL, `folder` a path.
-///
-/// [`Uses`] in its family says what it needs; [`Uses::resources`] is what that is called.
-pub type Resources = BTreeMap<String, String>;
-
 /// A workload that builds and drops the runtime, so that it must run outside of it.
 pub trait Outside: Clone + Send + Sync + 'static {
     /// One batch, verified. `spin` is burnt once per operation.
     ///
     /// # Errors
     /// [`Fault`] if the runtime did not do what it was asked.
-    fn batch<R: Runtime>(
-        &self,
-        runtime: &R,
-        config: &Config,
-        spin: Spin,
-    ) -> Result<Batch, Fault>;
+    fn batch<R: Runtime>(&self, runtime: &R, config: &Config, spin: Spin) -> Result<Batch, Fault>;
 }
 
 /// What one batch did.

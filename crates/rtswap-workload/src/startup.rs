@@ -7,12 +7,7 @@ use crate::{Batch, Fault, Outside, Spin};
 pub struct Startup;
 
 impl Outside for Startup {
-    fn batch<R: Runtime>(
-        &self,
-        runtime: &R,
-        config: &Config,
-        spin: Spin,
-    ) -> Result<Batch, Fault> {
+    fn batch<R: Runtime>(&self, runtime: &R, config: &Config, spin: Spin) -> Result<Batch, Fault> {
         const ANSWER: u64 = 42;
         let answer = runtime.block_on(config, async {
             spin.burn();

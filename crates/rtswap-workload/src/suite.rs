@@ -1,9 +1,9 @@
+use crate::{
+    Channel, Driven, Family, File, Opened, Outside, Resources, Served, Sleep, Spawn, Spec,
+    SpecError, Startup, TcpEcho, WithFiles, Yield, families,
+};
 #[cfg(feature = "apps")]
 use crate::{Fetch, Http, Mysql, Postgres, Redis};
-use crate::{
-    Channel, Driven, Family, File, Opened, Outside, Resources, Served, Sleep, Spawn, Spec, SpecError,
-    Startup, TcpEcho, WithFiles, Yield, families,
-};
 
 /// A set of workloads: their names, and how to get from a name to the program.
 pub trait Suite: 'static {

@@ -244,7 +244,7 @@ fn a_file_that_cannot_be_saved_is_told_and_leaves_no_part() {
 fn a_lane_that_is_not_told_where_things_are_says_so() {
     let order = Prepare { workload: SMALL.to_owned(), cpus: vec![0], ..Prepare::default() };
     let told = prepare::<Standard, Tokio>(&order).unwrap_err().to_string();
-    assert!(told.contains("not told where its `origin` is"), "{told}");
+    assert!(told.contains("does not know where its `origin` is"), "{told}");
 }
 
 #[test]

@@ -67,25 +67,32 @@ pub enum RecordError {
     },
 }
 
-impl Record {
+/// A record in a file.
+pub trait RecordFile: Sized {
     /// Reads a record.
     ///
     /// # Errors
     /// [`RecordError`], naming the line.
-    pub fn read(path: &Path) -> Result<Self, RecordError> {
-        let (record, cut) = Self::read_up_to_cut(path)?;
+    fn read(path: &Path) -> Result<Self, RecordError>;
+
+    /// Reads a record to continue it: a last line that is cut off is removed from the file.
+    ///
+    /// # Errors
+    /// [`RecordError`] for any other damage.
+    fn recover(path: &Path) -> Result<Self, RecordError>;
+}
+
+impl RecordFile for Record {
+    fn read(path: &Path) -> Result<Self, RecordError> {
+        let (record, cut) = read_up_to_cut(path)?;
         match cut {
             None => Ok(record),
             Some(cut) => Err(RecordError::CutOff { path: path.into(), line: cut.line }),
         }
     }
 
-    /// Reads a record to go on with it: a last line that is cut off is removed from the file.
-    ///
-    /// # Errors
-    /// [`RecordError`], for whatever else is wrong with it.
-    pub fn recover(path: &Path) -> Result<Self, RecordError> {
-        let (record, cut) = Self::read_up_to_cut(path)?;
+    fn recover(path: &Path) -> Result<Self, RecordError> {
+        let (record, cut) = read_up_to_cut(path)?;
         if let Some(cut) = cut {
             let io = |source| RecordError::Io { doing: "mend", path: path.into(), source };
             let file = OpenOptions::new().write(true).open(path).map_err(io)?;
@@ -93,34 +100,34 @@ impl Record {
         }
         Ok(record)
     }
+}
 
-    fn read_up_to_cut(path: &Path) -> Result<(Self, Option<Cut>), RecordError> {
-        let io = |source| RecordError::Io { doing: "read", path: path.into(), source };
-        let mut reader = BufReader::new(File::open(path).map_err(io)?);
-        let mut record: Option<Self> = None;
-        let (mut text, mut number, mut at_byte) = (Vec::new(), 0, 0);
-        loop {
-            text.clear();
-            let bytes = reader.read_until(b'\n', &mut text).map_err(io)?;
-            if bytes == 0 {
-                break;
-            }
-            number += 1;
-            let whole = text.last() == Some(&b'\n');
-            match &mut record {
-                None => record = Some(Self::new(header(path, &text)?)),
-                Some(_) if !whole => {
-                    return Ok((record.unwrap(), Some(Cut { line: number, at_byte })));
-                }
-                Some(record) => record.push(serde_json::from_slice(&text).map_err(|error| {
-                    RecordError::Damaged { path: path.into(), line: number, why: error.to_string() }
-                })?),
-            }
-            at_byte += bytes as u64;
+fn read_up_to_cut(path: &Path) -> Result<(Record, Option<Cut>), RecordError> {
+    let io = |source| RecordError::Io { doing: "read", path: path.into(), source };
+    let mut reader = BufReader::new(File::open(path).map_err(io)?);
+    let mut record: Option<Record> = None;
+    let (mut text, mut number, mut at_byte) = (Vec::new(), 0, 0);
+    loop {
+        text.clear();
+        let bytes = reader.read_until(b'\n', &mut text).map_err(io)?;
+        if bytes == 0 {
+            break;
         }
-        let empty = || RecordError::Foreign { path: path.into(), why: "it is empty".to_owned() };
-        record.ok_or_else(empty).map(|record| (record, None))
+        number += 1;
+        let whole = text.last() == Some(&b'\n');
+        match &mut record {
+            None => record = Some(Record::new(header(path, &text)?)),
+            Some(_) if !whole => {
+                return Ok((record.unwrap(), Some(Cut { line: number, at_byte })));
+            }
+            Some(record) => record.push(serde_json::from_slice(&text).map_err(|error| {
+                RecordError::Damaged { path: path.into(), line: number, why: error.to_string() }
+            })?),
+        }
+        at_byte += bytes as u64;
     }
+    let empty = || RecordError::Foreign { path: path.into(), why: "it is empty".to_owned() };
+    record.ok_or_else(empty).map(|record| (record, None))
 }
 
 struct Cut {

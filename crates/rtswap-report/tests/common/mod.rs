@@ -5,14 +5,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2Serializer};
-use rtswap_harness::record::{
-    Block, Counts, Ended, Footer, Header, Kind, LanePlan, LaneRound, Lost, ParamValue, Plan,
-    Receipt, Record, Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
+use rtswap_schema::record::{
+    Block, Counts, Ended, Footer, Header, Kind, LanePlan, LaneRound, Lost, Plan, Receipt, Record,
+    Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
 };
+use rtswap_schema::workload::ParamValue;
 use rtswap_stats::simulate::{self, Noise};
 
 pub const ECHO: &str = "tcp-echo/size=1024/conns=32";
@@ -305,7 +303,5 @@ fn histogram(cost: f64, values: u64) -> String {
     for i in 1..=values {
         histogram.record((250_000.0 * cost * (0.5 + i as f64 / values as f64)) as u64).unwrap();
     }
-    let mut bytes = Vec::new();
-    V2Serializer::new().serialize(&histogram, &mut bytes).unwrap();
-    STANDARD.encode(bytes)
+    rtswap_schema::histogram::encode(&histogram)
 }

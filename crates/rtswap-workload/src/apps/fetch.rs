@@ -13,7 +13,7 @@ use std::time::Instant;
 use hyper::Uri;
 use rtswap_runtime::{Fs, Net};
 
-use crate::{Batch, Fault, WithFiles, Resources, Spec, SpecError, Spin};
+use crate::{Batch, Fault, Resources, Spec, SpecError, Spin, WithFiles};
 use connection::Connection;
 
 /// `fetch`: a client that downloads many images at once over HTTPS and saves each to a file.

@@ -6,8 +6,8 @@ use rtswap_runtime::Net;
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Statement};
 
 use super::links::together;
-use crate::server::{ServerKind, ServerUrl};
 use super::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
+use crate::server::{ServerKind, ServerUrl};
 use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin};
 
 /// `postgres`: rows that are looked up, by tokio-postgres over the runtime's own stream.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{Request, SLICE_MS};
-use rtswap_harness::record::{Kind, Record};
+use rtswap_harness::record::{Kind, Record, RecordFile as _};
 use rtswap_report::claim::{self, CLAIMS, Finding, PUBLISHED_SIZE, SUBJECT};
 use rtswap_report::{Style, Summary};
 use rtswap_workload::Spec;
@@ -91,7 +91,7 @@ fn measure(registry: &Registry, args: &Args) -> Result<Record> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
     let subject = select::known(registry, SUBJECT)?;
-    if let Err(missing) = (subject.available)() {
+    if let Err(missing) = subject.available() {
         bail!("{SUBJECT} is what this is about, and is not ready: {missing}");
     }
     let request = request(registry, args)?;
@@ -126,7 +126,7 @@ fn lanes(registry: &Registry, args: &Args) -> Vec<String> {
     let mut names: Vec<String> = CLAIMS.iter().map(|claim| claim.than.to_owned()).collect();
     names.extend(args.lane.clone());
     if args.lane.is_empty() && !args.claims_only && args.budget >= BESIDE_FROM {
-        let beside = |lane: &&crate::registry::Lane| lane.kind == Kind::Runtime && lane.in_default;
+        let beside = |lane: &&rtswap_lane::Lane| lane.kind == Kind::Runtime && lane.in_default;
         names.extend(registry.lanes.iter().filter(beside).map(|lane| lane.name.clone()));
     }
     names

@@ -1,9 +1,7 @@
-use std::num::NonZeroI32;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use rtswap_harness::lane::PARENT;
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rtswap_lane::process;
 
 use crate::Registry;
 use crate::cli::{FAILED, USAGE};
@@ -23,19 +21,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(registry: &Registry, args: &Args) -> ExitCode {
-    if !args.orphan {
-        // The end of standard input says the same, but only to a lane that reads it just then.
-        let told = set_parent_process_death_signal(Some(Signal::KILL));
-        // The parent may have died before that: then somebody else is the parent now.
-        let parent = std::env::var(PARENT).ok().and_then(|pid| pid.parse().ok());
-        let orphaned = parent.is_some_and(|pid: i32| {
-            getppid().map(Pid::as_raw_nonzero).map(NonZeroI32::get) != Some(pid)
-        });
-        if told.is_err() || orphaned {
-            return ExitCode::from(FAILED);
-        }
+    if !args.orphan && process::die_with_parent().is_err() {
+        return ExitCode::from(FAILED);
     }
-    super::signals::raise_descriptor_limit();
+    process::raise_descriptor_limit();
     if let Some(command) = &args.exec {
         // Only returns if it fails.
         let error = Command::new("sh").arg("-c").arg(format!("exec {command}")).exec();
@@ -47,5 +36,5 @@ pub(super) fn run(registry: &Registry, args: &Args) -> ExitCode {
         eprintln!("rtswap: no lane is called `{name}`; `rtswap list` shows them all");
         return ExitCode::from(USAGE);
     };
-    lane.host()
+    crate::registry::host(lane)
 }

@@ -60,11 +60,11 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
 
 fn listing(registry: &Registry) -> Listing {
     let lanes = registry.lanes.iter().map(|lane| {
-        let available = (lane.available)();
+        let available = lane.available();
         LaneLine {
             name: lane.name.clone(),
             about: lane.about.clone(),
-            version: lane.version(),
+            version: crate::registry::version(lane),
             driver: lane.driver,
             kind: lane.kind,
             in_default: lane.in_default,

@@ -14,7 +14,8 @@ use rtswap_harness::limits::Limits;
 use rtswap_harness::machine;
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::record::{
-    Ended, Header, LanePlan, Line, Lost, Plan, Record, SCHEMA, Status, WorkloadPlan, Writer,
+    Ended, Header, LanePlan, Line, Lost, Plan, Record, RecordFile as _, SCHEMA, Status,
+    WorkloadPlan, Writer,
 };
 use rtswap_harness::schedule::{self, OVERRUN};
 use rtswap_report::words;

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use rtswap_harness::record::Record;
+use rtswap_harness::record::{Record, RecordFile as _};
 use rtswap_report::{Summary, is_stale, sections, splice};
 
 /// Put a record's results into a document, between its markers.

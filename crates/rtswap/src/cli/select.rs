@@ -9,7 +9,7 @@ use rtswap_workload::Spec;
 
 use crate::Registry;
 use crate::cli::{CpuList, Exit};
-use crate::registry::Lane;
+use rtswap_lane::Lane;
 
 /// The name of the control lane.
 pub(super) const CONTROL: &str = "control";
@@ -176,7 +176,7 @@ pub(super) fn lanes_or(
                     Kind::Peer => means_peers,
                     Kind::Native => pattern.starts_with("native"),
                     Kind::Polled => pattern.starts_with("poll"),
-                    Kind::Runtime | Kind::Floor | Kind::Command => true,
+                    _ => true,
                 };
                 said && matcher.is_match(&lane.name)
             };

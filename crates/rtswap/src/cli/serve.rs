@@ -49,7 +49,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     confine(&cpus).context("cannot confine this process to its CPUs")?;
     let order =
         Prepare { workload: spec.to_string(), cpus, addr: Some(args.addr), ..Prepare::default() };
-    let Err(refusal) = lane.serve(&order, |ready| {
+    let Err(refusal) = crate::registry::serve(lane, &order, |ready| {
         let addr = ready.addr.map(|addr| addr.to_string()).unwrap_or_default();
         // Somebody who has closed our output may want to be served even so.
         let _ = writeln!(io::stdout(), "{} serves {spec} on {addr}", lane.name);

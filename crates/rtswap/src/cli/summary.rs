@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use rtswap_harness::record::Record;
+use rtswap_harness::record::{Record, RecordFile as _};
 use rtswap_report::{Style, Summary};
 
 use crate::cli::Format;

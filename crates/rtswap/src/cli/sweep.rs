@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{Request, SLICE_MS};
-use rtswap_harness::record::Record;
+use rtswap_harness::record::{Record, RecordFile as _};
 use rtswap_report::sweep::Sweep;
 use rtswap_report::{Style, Summary};
 use rtswap_workload::Spec;

@@ -10,7 +10,7 @@ use crate::Registry;
 use crate::cli::args::Setting;
 use crate::cli::measure::Job;
 use crate::cli::{Exit, Format, args, select, signals, summary};
-use crate::registry::{Lane, native_name, polled_name};
+use rtswap_lane::{Lane, native_name, polled_name};
 
 /// Measure what the contract costs: each adapter beside the same program written by hand for its
 /// runtime, and beside the same program over streams that are polled.

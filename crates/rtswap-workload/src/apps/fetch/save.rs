@@ -9,11 +9,7 @@ use rtswap_runtime::{Buffer, File as _, Fs, Open};
 use super::Site;
 
 /// Saves an image under its name, once it is whole.
-pub(super) async fn save<R: Fs>(
-    site: &Site,
-    name: &str,
-    image: &mut Vec<u8>,
-) -> io::Result<()> {
+pub(super) async fn save<R: Fs>(site: &Site, name: &str, image: &mut Vec<u8>) -> io::Result<()> {
     let (part, whole) = (site.folder.join(format!(".{name}.part")), site.folder.join(name));
     let saved = write::<R>(&part, &whole, image).await;
     saved.map_err(|error| {

@@ -14,8 +14,8 @@ use client::{Client, Statement};
 
 use super::links::together;
 use super::postgres::{Mix, QUERIES};
-use crate::server::{ServerKind, ServerUrl, Stream};
 use super::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
+use crate::server::{ServerKind, ServerUrl, Stream};
 use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin};
 
 /// `mysql`: rows that are looked up, by a small client over the runtime's own stream.
@@ -78,11 +78,7 @@ impl Opened for Mysql {
         Ok(links)
     }
 
-    async fn batch<R: Net>(
-        &self,
-        links: &mut Self::Open<R>,
-        spin: Spin,
-    ) -> Result<Batch, Fault> {
+    async fn batch<R: Net>(&self, links: &mut Self::Open<R>, spin: Spin) -> Result<Batch, Fault> {
         let mix = self.mix;
         together::<R, _, _>(links, move |mut link| async move {
             let done = link.work(mix, spin).await;

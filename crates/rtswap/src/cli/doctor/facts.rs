@@ -41,7 +41,7 @@ pub(super) fn checks(registry: &Registry, server: &[usize], load: &[usize]) -> V
         .iter()
         // What is installed for other languages is no property of this machine.
         .filter(|lane| lane.kind != Kind::Peer)
-        .map(|lane| (lane.name.as_str(), (lane.available)().map_err(|error| error.to_string())))
+        .map(|lane| (lane.name.as_str(), lane.available().map_err(|error| error.to_string())))
         .collect();
     let descriptors = getrlimit(Resource::Nofile);
     let need = need(registry);

@@ -2,16 +2,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A workload with its parameters still open: `tcp-echo`.
+/// A workload with its parameters open: `tcp-echo`.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Family {
-    /// Its name, stable: history is keyed by it.
+    /// Its name. Stable: records are keyed by it.
     pub name: &'static str,
-    /// What one operation is, to be read after "one operation is".
+    /// What one operation is: completes the sentence "one operation is …".
     pub operation: &'static str,
     /// One operation's noun, in the singular: `message`.
     pub unit: &'static str,
-    /// Its parameters, in the order in which a name spells them.
+    /// Its parameters, in the order of a workload's full name.
     pub params: &'static [Param],
     /// Who drives a slice.
     pub drive: Drive,
@@ -54,16 +55,17 @@ impl Family {
 /// What a workload needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Uses {
-    /// Streams that are polled: the path that a lane took is part of its receipt.
+    /// Streams that are polled. The lane reports how it provides them.
     PollStreams,
-    /// Files: who does their I/O is part of the receipt.
+    /// Files. The lane reports what does their I/O.
     Files,
-    /// A folder of each lane's own.
+    /// A folder for each lane.
     Folder,
-    /// The file that is read from.
+    /// A file to read from.
     Blocks,
-    /// The HTTPS origin that images are downloaded from.
+    /// An HTTPS origin to download images from.
     Origin,
     /// A Redis server.
     Redis,
@@ -74,7 +76,7 @@ pub enum Uses {
 }
 
 impl Uses {
-    /// What a lane is told of it: the keys of [`Resources`](crate::Resources).
+    /// The names of what a lane is given for it: keys of [`Resources`](super::Resources).
     pub fn resources(self) -> &'static [&'static str] {
         match self {
             Self::PollStreams | Self::Files => &[],
@@ -90,22 +92,23 @@ impl Uses {
 
 /// One parameter of a workload.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Param {
     /// Its name: `size`.
     pub name: &'static str,
     /// What it means, with its unit.
     pub about: &'static str,
-    /// The value where none is given.
+    /// The value if none is given.
     pub default: u64,
     /// The values of the full matrix.
     pub values: &'static [u64],
     /// The largest value that is accepted; the smallest is 1.
     pub max: u64,
-    /// What the values are called, where they are no quantities: value 0 is the first name, and `max`
-    /// does not matter.
+    /// The names of the values, for values that are not quantities: value 0 has the first name, and
+    /// `max` is not used.
     pub names: &'static [&'static str],
-    /// Whether it came when its family had a history: then names leave its default out, so that what is
-    /// on record keeps its name.
+    /// Whether full names omit its default: for a parameter that was added when records of its family
+    /// existed, so that recorded workloads keep their names.
     pub later: bool,
 }
 
@@ -115,7 +118,7 @@ pub struct Param {
 pub enum ParamValue {
     /// A quantity.
     Number(u64),
-    /// One of a few.
+    /// One of several names.
     Name(String),
 }
 
@@ -160,14 +163,14 @@ impl Param {
         Self { name, about, default: 0, values, max: 0, names, later: false }
     }
 
-    /// The same, with a default that names leave out.
+    /// The same parameter, with [`later`](Self::later) set.
     #[must_use]
     pub const fn added_later(self) -> Self {
         Self { later: true, ..self }
     }
 
-    /// Reads a value.
-    pub(crate) fn parse(&self, text: &str) -> Option<u64> {
+    /// Reads a value; `None` if the parameter does not accept it.
+    pub(super) fn parse(&self, text: &str) -> Option<u64> {
         if self.names.is_empty() {
             text.parse().ok().filter(|value| (1..=self.max).contains(value))
         } else {
@@ -175,8 +178,8 @@ impl Param {
         }
     }
 
-    /// What may be given, to be read after "is not".
-    pub(crate) fn accepts(&self) -> String {
+    /// The accepted values: completes the sentence "… is not …".
+    pub(super) fn accepts(&self) -> String {
         if self.names.is_empty() {
             format!("a whole number from 1 to {}", self.max)
         } else {
@@ -184,8 +187,8 @@ impl Param {
         }
     }
 
-    /// A value as it is spelled.
-    pub(crate) fn spell(&self, number: u64) -> ParamValue {
+    /// A value as full names and records spell it.
+    pub(super) fn spell(&self, number: u64) -> ParamValue {
         match self.names.get(number as usize) {
             Some(name) => ParamValue::Name((*name).to_owned()),
             None => ParamValue::Number(number),
@@ -194,15 +197,17 @@ impl Param {
 }
 
 /// What the load generator sends to a lane that serves.
+///
+/// Exhaustive: the generator and the planner must handle every kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Traffic {
-    /// Messages that are to come back, on connections that are kept.
+    /// Messages that the lane sends back, on persistent connections.
     #[default]
     Echo,
-    /// A message that is to come back, on a connection of its own.
+    /// One message that the lane sends back, on a connection of its own.
     Churn,
-    /// HTTP requests, on connections that are kept.
+    /// HTTP requests, on persistent connections.
     Http,
 }
 

@@ -3,12 +3,12 @@
 //! Names and parameters are stable: history is keyed by them. A parameter that a family gets later goes
 //! last, has the default that was meant before, and is [`added_later`](Param::added_later).
 
-use crate::{Drive, Family, Param, Traffic, Uses};
+use super::{Drive, Family, Param, Traffic, Uses};
 
 /// Every family, in the order of listings.
 pub const CATALOGUE: &[&Family] = &[
-    &TCP_ECHO, &IDLE, &CHURN, &HTTP, &SLEEP, &SPAWN, &YIELD, &CHANNEL, &STARTUP, &FILE, &FETCH, &REDIS,
-    &MYSQL, &POSTGRES,
+    &TCP_ECHO, &IDLE, &CHURN, &HTTP, &SLEEP, &SPAWN, &YIELD, &CHANNEL, &STARTUP, &FILE, &FETCH,
+    &REDIS, &MYSQL, &POSTGRES,
 ];
 
 /// Workloads that a run measures by default.
@@ -24,7 +24,8 @@ pub const DEFAULT: &[&str] = &[
 ];
 
 /// Workloads that `--quick` measures.
-pub const QUICK: &[&str] = &["tcp-echo/size=1024/conns=32", "spawn/tasks=1000", "channel/pairs=100"];
+pub const QUICK: &[&str] =
+    &["tcp-echo/size=1024/conns=32", "spawn/tasks=1000", "channel/pairs=100"];
 
 /// Bytes of a message where the family has no parameter `size`.
 pub const SMALL_MESSAGE_BYTES: u64 = 64;
@@ -192,13 +193,7 @@ pub static FETCH: Family = Family::new(
 .params(&[
     Param::number("images", "images of a batch", 64, &[64], 10_000),
     Param::number("size", "bytes of an image", 65_536, &[65_536, 1_048_576], 16 << 20),
-    Param::number(
-        "concurrency",
-        "connections, each with one image under way",
-        16,
-        &[1, 16],
-        256,
-    ),
+    Param::number("concurrency", "connections, each with one image under way", 16, &[1, 16], 256),
     // Checked while connections are opened, which is not timed.
     Param::named(
         "verify_tls",

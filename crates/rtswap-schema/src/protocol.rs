@@ -1,44 +1,56 @@
+//! The lane protocol: orders on the standard input of a lane, answers on its standard output, one JSON
+//! object a line. LANES.md describes it for authors of lanes.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// What the harness asks of a lane.
+use crate::record::Status;
+use crate::workload::Resources;
+
+/// The environment variable in which a lane finds the process id of the harness that started it, so that it
+/// can tell whether its parent died before the kernel was asked to report it.
+pub const PARENT: &str = "RTSWAP_PARENT";
+
+/// An order of the harness to a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Order {
     /// Get ready for a workload. The first order, and given once.
     Prepare(Prepare),
-    /// Work for `ms` milliseconds. Only for workloads that the lane drives itself.
+    /// Run a slice. Only for workloads that the lane drives itself.
     Slice {
-        /// How long, in milliseconds; the batch that is under way then is finished and counts.
+        /// Length in milliseconds. The batch in progress at the end is finished and counts.
         ms: u64,
     },
-    /// Answer, and exit with 0. The end of standard input means the same.
+    /// Answer and exit with 0. The end of the standard input means the same.
     Stop,
 }
 
-/// The workload, and where it runs.
+/// The workload and its placement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepare {
     /// Its full name: `tcp-echo/size=1024/conns=32`.
     pub workload: String,
     /// The CPUs to run on; the process is confined to them already. One worker or shard for each.
     pub cpus: Vec<usize>,
-    /// CPU time to burn in each operation, in nanoseconds; 0 for none. A lane that cannot refuses.
+    /// CPU time to burn in each operation, in nanoseconds; 0 for none. A lane that cannot do so refuses.
     #[serde(default)]
     pub delay_ns: u64,
-    /// What the workload works with, where it needs anything: `redis` is a URL, `folder` a path.
+    /// What the workload works with, by name: `redis` is a URL, `folder` a path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub resources: BTreeMap<String, String>,
-    /// Where to listen, for a served workload; the lane chooses a free port of 127.0.0.1 otherwise.
+    pub resources: Resources,
+    /// Where a served workload listens; `None` for a free port of 127.0.0.1, which the lane chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<SocketAddr>,
 }
 
-/// What a lane says.
+/// An answer of a lane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Answer {
     /// To `prepare`.
     Ready(Ready),
@@ -46,7 +58,7 @@ pub enum Answer {
     Slice(SliceDone),
     /// To `stop`.
     Stopped,
-    /// To any order, or at any time: the lane gives up this workload, and exits.
+    /// To any order, or unasked: the lane gives up this workload and exits.
     Failed(Refusal),
 }
 
@@ -56,33 +68,33 @@ pub struct Ready {
     /// Where it listens, if it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<SocketAddr>,
-    /// How long it is to work before anything counts, milliseconds: for what compiles as it goes.
+    /// How long the lane works before its first counted slice, milliseconds: for JIT runtimes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warm_up_ms: u64,
-    /// What it really is.
+    /// The effective configuration.
     pub receipt: Receipt,
 }
 
-/// The configuration really in force.
+/// The effective configuration of a lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The runtime, or the language and loop.
     pub runtime: String,
     /// Its version.
     pub version: String,
-    /// How it learns of I/O: `epoll`, `io_uring`, `threads`, …
+    /// The I/O driver in use: `epoll`, `io_uring`, `threads`, …
     pub driver: String,
-    /// Threads that run tasks, over all shards.
+    /// Threads that run tasks, in all shards.
     pub workers: usize,
-    /// Processes or threads with a runtime, and a listening socket, of their own.
+    /// Processes or threads that each have a runtime and a listening socket of their own.
     #[serde(default = "one")]
     pub shards: usize,
-    /// Whatever else is needed to repeat it.
+    /// Other settings that a repetition needs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -91,43 +103,55 @@ fn one() -> usize {
     1
 }
 
-/// A slice was run.
+/// The figures of a finished slice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SliceDone {
     /// Operations done, all of them verified.
     pub ops: u64,
-    /// From the beginning of the first to the end of the last, in nanoseconds.
+    /// From the start of the first to the end of the last, in nanoseconds.
     pub elapsed_ns: u64,
-    /// Their latencies in nanoseconds, where the workload has one: HDR histogram, V2, in base64.
+    /// Latencies in nanoseconds, if the workload has any: [`histogram::encode`](crate::histogram::encode).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_hdr: Option<String>,
 }
 
-/// The lane gives up.
+/// Why a lane gives up a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "status", content = "reason", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Refusal {
     /// The runtime or the machine cannot do it.
     #[error("{0}")]
     Unsupported(String),
-    /// Something that it needs is missing; the reason says what to install.
+    /// Something that the lane needs is missing; the reason names what to install.
     #[error("{0}")]
     Skipped(String),
     /// Something went wrong.
     #[error("{0}")]
     Failed(String),
-    /// The work was done wrong.
+    /// The work failed verification.
     #[error("{0}")]
     Invalid(String),
+}
+
+impl Refusal {
+    /// The outcome of the cell.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Unsupported(_) => Status::Unsupported,
+            Self::Skipped(_) => Status::Skipped,
+            Self::Failed(_) => Status::Failed,
+            Self::Invalid(_) => Status::Invalid,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What LANES.md shows must be what is spoken.
     #[test]
-    fn the_lines_of_the_document_are_the_lines_of_the_protocol() {
+    fn lines_of_lanes_md_parse() {
         let document = include_str!("../../../LANES.md");
         let (mut orders, mut answers) = (0, 0);
         for line in document.lines().map(str::trim) {
@@ -139,11 +163,11 @@ mod tests {
                 answers += 1;
             }
         }
-        assert!(orders >= 3 && answers >= 4, "{orders} orders and {answers} answers are shown");
+        assert!(orders >= 3 && answers >= 4, "LANES.md has {orders} orders and {answers} answers");
     }
 
     #[test]
-    fn a_refusal_says_in_which_way_and_why() {
+    fn refusal_has_status_and_reason_in_json() {
         let answer = Answer::Failed(Refusal::Unsupported("no ring".to_owned()));
         assert_eq!(
             serde_json::to_string(&answer).unwrap(),

@@ -3,12 +3,12 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::{Drive, Family, ParamValue, Resources};
+use super::{Drive, Family, ParamValue, Resources};
 
 /// A workload with its parameters: `tcp-echo/size=1024/conns=32`.
 ///
-/// [`Display`](fmt::Display) spells the parameters in the family's order, all but those that
-/// [came later](crate::Param::later) and have their default; that is the name that history is keyed by.
+/// [`Display`](fmt::Display) writes the full name, which records are keyed by: the parameters in the
+/// family's order, without those that were added [later](super::Param::later) and have their default.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
     family: &'static Family,
@@ -18,13 +18,14 @@ pub struct Spec {
 
 const MAX_PARAMS: usize = 4;
 
-/// Why a text is no workload.
+/// Why a workload is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SpecError {
-    /// No family of that name.
-    #[error("no workload is called `{name}`{}; `rtswap list` shows them all", suggest(suggestion.as_deref()))]
+    /// No family has that name.
+    #[error("unknown workload `{name}`{}; `rtswap list` shows all workloads", suggest(suggestion.as_deref()))]
     Unknown {
-        /// What was asked for.
+        /// The given name.
         name: String,
         /// The nearest name that exists.
         suggestion: Option<String>,
@@ -37,36 +38,36 @@ pub enum SpecError {
         /// The cargo feature that brings it.
         feature: &'static str,
     },
-    /// No such parameter.
+    /// The family has no such parameter.
     #[error("`{workload}` has no parameter `{param}`; it has {known}")]
     Param {
         /// The workload.
         workload: String,
-        /// What was given.
+        /// The given parameter.
         param: String,
-        /// What exists.
+        /// The parameters that the family has.
         known: String,
     },
-    /// Something that it needs was not given.
+    /// A resource that the workload needs was not given.
     #[error(
-        "`{workload}` was not told where its `{resource}` is; LANES.md says how a lane is told"
+        "`{workload}` does not know where its `{resource}` is; name it in the `resources` of `prepare` (LANES.md)"
     )]
     Missing {
         /// The workload.
         workload: String,
-        /// What is missing.
+        /// The missing resource.
         resource: &'static str,
     },
-    /// Not a value of that parameter.
+    /// The parameter does not accept the value.
     #[error("`{param}={value}` is not {accepted} ({workload})")]
     Value {
         /// The workload.
         workload: String,
         /// The parameter.
         param: String,
-        /// What was given.
+        /// The given value.
         value: String,
-        /// What is accepted.
+        /// The accepted values.
         accepted: String,
     },
 }
@@ -91,7 +92,7 @@ impl Spec {
     /// Reads `name/param=value/…`; parameters that are not named take their defaults.
     ///
     /// # Errors
-    /// [`SpecError`] names what is wrong and what would be right.
+    /// [`SpecError`] names the mistake and the accepted names or values.
     pub fn parse(text: &str, catalogue: &[&'static Family]) -> Result<Self, SpecError> {
         let mut parts = text.split('/');
         let name = parts.next().unwrap_or_default();
@@ -162,31 +163,32 @@ impl Spec {
     /// The value of a parameter.
     ///
     /// # Panics
-    /// If the family has no such parameter: a mistake in the workload.
+    /// If the family has no such parameter, which is a mistake in the workload.
     pub fn get(&self, param: &str) -> u64 {
         let index = self.family.params.iter().position(|known| known.name == param);
         self.values[index.expect("a workload asks for its own parameters only")]
     }
 
-    /// The value of a parameter whose values have names.
+    /// The name of a parameter's value.
     ///
     /// # Panics
-    /// If the family has no such parameter, or its values have no names: a mistake in the workload.
+    /// If the family has no such parameter, or its values have no names, which is a mistake in the
+    /// workload.
     pub fn name_of(&self, param: &str) -> &'static str {
         let known = self.family.params.iter().find(|known| known.name == param);
         known.expect("a workload asks for its own parameters only").names[self.get(param) as usize]
     }
 
-    /// The value of a parameter that the family may have, if it is a quantity.
+    /// The value of a parameter; `None` if the family has no such parameter or its values have names.
     pub fn number(&self, param: &str) -> Option<u64> {
         let index = self.family.params.iter().position(|known| known.name == param)?;
         self.family.params[index].names.is_empty().then_some(self.values[index])
     }
 
-    /// Something that the workload was given.
+    /// A resource that the workload was given.
     ///
     /// # Errors
-    /// [`SpecError::Missing`] if it was not.
+    /// [`SpecError::Missing`] if it was not given.
     pub fn given(&self, given: &Resources, resource: &'static str) -> Result<String, SpecError> {
         given
             .get(resource)
@@ -237,11 +239,11 @@ fn known(family: &Family) -> String {
     }
 }
 
-/// The name that is nearest to `name`, if any is near enough to be meant.
+/// The name that is most similar to `name`, if any is similar enough to be meant.
 fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     names
         .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| *likeness > 0.7)
+        .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known.to_owned())
 }
@@ -249,52 +251,99 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Standard, Suite};
+    use crate::workload::{Param, Traffic, Uses};
+
+    static ECHO: Family = Family {
+        name: "echo",
+        operation: "one message there and back",
+        unit: "message",
+        params: &[
+            Param {
+                name: "size",
+                about: "bytes of a message",
+                default: 1024,
+                values: &[1024, 10240],
+                max: 1 << 20,
+                names: &[],
+                later: false,
+            },
+            Param::named("body", "what is sent", &["text", "json"], &[0, 1]),
+            Param::named("tls", "whether it is encrypted", &["false", "true"], &[0]).came_later(),
+        ],
+        drive: Drive::Generator(Traffic::Echo),
+        uses: &[Uses::Redis],
+    };
+
+    static STARTUP: Family = Family {
+        name: "startup",
+        operation: "one runtime built and dropped",
+        unit: "start",
+        params: &[],
+        drive: Drive::Lane,
+        uses: &[],
+    };
 
     fn parse(text: &str) -> Result<Spec, SpecError> {
-        Spec::parse(text, Standard::CATALOGUE)
+        Spec::parse(text, &[&ECHO, &STARTUP])
     }
 
     #[test]
-    fn a_name_spells_all_parameters_in_order() {
-        let full = "tcp-echo/size=1024/conns=1";
-        assert_eq!(parse("tcp-echo/conns=1").unwrap().to_string(), full);
-        assert_eq!(parse("tcp-echo/conns=1/size=1024").unwrap(), parse(full).unwrap());
-        assert_eq!(parse(full).unwrap().get("conns"), 1);
+    fn display_writes_all_parameters_in_order() {
+        let full = "echo/size=512/body=json";
+        assert_eq!(parse("echo/body=json/size=512").unwrap().to_string(), full);
+        assert_eq!(parse("echo").unwrap().to_string(), "echo/size=1024/body=text");
+        assert_eq!(parse("startup").unwrap().to_string(), "startup");
     }
 
     #[test]
-    fn a_name_that_is_on_record_is_that_of_the_same_workload_for_ever() {
-        let recorded = "http/body=plaintext/conns=32/pipeline=1";
-        assert_eq!(parse("http").unwrap().to_string(), recorded);
-        assert_eq!(parse(recorded).unwrap(), parse("http/h2=false").unwrap());
-        assert_eq!(parse("http/h2=false").unwrap().name_of("h2"), "false");
-        let other = parse("http/h2=true").unwrap();
-        assert_eq!(other.to_string(), format!("{recorded}/h2=true"));
-        assert_eq!(parse(&other.to_string()).unwrap(), other);
+    fn display_omits_later_parameter_with_default() {
+        assert_eq!(parse("echo/tls=false").unwrap(), parse("echo").unwrap());
+        let tls = parse("echo/tls=true").unwrap();
+        assert_eq!(tls.to_string(), "echo/size=1024/body=text/tls=true");
+        assert_eq!(parse(&tls.to_string()).unwrap(), tls);
     }
 
     #[test]
-    fn the_matrix_holds_every_combination_once() {
-        for family in Standard::CATALOGUE {
-            let specs = Spec::matrix(family);
-            let expected: usize = family.params.iter().map(|param| param.values.len()).product();
-            assert_eq!(specs.len(), expected);
-            for spec in &specs {
-                assert_eq!(&parse(&spec.to_string()).unwrap(), spec);
-            }
-        }
+    fn matrix_varies_last_parameter_fastest() {
+        let names: Vec<_> = Spec::matrix(&ECHO).iter().map(ToString::to_string).collect();
+        let expected = [
+            "echo/size=1024/body=text",
+            "echo/size=1024/body=json",
+            "echo/size=10240/body=text",
+            "echo/size=10240/body=json",
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_what_would_be_right() {
-        let told = |text| parse(text).unwrap_err().to_string();
-        assert!(told("tpc-echo").contains("did you mean `tcp-echo`?"));
-        assert!(!told("zzz").contains("did you mean"));
-        assert!(told("tcp-echo/sise=1").contains("it has `size`, `conns`"));
-        assert!(told("startup/tasks=1").contains("it has none"));
-        assert!(told("tcp-echo/conns=0").contains("from 1 to"));
-        assert!(told("tcp-echo/conns=many").contains("conns=many"));
-        assert!(told("tcp-echo/conns").contains("whole number"));
+    fn values_are_quantities_or_names() {
+        let spec = parse("echo/size=512/body=json").unwrap();
+        assert_eq!((spec.get("size"), spec.number("size")), (512, Some(512)));
+        assert_eq!((spec.name_of("body"), spec.number("body")), ("json", None));
+        assert_eq!(spec.number("conns"), None);
+        let size = ParamValue::Number(512);
+        let body = ParamValue::Name("json".to_owned());
+        assert_eq!((&spec.params()["size"], &spec.params()["body"]), (&size, &body));
+    }
+
+    #[test]
+    fn parse_error_names_what_is_accepted() {
+        let error = |text| parse(text).unwrap_err().to_string();
+        assert!(error("ehco").contains("did you mean `echo`?"));
+        assert!(!error("zzz").contains("did you mean"));
+        assert!(error("echo/sise=1").contains("it has `size`, `body`, `tls`"));
+        assert!(error("startup/tasks=1").contains("it has none"));
+        assert!(error("echo/size=0").contains("from 1 to 1048576"));
+        assert!(error("echo/size").contains("whole number"));
+        assert!(error("echo/body=xml").contains("`body=xml` is not text or json"));
+    }
+
+    #[test]
+    fn given_fails_without_resource() {
+        let spec = parse("echo").unwrap();
+        let resources = Resources::from([("redis".to_owned(), "redis://host".to_owned())]);
+        assert_eq!(spec.given(&resources, "redis").unwrap(), "redis://host");
+        let error = spec.given(&Resources::new(), "redis").unwrap_err();
+        assert_eq!(error, SpecError::Missing { workload: "echo".to_owned(), resource: "redis" });
     }
 }

@@ -1,0 +1,389 @@
+//! The record of a run: append-only JSON Lines, from which everything else is computed.
+//!
+//! One [`Header`], then [`Block`]s as they are measured, a [`Round`] after the last block of each
+//! round, a [`Lost`] wherever a lane drops out of a workload, and one [`Footer`]. Each line is written
+//! and flushed at once, so a killed run keeps what it measured. Blocks of a round without a `Round`
+//! line count like the others.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use crate::workload::{ParamValue, Traffic, Uses};
+
+/// The version of this format. A reader refuses any other.
+pub const SCHEMA: u32 = 1;
+
+/// One line of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Line {
+    /// The first line.
+    Header(Box<Header>),
+    /// One slice of every lane.
+    Block(Block),
+    /// The end of a round.
+    Round(Round),
+    /// A lane dropped out of a workload.
+    Lost(Lost),
+    /// The last line of a run that was not killed. A resumed run has several.
+    Footer(Footer),
+}
+
+/// What is needed to trust and repeat the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Seeds the order of slices, the memory layout of lanes and the bootstraps.
+    pub seed: u64,
+    /// Where, when and by what the run was made.
+    pub receipt: Receipt,
+    /// What the run was to measure.
+    pub plan: Plan,
+}
+
+/// Where, when and by what the run was made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The version of rtswap.
+    pub rtswap: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// Seconds since 1970.
+    pub started_unix_s: u64,
+    /// `uname -sr`.
+    pub kernel: String,
+    /// The CPU's model name.
+    pub cpu_model: String,
+    /// CPUs that this process may use.
+    pub cpus: usize,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Whether the CPU reports a hypervisor.
+    pub virtual_machine: bool,
+}
+
+/// What a run measures: fixed, and printed, before anything runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The lane that ratios are taken against.
+    pub reference: String,
+    /// All lanes, the control among them, in listing order.
+    pub lanes: Vec<LanePlan>,
+    /// All workloads, in running order.
+    pub workloads: Vec<WorkloadPlan>,
+    /// Rounds of each workload.
+    pub rounds: u32,
+    /// Blocks of each round.
+    pub blocks: u32,
+    /// CPUs of the lanes.
+    pub server_cpus: Vec<usize>,
+    /// CPUs of the load generator.
+    pub load_cpus: Vec<usize>,
+    /// Seconds that the run may take.
+    pub budget_s: f64,
+    /// Relative half-width of the intervals at which a workload is precise enough: 0.01 is 1 %.
+    pub precision: Option<f64>,
+}
+
+impl Plan {
+    /// Blocks per round of the workload with the most.
+    pub fn blocks_most(&self) -> u32 {
+        let all = self.workloads.iter().map(|workload| workload.blocks(self.blocks));
+        all.max().unwrap_or(self.blocks)
+    }
+}
+
+/// A lane of the plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanePlan {
+    /// Its name in every line of the record: `tokio?delay_ns=110`, `control`.
+    pub name: String,
+    /// What is started: the lane's spelling, or a command.
+    pub spelling: String,
+    /// Whether it is the control: the second process of the reference.
+    pub control: bool,
+    /// What it stands for.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The lane that its ratios are taken against and that it is measured next to; `None` for the
+    /// plan's reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
+    /// The families of workloads that it takes part in; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<String>,
+}
+
+impl LanePlan {
+    /// Whether it takes part in the workloads of a family.
+    pub fn does(&self, family: &str) -> bool {
+        self.families.is_empty() || self.families.iter().any(|known| known == family)
+    }
+}
+
+/// What a lane stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// A runtime, under the contract.
+    #[default]
+    Runtime,
+    /// Hand-written on system calls, without futures: a lower bound on cost.
+    Floor,
+    /// Hand-written for one runtime, without the contract.
+    Native,
+    /// A runtime under the contract, whose streams are polled where its own lane uses owned buffers.
+    Polled,
+    /// A program in another language that ships with rtswap.
+    Peer,
+    /// A command that the user gave.
+    Command,
+}
+
+/// A workload of the plan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadPlan {
+    /// Its full name: `tcp-echo/size=1024/conns=32`.
+    pub name: String,
+    /// Its name without parameters.
+    pub family: String,
+    /// What one operation is.
+    pub operation: String,
+    /// One operation's noun.
+    pub unit: String,
+    /// Its parameters.
+    pub params: BTreeMap<String, ParamValue>,
+    /// Whether the load generator drives it; otherwise the lane does.
+    pub by_generator: bool,
+    /// What the generator sends, if it drives.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// What it works with besides the lane.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<Uses>,
+    /// Whether connections are opened for each slice, because all lanes together would have too many
+    /// open.
+    #[serde(default)]
+    pub reconnects: bool,
+    /// Milliseconds of the counted part of a slice.
+    pub slice_ms: u64,
+    /// Milliseconds before the counted part.
+    pub warmup_ms: u64,
+    /// Multiplies the plan's blocks per round; `None` for 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<NonZeroU32>,
+}
+
+impl WorkloadPlan {
+    /// Blocks per round, given those of a workload without a weight.
+    pub fn blocks(&self, of_others: u32) -> u32 {
+        of_others.saturating_mul(self.weight.map_or(1, NonZeroU32::get))
+    }
+
+    /// The value of a parameter; `None` if it has no such parameter or the value is a name.
+    pub fn number(&self, param: &str) -> Option<u64> {
+        self.params.get(param)?.number()
+    }
+}
+
+/// One slice of every lane that still takes part, in the order in which they ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// The workload's full name.
+    pub workload: String,
+    /// The round, from 0. Each round has lane processes of its own.
+    pub round: u32,
+    /// The block within the round, from 0.
+    pub block: u32,
+    /// The slices.
+    pub slices: Vec<Slice>,
+}
+
+/// One timed window of one lane.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The lane.
+    pub lane: String,
+    /// Operations finished and verified in the window.
+    pub ops: u64,
+    /// The window, nanoseconds.
+    pub elapsed_ns: u64,
+    /// CPU time of the lane in the window, all threads, nanoseconds.
+    pub cpu_ns: u64,
+    /// CPU time of the load generator in the window, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_cpu_ns: Option<u64>,
+    /// Median latency, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<u64>,
+    /// 99th percentile of latency, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<u64>,
+    /// Largest latency, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ns: Option<u64>,
+}
+
+/// The end of a round: figures that are taken once per round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// The workload's full name.
+    pub workload: String,
+    /// The round.
+    pub round: u32,
+    /// Per lane.
+    pub lanes: BTreeMap<String, LaneRound>,
+    /// Share of the machine's CPU time in this round that the hypervisor gave to others, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steal: Option<f64>,
+    /// Share of time in which some task waited for a CPU, 0 to 1, from `/proc/pressure/cpu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_pressure: Option<f64>,
+    /// Sockets in `TIME_WAIT` at its end: what closed connections leave behind for a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_wait: Option<u64>,
+}
+
+/// One lane at the end of a round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LaneRound {
+    /// What the lane reported about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<serde_json::Value>,
+    /// Exact counts, from a slice of their own because counting slows the lane down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// Why there are no counts, with the remedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_missing: Option<String>,
+    /// Proportional set size before the connections were opened, after a first one was opened and
+    /// closed, bytes. Only in workloads that measure memory per connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_base_bytes: Option<u64>,
+    /// Proportional set size after the last block, with all connections open, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// CPUs that the lane kept busy while other lanes were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_cpu: Option<f64>,
+    /// Latencies of all counted windows of the round: an HDR histogram, V2, in base64; nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_hdr: Option<String>,
+}
+
+/// Exact counts of one slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Operations.
+    pub ops: u64,
+    /// System calls entered, by all threads of the lane.
+    pub syscalls: u64,
+    /// Context switches of all threads of the lane.
+    pub ctx_switches: u64,
+}
+
+/// A lane dropped out of a workload; its earlier slices of it do not count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The workload's full name.
+    pub workload: String,
+    /// The lane.
+    pub lane: String,
+    /// The round in which it happened.
+    pub round: u32,
+    /// The kind of loss.
+    pub status: Status,
+    /// What happened, with the remedy.
+    pub reason: String,
+}
+
+/// The outcome of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Status {
+    /// Measured.
+    Ok,
+    /// The runtime or the machine cannot do it.
+    Unsupported,
+    /// The lane crashed, hung or gave an invalid response.
+    Failed,
+    /// The lane's work failed verification.
+    Invalid,
+    /// Something that the lane needs is missing; the reason names the remedy.
+    Skipped,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Footer {
+    /// Whether it was complete.
+    pub ended: Ended,
+    /// Seconds since the run began or was resumed.
+    pub elapsed_s: f64,
+    /// Why measuring stopped, by workload.
+    pub stopped: BTreeMap<String, Stop>,
+}
+
+/// Whether a run was complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// As planned.
+    Complete,
+    /// By Ctrl-C or a termination signal: `--resume` continues it.
+    Interrupted,
+}
+
+/// Why measuring a workload stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Stop {
+    /// All planned rounds are done.
+    Rounds,
+    /// Every interval is as narrow as `--precision` asks.
+    Precision,
+    /// The time budget is spent.
+    Budget,
+    /// The reference is lost, or no other lane is left.
+    Lanes,
+}
+
+/// A whole record in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The header.
+    pub header: Header,
+    /// All blocks, in the order of the file.
+    pub blocks: Vec<Block>,
+    /// All finished rounds.
+    pub rounds: Vec<Round>,
+    /// All losses.
+    pub lost: Vec<Lost>,
+    /// The last footer, if any.
+    pub footer: Option<Footer>,
+}
+
+impl Record {
+    /// A record with nothing measured yet.
+    pub fn new(header: Header) -> Self {
+        Self { header, blocks: Vec::new(), rounds: Vec::new(), lost: Vec::new(), footer: None }
+    }
+
+    /// Adds a line. A second header is ignored.
+    pub fn push(&mut self, line: Line) {
+        match line {
+            Line::Header(_) => {}
+            Line::Block(block) => self.blocks.push(block),
+            Line::Round(round) => self.rounds.push(round),
+            Line::Lost(lost) => self.lost.push(lost),
+            Line::Footer(footer) => self.footer = Some(footer),
+        }
+    }
+}

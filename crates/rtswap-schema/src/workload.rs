@@ -1,0 +1,18 @@
+//! What a workload is called, what its parameters are, and what it needs.
+//!
+//! A [`Family`] is a workload with its parameters open (`tcp-echo`); a [`Spec`] is one with values
+//! (`tcp-echo/size=1024/conns=32`).
+
+pub mod families;
+mod family;
+mod spec;
+
+use std::collections::BTreeMap;
+
+pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
+pub use spec::{Spec, SpecError};
+
+/// What a workload was given to work with, by name: `redis` is a URL, `folder` a path.
+///
+/// [`Family::uses`] says what a workload needs; [`Uses::resources`] has the names.
+pub type Resources = BTreeMap<String, String>;
