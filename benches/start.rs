@@ -1,9 +1,9 @@
 // What each target is: the start of `rtswap-benches` under the target's name. All targets share that one
-// executable, because every executable with the runtimes in it is minutes of link-time optimisation.
+// executable, so that criterion and the load generator are linked once.
 
 fn main() {
     use std::os::unix::process::CommandExt;
-    // Returns only if it fails. Lanes, criterion and exit codes are as if this were that program.
+    // Returns only if it fails. Criterion and exit codes are as if this were that program.
     let error = std::process::Command::new(env!("CARGO_BIN_EXE_rtswap-benches"))
         .arg0(env!("CARGO_CRATE_NAME"))
         .args(std::env::args_os().skip(1))

@@ -6,7 +6,8 @@
 //!
 //! # Why a lane is a process here, too
 //!
-//! The executable starts itself again as `lane NAME`, as `rtswap run` does, and orders slices of it:
+//! Each target starts lanes of the `rtswap` executable, which it has cargo build first, and orders slices
+//! of them:
 //!
 //! - Runtimes are not alone in a process. async-std and smol share the one reactor of async-io, and
 //!   threads of async-std's, once started, never end: they wait in it and take what smol waits for.
@@ -25,22 +26,22 @@
 
 mod args;
 mod paired;
+mod program;
 mod subject;
 mod targets;
 
 use std::env;
-use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::{
     BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throughput, measurement::WallTime,
 };
-use rtswap::Registry;
-use rtswap::cli::{USAGE, main_with};
-use rtswap_workload::{Spec, Standard, Suite};
+use rtswap_schema::workload::{Spec, families};
 
 use args::{Args, Mode};
+use program::Listed;
 use subject::{Missing, Subject};
 use targets::{Samples, TARGETS, Target};
 
@@ -55,18 +56,16 @@ const RESAMPLES: usize = 10_000;
 /// the run before by 2 to 30 % on a shared machine: a smaller threshold reports the machine.
 const NOISE: f64 = 0.1;
 
+/// The exit code of a wrong command line.
+const USAGE: u8 = 2;
+
 /// The `main` of every target: which one it is, its name says under which it was started.
 ///
 /// # Panics
 /// If a workload's verification fails, with what it found, or a lane breaks.
 pub fn main() -> ExitCode {
-    let registry = Registry::standard();
-    let line: Vec<OsString> = env::args_os().collect();
-    if line.get(1).is_some_and(|first| first == "lane") {
-        return main_with(&registry, line);
-    }
-    let name = line.first().and_then(|name| name.to_str()).unwrap_or_default();
-    let target = TARGETS.iter().find(|target| target.name == name);
+    let name = env::args_os().next().unwrap_or_default();
+    let target = TARGETS.iter().find(|target| name == target.name);
     if target.is_none() && name != "paired" {
         eprintln!("this is not started by hand: `cargo bench` starts it");
         return ExitCode::from(USAGE);
@@ -74,17 +73,29 @@ pub fn main() -> ExitCode {
     let args = match Args::of_process() {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("the filter is no regular expression: {error}");
+            eprintln!("the filter is not a regular expression: {error}");
             return ExitCode::from(USAGE);
         }
     };
-    match target {
-        Some(target) => criterion(&registry, target, &args),
-        None => paired::run(&registry, &args),
+    match run(target, &args) {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn criterion(registry: &Registry, target: &Target, args: &Args) -> ExitCode {
+fn run(target: Option<&Target>, args: &Args) -> Result<ExitCode, String> {
+    // Without `--list` no target knows whether its filter matches before it knows the lanes.
+    let Some(target) = target else { return paired::run(args) };
+    let program = program::build()?;
+    let runtimes = program::runtimes(&program)?;
+    criterion(&program, &runtimes, target, args);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn criterion(program: &Path, runtimes: &[Listed], target: &Target, args: &Args) {
     let Samples { number, length } = target.samples;
     let mut criterion = Criterion::default()
         .sample_size(number)
@@ -101,36 +112,37 @@ fn criterion(registry: &Registry, target: &Target, args: &Args) -> ExitCode {
     }
     for workload in target.workloads {
         let spec =
-            Spec::parse(workload, Standard::CATALOGUE).expect("a test holds the names right");
+            Spec::parse(workload, families::CATALOGUE).expect("a test holds the names right");
         let mut group = criterion.benchmark_group(spec.to_string());
         // Samples of one length. Criterion's linear mode makes the first ones far shorter than a
         // slice, for a regression against an overhead per call, which the lane's own clock leaves out.
         group.sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::Elements(1));
-        for lane in registry.runtimes() {
+        for lane in runtimes {
             if args.matches(&format!("{spec}/{}", lane.name)) {
-                measure(&mut group, &spec, lane, args.mode);
+                measure(&mut group, &spec, program, lane, args.mode);
             }
         }
         group.finish();
     }
     criterion.final_summary();
-    ExitCode::SUCCESS
 }
 
 fn measure(
     group: &mut BenchmarkGroup<'_, WallTime>,
     spec: &Spec,
-    lane: &rtswap::registry::Lane,
+    program: &Path,
+    lane: &Listed,
     mode: Mode,
 ) {
     let name = lane.name.as_str();
     let started = match mode {
-        Mode::Bench | Mode::Test => Subject::start(spec, name).map(Some),
+        Mode::Bench | Mode::Test => Subject::start(program, spec, name).map(Some),
         // Nothing is called, so nothing is started.
-        Mode::List | Mode::Load => {
-            lane.available().map(|()| None).map_err(|error| Missing::LeftOut(error.to_string()))
-        }
+        Mode::List | Mode::Load => match &lane.reason {
+            None => Ok(None),
+            Some(reason) => Err(Missing::LeftOut(reason.clone())),
+        },
     };
     let mut subject = match started {
         Ok(subject) => subject,

@@ -1,4 +1,4 @@
-//! The executable behind every target of `cargo bench`, and every lane that it measures.
+//! The executable behind every target of `cargo bench`.
 
 use std::process::ExitCode;
 

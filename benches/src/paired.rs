@@ -1,37 +1,39 @@
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs, io};
 
-use rtswap::Registry;
-use rtswap::cli::{FAILED, main_with};
+use rtswap_schema::workload::families;
 
 use crate::args::{Args, Mode};
+use crate::program;
 
 /// The target `paired`: `rtswap run --quick`, or of what the filter names.
 ///
 /// Criterion's own flags have no meaning here and are ignored; with one that works on saved figures
 /// there is nothing to do.
-pub(crate) fn run(registry: &Registry, args: &Args) -> ExitCode {
+///
+/// # Errors
+/// Why it cannot start.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, String> {
     // A filter may name any workload of the default table; without one, few are enough.
-    let offered = if args.is_filtered() { registry.default } else { registry.quick };
+    let offered = if args.is_filtered() { families::DEFAULT } else { families::QUICK };
     let chosen: Vec<_> = offered.iter().filter(|name| args.matches(&id(name))).collect();
     if args.mode == Mode::List {
         for name in chosen {
             println!("{}: benchmark", id(name));
         }
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
     if chosen.is_empty() || args.mode == Mode::Load {
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
-    match record() {
-        Ok(record) => main_with(registry, command_line(&chosen, args.mode, record)),
-        Err(error) => {
-            eprintln!("cannot make a folder for the record: {error}");
-            ExitCode::from(FAILED)
-        }
-    }
+    let record = record().map_err(|error| format!("cannot make a folder for records: {error}"))?;
+    let program = program::build()?;
+    // Returns only if it fails: progress, Ctrl-C and exit codes are those of the program.
+    let error = Command::new(&program).args(command_line(&chosen, args.mode, record)).exec();
+    Err(format!("cannot start {}: {error}", program.display()))
 }
 
 /// What the filter is held against; `paired` names all.
@@ -40,7 +42,7 @@ fn id(workload: &str) -> String {
 }
 
 fn command_line(workloads: &[&&str], mode: Mode, record: OsString) -> Vec<OsString> {
-    let mut line: Vec<OsString> = ["rtswap", "run", "--quick"].map(Into::into).to_vec();
+    let mut line: Vec<OsString> = ["run", "--quick"].map(Into::into).to_vec();
     for workload in workloads {
         line.extend(["--workload".into(), workload.into()]);
     }

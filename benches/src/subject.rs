@@ -1,5 +1,6 @@
 //! A workload on a lane, in a process of its own.
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use rtswap_harness::lane::{Lane, Launch, Trouble};
 use rtswap_harness::record::Status;
 use rtswap_harness::{fleet, machine, plan};
 use rtswap_load::{Config, Generator, Session};
-use rtswap_workload::{Drive, Resources, Spec};
+use rtswap_schema::workload::{Drive, Resources, Spec};
 
 /// Orders count in milliseconds; two of them, so that the batch that ends a slice late is not all of it.
 const LANE_LEAST: Duration = Duration::from_millis(2);
@@ -37,9 +38,10 @@ pub(crate) enum Missing {
 }
 
 impl Subject {
-    pub fn start(workload: &Spec, lane: &str) -> Result<Self, Missing> {
+    pub fn start(program: &Path, workload: &Spec, lane: &str) -> Result<Self, Missing> {
         let (server_cpus, load_cpus) = machine::halves(&machine::cpus());
-        let command = ["/proc/self/exe", "lane", lane].map(Into::into).to_vec();
+        let command = [program.as_os_str(), "lane".as_ref(), lane.as_ref()];
+        let command = command.map(Into::into).to_vec();
         let launch = Launch { command, delay_ns: 0 };
         let mut lane =
             Lane::start(&launch, &workload.to_string(), Resources::new(), &server_cpus, 0)?;

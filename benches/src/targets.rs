@@ -66,7 +66,7 @@ pub(crate) const TARGETS: &[Target] = &[
 
 #[cfg(test)]
 mod tests {
-    use rtswap_workload::{Spec, Standard, Suite};
+    use rtswap_schema::workload::{Spec, families};
 
     use super::*;
 
@@ -74,7 +74,7 @@ mod tests {
     fn groups_bear_the_full_names_of_workloads_of_their_target() {
         for target in TARGETS {
             for name in target.workloads {
-                let spec = Spec::parse(name, Standard::CATALOGUE).unwrap();
+                let spec = Spec::parse(name, families::CATALOGUE).unwrap();
                 assert_eq!(&spec.to_string(), name);
                 assert_eq!(spec.family().name, target.name.replace('_', "-"));
             }

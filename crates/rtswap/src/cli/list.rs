@@ -36,6 +36,9 @@ struct LaneLine {
     in_default: bool,
     available: bool,
     reason: Option<String>,
+    /// The cargo feature that brings it, where it is not built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_feature: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +74,7 @@ fn listing(registry: &Registry) -> Listing {
             threads: lane.threads,
             available: available.is_ok(),
             reason: available.err().map(|error| error.to_string()),
+            missing_feature: lane.missing_feature,
         }
     });
     let all = registry.catalogue.iter().flat_map(|family| Spec::matrix(family));
