@@ -8,7 +8,7 @@ use async_std::io::{ReadExt, WriteExt};
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
 use rtswap_lane::native::Native;
-use rtswap_lane::{Orders, Up};
+use rtswap_lane::{ReadySignal, Slices};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
@@ -20,17 +20,17 @@ impl Native for AsyncStd {
         config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
-        up: &Up,
+        ready: &ReadySignal,
     ) -> io::Result<()> {
-        on_worker(config, serve(listener, echo, up.clone()))
+        on_worker(config, serve(listener, echo, ready.clone()))
     }
 
-    fn sleeps(&self, config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-        on_worker(config, sleeps(sleep, orders))
+    fn sleeps(&self, config: &Config, sleep: Sleep, slices: Slices) -> io::Result<()> {
+        on_worker(config, sleeps(sleep, slices))
     }
 
-    fn spawns(&self, config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-        on_worker(config, spawns(spawn, orders))
+    fn spawns(&self, config: &Config, spawn: Spawn, slices: Slices) -> io::Result<()> {
+        on_worker(config, spawns(spawn, slices))
     }
 }
 
@@ -46,9 +46,13 @@ where
     task::block_on(task::spawn(main))
 }
 
-async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
+async fn serve(
+    listener: std::net::TcpListener,
+    echo: TcpEcho,
+    ready: ReadySignal,
+) -> io::Result<()> {
     let listener = TcpListener::from(listener);
-    up.tell();
+    ready.send();
     loop {
         let (stream, _) = listener.accept().await?;
         task::spawn(connection(stream, echo.buffer_bytes()));
@@ -69,9 +73,9 @@ async fn connection(mut stream: TcpStream, buffer_bytes: usize) {
     }
 }
 
-async fn sleeps(sleep: Sleep, mut orders: Orders) -> io::Result<()> {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
+async fn sleeps(sleep: Sleep, mut slices: Slices) -> io::Result<()> {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
             let begin = Instant::now();
             let tasks: Vec<_> = sleep
                 .asked()
@@ -87,19 +91,19 @@ async fn sleeps(sleep: Sleep, mut orders: Orders) -> io::Result<()> {
             for task in tasks {
                 ends.push(task.await);
             }
-            slice.take(sleep.check(ends.into_iter()));
+            slice.record(sleep.check(ends.into_iter()));
         }
-        slice.end();
+        slice.finish();
     }
     Ok(())
 }
 
-async fn spawns(spawn: Spawn, mut orders: Orders) -> io::Result<()> {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
-            slice.take(batch(spawn).await);
+async fn spawns(spawn: Spawn, mut slices: Slices) -> io::Result<()> {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
+            slice.record(batch(spawn).await);
         }
-        slice.end();
+        slice.finish();
     }
     Ok(())
 }

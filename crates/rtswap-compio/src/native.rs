@@ -9,7 +9,7 @@ use compio::io::{AsyncRead, AsyncWriteExt};
 use compio::net::TcpListener;
 use compio::runtime::{self, JoinHandle, ResumeUnwind};
 use rtswap_lane::native::Native;
-use rtswap_lane::{Orders, Up};
+use rtswap_lane::{ReadySignal, Slices};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
@@ -21,18 +21,18 @@ impl Native for Compio {
         _config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
-        up: &Up,
+        ready: &ReadySignal,
     ) -> io::Result<()> {
-        self.build()?.block_on(as_task(serve(listener, echo, up.clone())))
+        self.build()?.block_on(as_task(serve(listener, echo, ready.clone())))
     }
 
-    fn sleeps(&self, _config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-        self.build()?.block_on(as_task(sleeps(sleep, orders)));
+    fn sleeps(&self, _config: &Config, sleep: Sleep, slices: Slices) -> io::Result<()> {
+        self.build()?.block_on(as_task(sleeps(sleep, slices)));
         Ok(())
     }
 
-    fn spawns(&self, _config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-        self.build()?.block_on(as_task(spawns(spawn, orders)));
+    fn spawns(&self, _config: &Config, spawn: Spawn, slices: Slices) -> io::Result<()> {
+        self.build()?.block_on(as_task(spawns(spawn, slices)));
         Ok(())
     }
 }
@@ -47,11 +47,15 @@ async fn join<T>(task: JoinHandle<T>) -> T {
     task.await.resume_unwind().expect("nobody cancels it")
 }
 
-async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
+async fn serve(
+    listener: std::net::TcpListener,
+    echo: TcpEcho,
+    ready: ReadySignal,
+) -> io::Result<()> {
     // As compio's own `bind` leaves it on the ring, which waits for the socket.
     listener.set_nonblocking(false)?;
     let listener = TcpListener::from_std(listener)?;
-    up.tell();
+    ready.send();
     loop {
         let (mut stream, _) = listener.accept().await?;
         runtime::spawn(async move {
@@ -71,9 +75,9 @@ async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Re
     }
 }
 
-async fn sleeps(sleep: Sleep, mut orders: Orders) {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
+async fn sleeps(sleep: Sleep, mut slices: Slices) {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
             let begin = Instant::now();
             let tasks: Vec<_> = sleep
                 .asked()
@@ -89,18 +93,18 @@ async fn sleeps(sleep: Sleep, mut orders: Orders) {
             for task in tasks {
                 ends.push(join(task).await);
             }
-            slice.take(sleep.check(ends.into_iter()));
+            slice.record(sleep.check(ends.into_iter()));
         }
-        slice.end();
+        slice.finish();
     }
 }
 
-async fn spawns(spawn: Spawn, mut orders: Orders) {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
-            slice.take(batch(spawn).await);
+async fn spawns(spawn: Spawn, mut slices: Slices) {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
+            slice.record(batch(spawn).await);
         }
-        slice.end();
+        slice.finish();
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rtswap_lane::host::Program;
-use rtswap_lane::{Prepare, Refusal, Up};
+use rtswap_lane::{Prepare, ReadySignal, Refusal};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
@@ -45,8 +45,8 @@ fn prepare(order: &Prepare) -> Result<Program, Refusal> {
     let task = Task::of(order)?;
     let buffer_bytes = task.read_bytes;
     let notes = vec![("trigger", "edge".to_owned()), buffer_note(buffer_bytes)];
-    start(order, &task, &sharded(order), FLOOR.driver, notes, move |listener, up| {
-        Shard::new(listener, buffer_bytes)?.serve(up)
+    start(order, &task, &sharded(order), FLOOR.driver, notes, move |listener, ready| {
+        Shard::new(listener, buffer_bytes)?.serve(ready)
     })
 }
 
@@ -75,10 +75,10 @@ impl Shard {
         Ok(Self { epoll, listener, paused: false, connections, buffer })
     }
 
-    fn serve(mut self, up: &Up) -> io::Result<()> {
+    fn serve(mut self, ready: &ReadySignal) -> io::Result<()> {
         let pause = Timespec::try_from(PAUSE).expect("a pause is short");
         let mut events: Vec<Event> = Vec::with_capacity(BATCH);
-        up.tell();
+        ready.send();
         loop {
             events.clear();
             let timeout = self.paused.then_some(&pause);

@@ -5,7 +5,7 @@ use std::io;
 use std::net::TcpListener;
 
 use rtswap_lane::host::{Program, Work};
-use rtswap_lane::{Place, Prepare, Receipt, Refusal, Server, Up};
+use rtswap_lane::{Place, Prepare, ReadySignal, Receipt, Refusal, Server};
 use rtswap_workload::{Spec, Standard, Suite as _, TcpEcho};
 use rustix::process::{Resource, getrlimit};
 
@@ -65,14 +65,14 @@ pub(crate) fn buffer_note(bytes: usize) -> (&'static str, String) {
     ("buffer", format!("{bytes} bytes, one for each thread"))
 }
 
-/// Serves on each shard of the place. `serve` is to call [`Up::tell`] when it accepts.
+/// Serves on each shard of the place. `serve` is to call [`ReadySignal::send`] when it accepts.
 pub(crate) fn start(
     order: &Prepare,
     task: &Task,
     place: &Place,
     driver: &str,
     notes: Notes,
-    serve: impl Fn(TcpListener, &Up) -> io::Result<()> + Clone + Send + 'static,
+    serve: impl Fn(TcpListener, &ReadySignal) -> io::Result<()> + Clone + Send + 'static,
 ) -> Result<Program, Refusal> {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let needed = task.descriptors() + SPARE;
@@ -82,8 +82,9 @@ pub(crate) fn start(
             order.workload
         )));
     }
-    let server = Server::start(place, order.addr, move |listener, up| {
-        serve(listener, up).map_err(|error| Refusal::Failed(format!("the server ended: {error}")))
+    let server = Server::start(place, order.addr, move |listener, ready| {
+        serve(listener, ready)
+            .map_err(|error| Refusal::Failed(format!("the server ended: {error}")))
     })?;
     let notes: BTreeMap<_, _> =
         notes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
 use rtswap_lane::host::Program;
-use rtswap_lane::{Prepare, Refusal, Up};
+use rtswap_lane::{Prepare, ReadySignal, Refusal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -29,7 +29,7 @@ fn prepare(order: &Prepare) -> Result<Program, Refusal> {
         &sharded(order),
         FLOOR.driver,
         vec![buffer_note(bytes)],
-        move |listener, up| serve(&listener, up, bytes),
+        move |listener, ready| serve(&listener, ready, bytes),
     )
 }
 
@@ -50,12 +50,12 @@ impl Change {
     }
 }
 
-fn serve(listener: &TcpListener, up: &Up, bytes: usize) -> io::Result<()> {
+fn serve(listener: &TcpListener, ready: &ReadySignal, bytes: usize) -> io::Result<()> {
     let mut sockets: Vec<OwnedFd> = Vec::new();
     let mut unsent: Vec<Unsent> = Vec::new();
     let mut buffer = vec![0; bytes];
     let mut paused = false;
-    up.tell();
+    ready.send();
     loop {
         let listener = (!paused).then_some(listener);
         let change = watch(listener, &sockets, &mut unsent, &mut buffer)?;

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rtswap_lane::host::Program;
-use rtswap_lane::{Prepare, Refusal, Up};
+use rtswap_lane::{Prepare, ReadySignal, Refusal};
 use rustix::event::{
     FdSetElement, FdSetIter, Timespec, fd_set_bound, fd_set_insert, fd_set_num_elements,
     fd_set_remove, select,
@@ -44,8 +44,8 @@ fn prepare(order: &Prepare) -> Result<Program, Refusal> {
         )));
     }
     let bytes = task.read_bytes;
-    start(order, &task, &place, FLOOR.driver, vec![buffer_note(bytes)], move |listener, up| {
-        Shard::new(listener, bytes)?.serve(up)
+    start(order, &task, &place, FLOOR.driver, vec![buffer_note(bytes)], move |listener, ready| {
+        Shard::new(listener, bytes)?.serve(ready)
     })
 }
 
@@ -93,10 +93,10 @@ impl Shard {
         self.paused = !on;
     }
 
-    fn serve(mut self, up: &Up) -> io::Result<()> {
+    fn serve(mut self, ready: &ReadySignal) -> io::Result<()> {
         let pause = Timespec::try_from(PAUSE).expect("a pause is short");
         let (mut readable, mut writable) = (self.reading.clone(), self.writing.clone());
-        up.tell();
+        ready.send();
         loop {
             let bound = fd_set_bound(&self.reading).max(fd_set_bound(&self.writing));
             let words = fd_set_num_elements(LIMIT as usize, bound);

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 
 use rtswap_lane::host::Program;
-use rtswap_lane::{Place, Prepare, Refusal, Up};
+use rtswap_lane::{Place, Prepare, ReadySignal, Refusal};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, recv, send};
 use rustix::process::{Resource, getrlimit};
@@ -45,8 +45,8 @@ fn prepare(order: &Prepare) -> Result<Program, Refusal> {
         ("stack", format!("{STACK} bytes for each connection")),
     ];
     let place = Place::whole(&order.cpus);
-    let mut program = start(order, &task, &place, FLOOR.driver, notes, move |listener, up| {
-        serve(&listener, up, bytes)
+    let mut program = start(order, &task, &place, FLOOR.driver, notes, move |listener, ready| {
+        serve(&listener, ready, bytes)
     })?;
     program.receipt.workers = threads;
     Ok(program)
@@ -69,9 +69,9 @@ fn limits() -> impl Iterator<Item = (usize, &'static str)> {
     .filter_map(|(limit, name)| Some((limit?, name)))
 }
 
-fn serve(listener: &TcpListener, up: &Up, bytes: usize) -> io::Result<()> {
+fn serve(listener: &TcpListener, ready: &ReadySignal, bytes: usize) -> io::Result<()> {
     listener.set_nonblocking(false)?;
-    up.tell();
+    ready.send();
     loop {
         match accept(listener, SocketFlags::CLOEXEC)? {
             Accepted::One(socket) => {

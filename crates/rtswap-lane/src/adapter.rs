@@ -15,7 +15,7 @@ use rtswap_workload::{
 use crate::capability::{Capability, NoFiles};
 use crate::host::{Program, Work};
 use crate::tally::{Tally, add, refuse};
-use crate::{Crew, Orders, Place, Prepare, Receipt, Refusal, Server, SliceDone, Up};
+use crate::{Place, Prepare, ReadySignal, Receipt, Refusal, Server, Shards, SliceDone, Slices};
 
 /// The note of a receipt that says how a lane's streams are polled: `native` or `bridged`.
 pub const STREAMS: &str = "streams";
@@ -117,16 +117,16 @@ impl<'a, R: Runtime, C: ?Sized> Maker<'a, R, C> {
         Refusal::Unsupported(format!("{package} has no {what} under the contract"))
     }
 
-    /// Starts a crew whose shards run `main` on the runtime, each to the end of its orders.
-    fn crew<F: Future<Output = Result<(), Refusal>>>(
+    /// Starts shards that each run `main` on the runtime to the end of its slices.
+    fn shards<F: Future<Output = Result<(), Refusal>>>(
         self,
-        main: impl Fn(Orders) -> F + Clone + Send + 'static,
+        main: impl Fn(Slices) -> F + Clone + Send + 'static,
     ) -> Result<Work, Refusal> {
         let (runtime, config) = (self.runtime, self.place.config.clone());
-        let mut crew = Crew::start(&self.place, move |orders| {
-            started(runtime.block_on(&config, main(orders)))?
+        let mut shards = Shards::start(&self.place, move |slices| {
+            started(runtime.block_on(&config, main(slices)))?
         })?;
-        Ok(Work::Driven(Box::new(move |window| crew.slice(window))))
+        Ok(Work::Driven(Box::new(move |window| shards.slice(window))))
     }
 }
 
@@ -134,8 +134,8 @@ impl<R: Net, C: ?Sized> Maker<'_, R, C> {
     pub(crate) fn serve<W: Served>(self, workload: W) -> Result<Work, Refusal> {
         let Self { runtime, order, place, spin, .. } = self;
         let config = place.config.clone();
-        let server = Server::start(&place, order.addr, move |listener, up| {
-            let main = serve::<R, W>(workload.clone(), listener, spin, up.clone());
+        let server = Server::start(&place, order.addr, move |listener, ready| {
+            let main = serve::<R, W>(workload.clone(), listener, spin, ready.clone());
             started(runtime.block_on(&config, main))?
         })?;
         Ok(Work::Served(server))
@@ -143,14 +143,14 @@ impl<R: Net, C: ?Sized> Maker<'_, R, C> {
 
     pub(crate) fn open<W: Opened>(self, workload: W) -> Result<Work, Refusal> {
         let spin = self.spin;
-        self.crew(move |orders| open_and_drive::<R, W>(workload.clone(), orders, spin))
+        self.shards(move |slices| open_and_drive::<R, W>(workload.clone(), slices, spin))
     }
 }
 
 impl<R: Net + Fs, C: ?Sized> Maker<'_, R, C> {
     pub(crate) fn open_with_files<W: WithFiles>(self, workload: W) -> Result<Work, Refusal> {
         let spin = self.spin;
-        self.crew(move |orders| open_files_and_drive::<R, W>(workload.clone(), orders, spin))
+        self.shards(move |slices| open_files_and_drive::<R, W>(workload.clone(), slices, spin))
     }
 }
 
@@ -163,8 +163,8 @@ impl<R: Runtime, C: Capability<R>> Visitor for Maker<'_, R, C> {
 
     fn driven<W: Driven>(self, workload: W) -> Self::Output {
         let spin = self.spin;
-        self.crew(move |orders| {
-            let work = drive::<R, W>(workload.clone(), orders, spin);
+        self.shards(move |slices| {
+            let work = drive::<R, W>(workload.clone(), slices, spin);
             async {
                 work.await;
                 Ok(())
@@ -196,44 +196,44 @@ async fn serve<R: Net, W: Served>(
     workload: W,
     listener: TcpListener,
     spin: Spin,
-    up: Up,
+    ready: ReadySignal,
 ) -> Result<(), Refusal> {
     let listener = R::listen(listener)
         .map_err(|error| Refusal::Failed(format!("the runtime refuses the socket: {error}")))?;
-    up.tell();
+    ready.send();
     // As a task and not in main: on a multi-threaded runtime main is on none of the workers.
     R::spawn(async move { workload.serve::<R>(listener, spin).await })
         .await
         .map_err(|error| Refusal::Failed(format!("cannot accept: {error}")))
 }
 
-async fn drive<R: Runtime, W: Driven>(workload: W, mut orders: Orders, spin: Spin) {
+async fn drive<R: Runtime, W: Driven>(workload: W, mut slices: Slices, spin: Spin) {
     // All of it as a task: the thread of `block_on` is on a multi-threaded runtime none of the workers,
     // and would compete with them if it woke for every slice.
     R::spawn(async move {
-        while let Some(mut slice) = orders.next().await {
-            while slice.goes_on() {
-                slice.take(workload.batch::<R>(spin).await);
+        while let Some(mut slice) = slices.next().await {
+            while slice.has_time() {
+                slice.record(workload.batch::<R>(spin).await);
             }
-            slice.end();
+            slice.finish();
         }
     })
     .await;
 }
 
-/// As [`drive`], once all is open. Orders that come before that wait.
+/// As [`drive`], once all is open. Slices that come before that wait.
 async fn open_and_drive<R: Net, W: Opened>(
     workload: W,
-    mut orders: Orders,
+    mut slices: Slices,
     spin: Spin,
 ) -> Result<(), Refusal> {
     R::spawn(async move {
         let mut open = workload.open::<R>().await.map_err(refuse)?;
-        while let Some(mut slice) = orders.next().await {
-            while slice.goes_on() {
-                slice.take(workload.batch::<R>(&mut open, spin).await);
+        while let Some(mut slice) = slices.next().await {
+            while slice.has_time() {
+                slice.record(workload.batch::<R>(&mut open, spin).await);
             }
-            slice.end();
+            slice.finish();
         }
         Ok(())
     })
@@ -243,16 +243,16 @@ async fn open_and_drive<R: Net, W: Opened>(
 /// As [`open_and_drive`], with files.
 async fn open_files_and_drive<R: Net + Fs, W: WithFiles>(
     workload: W,
-    mut orders: Orders,
+    mut slices: Slices,
     spin: Spin,
 ) -> Result<(), Refusal> {
     R::spawn(async move {
         let mut open = workload.open::<R>().await.map_err(refuse)?;
-        while let Some(mut slice) = orders.next().await {
-            while slice.goes_on() {
-                slice.take(workload.batch::<R>(&mut open, spin).await);
+        while let Some(mut slice) = slices.next().await {
+            while slice.has_time() {
+                slice.record(workload.batch::<R>(&mut open, spin).await);
             }
-            slice.end();
+            slice.finish();
         }
         Ok(())
     })

@@ -10,20 +10,20 @@ use crate::place::{Place, pin};
 use crate::tally::{Tally, add, refuse};
 use crate::{Refusal, SliceDone};
 
-/// The shards of a program that drives itself: each a thread that waits for orders.
+/// The shards of a program that drives itself: each a thread that waits for slices.
 #[derive(Debug)]
-pub struct Crew {
-    orders: Vec<async_channel::Sender<Duration>>,
+pub struct Shards {
+    slices: Vec<async_channel::Sender<Duration>>,
     answers: Receiver<Result<Tally, Refusal>>,
 }
 
-/// A shard's orders. Waiting for them is asynchronous, so that the runtime lives on from slice to
+/// A shard's slices. Waiting for them is asynchronous, so that the runtime lives on from slice to
 /// slice and idles between.
 #[derive(Debug)]
-pub struct Orders {
+pub struct Slices {
     windows: async_channel::Receiver<Duration>,
     answer: Sender<Result<Tally, Refusal>>,
-    told: bool,
+    reported: bool,
 }
 
 /// A slice under way on one shard.
@@ -35,34 +35,34 @@ pub struct Slice {
     answer: Sender<Result<Tally, Refusal>>,
 }
 
-impl Crew {
-    /// Runs `shard` on a thread for each shard of the place, and returns when each waits for orders.
+impl Shards {
+    /// Runs `shard` on a thread for each shard of the place, and returns when each waits for slices.
     ///
     /// # Errors
     /// If a shard cannot start.
     pub fn start(
         place: &Place,
-        shard: impl Fn(Orders) -> Result<(), Refusal> + Clone + Send + 'static,
+        shard: impl Fn(Slices) -> Result<(), Refusal> + Clone + Send + 'static,
     ) -> Result<Self, Refusal> {
         let (answer, answers) = channel();
-        let mut orders = Vec::new();
+        let mut slices = Vec::new();
         for &cpu in &place.shards {
             let (order, windows) = async_channel::bounded(1);
-            orders.push(order);
+            slices.push(order);
             let (shard, answer) = (shard.clone(), answer.clone());
             thread::spawn(move || {
                 pin(cpu);
-                let orders = Orders { windows, answer: answer.clone(), told: false };
-                if let Err(refusal) = guarded(|| shard(orders)) {
+                let slices = Slices { windows, answer: answer.clone(), reported: false };
+                if let Err(refusal) = guarded(|| shard(slices)) {
                     let _ = answer.send(Err(refusal));
                 }
             });
         }
-        let crew = Self { orders, answers };
-        for _ in &crew.orders {
-            crew.answer()?;
+        let shards = Self { slices, answers };
+        for _ in &shards.slices {
+            shards.answer()?;
         }
-        Ok(crew)
+        Ok(shards)
     }
 
     /// One slice on every shard.
@@ -70,13 +70,13 @@ impl Crew {
     /// # Errors
     /// What a shard could not do.
     pub fn slice(&mut self, window: Duration) -> Result<SliceDone, Refusal> {
-        for order in &self.orders {
+        for order in &self.slices {
             // A shard that is gone shows in the answers.
             let _ = order.try_send(window);
         }
         let mut done = SliceDone::default();
         let mut histogram = None;
-        for _ in &self.orders {
+        for _ in &self.slices {
             add(&mut done, &mut histogram, self.answer()?);
         }
         done.latency_hdr = histogram.as_ref().map(encode);
@@ -88,11 +88,11 @@ impl Crew {
     }
 }
 
-impl Orders {
-    /// The next slice, or `None` when the lane is to end. The first call tells that the shard is up.
+impl Slices {
+    /// The next slice, or `None` when the lane is to end. The first call reports that the shard is ready.
     pub async fn next(&mut self) -> Option<Slice> {
-        if !self.told {
-            self.told = true;
+        if !self.reported {
+            self.reported = true;
             // An empty tally is nothing to add.
             let _ = self.answer.send(Ok(Tally::start()));
         }
@@ -103,12 +103,12 @@ impl Orders {
 
 impl Slice {
     /// Whether there is time for another batch.
-    pub fn goes_on(&self) -> bool {
+    pub fn has_time(&self) -> bool {
         self.fault.is_none() && self.tally.elapsed() < self.window
     }
 
-    /// Takes what a batch did.
-    pub fn take(&mut self, batch: Result<Batch, Fault>) {
+    /// Counts what a batch did.
+    pub fn record(&mut self, batch: Result<Batch, Fault>) {
         match batch {
             Ok(batch) => self.tally.take(batch),
             Err(fault) => self.fault = Some(fault),
@@ -116,7 +116,7 @@ impl Slice {
     }
 
     /// Answers the order.
-    pub fn end(self) {
+    pub fn finish(self) {
         let Self { tally, fault, answer, .. } = self;
         let _ = answer.send(fault.map_or_else(|| Ok(tally.end()), |fault| Err(refuse(fault))));
     }

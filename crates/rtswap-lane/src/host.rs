@@ -18,11 +18,11 @@ pub struct Program {
     pub work: Work,
 }
 
-/// A program at work, by who drives a slice of it.
+/// A program at work, by what drives a slice of it.
 pub enum Work {
     /// The load generator does.
     Served(Server),
-    /// The lane itself does, when it is told to.
+    /// The lane itself does, when it is ordered to.
     Driven(SliceFn),
 }
 
@@ -49,10 +49,10 @@ impl Program {
     }
 }
 
-/// Takes orders until told to stop, or until the input ends.
+/// Takes orders until it is ordered to stop, or until the input ends.
 ///
 /// `version` is that of the runtime's package. Returns the code to exit with: the caller should exit
-/// at once, because a served workload's threads are still running.
+/// at once, because the threads of a served workload are still running.
 pub fn run(
     version: &str,
     input: impl BufRead,
@@ -62,7 +62,7 @@ pub fn run(
     match take_orders(version, input, |answer| say(&mut output, answer), prepare) {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
-            // If the harness is gone there is nobody to tell.
+            // If the harness is gone, the answer reaches no process.
             let _ = say(&mut output, &Answer::Failed(refusal));
             ExitCode::FAILURE
         }
@@ -71,7 +71,7 @@ pub fn run(
 
 /// Serves a workload at an address, for any client, until the process ends.
 ///
-/// `ready` is told the address once it accepts.
+/// `ready` gets the address once it accepts.
 ///
 /// # Errors
 /// [`Refusal`] if the workload is not one that is served, or cannot be.

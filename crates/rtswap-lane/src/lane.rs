@@ -35,8 +35,10 @@ pub struct Lane {
     /// The cargo feature of `rtswap` that brings it, where it is not built in.
     pub missing_feature: Option<&'static str>,
     available: Arc<dyn Fn() -> io::Result<()> + Send + Sync>,
-    prepare: Arc<dyn Fn(&Prepare) -> Result<Program, Refusal> + Send + Sync>,
+    prepare: Arc<PrepareFn>,
 }
+
+type PrepareFn = dyn Fn(&Prepare) -> Result<Program, Refusal> + Send + Sync;
 
 /// [`Lane::threads`] of a lane with a shard for each CPU.
 pub const SHARDED: &str = "one; a shard for each CPU";

@@ -20,8 +20,8 @@ mod tally;
 mod version;
 
 pub use adapter::{FILES, STREAMS};
-pub use driven::{Crew, Orders, Slice};
+pub use driven::{Shards, Slice, Slices};
 pub use lane::{Lane, SHARDED, native_name, polled_name};
 pub use place::Place;
 pub use rtswap_schema::protocol::{Answer, Order, Prepare, Ready, Receipt, Refusal, SliceDone};
-pub use served::{Server, Up};
+pub use served::{ReadySignal, Server};

@@ -12,7 +12,7 @@ use rtswap_runtime::{Config, Net};
 use rtswap_workload::{Sleep, Spawn, Spec, Standard, Suite as _, TcpEcho};
 
 use crate::host::{Program, Work};
-use crate::{Crew, Orders, Place, Prepare, Refusal, Server, Up, adapter};
+use crate::{Place, Prepare, ReadySignal, Refusal, Server, Shards, Slices, adapter};
 
 /// The workloads that a native lane does, by family.
 pub const FAMILIES: &[&str] = &["tcp-echo", "sleep", "spawn"];
@@ -20,7 +20,7 @@ pub const FAMILIES: &[&str] = &["tcp-echo", "sleep", "spawn"];
 /// `tcp-echo`, `sleep` and `spawn` in the runtime's own idiom.
 ///
 /// Each builds the runtime, works on its worker threads, and returns only with an error or when there
-/// are no more orders.
+/// are no more slices.
 pub trait Native: Net {
     /// Accepts connections for ever and writes back on each what it reads, with a buffer of
     /// [`TcpEcho::buffer_bytes`] for each connection.
@@ -32,20 +32,20 @@ pub trait Native: Net {
         config: &Config,
         listener: TcpListener,
         echo: TcpEcho,
-        up: &Up,
+        ready: &ReadySignal,
     ) -> io::Result<()>;
 
     /// Sleeps as [`Sleep::asked`] says, in tasks, and has the ends checked.
     ///
     /// # Errors
     /// If the runtime cannot start.
-    fn sleeps(&self, config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()>;
+    fn sleeps(&self, config: &Config, sleep: Sleep, slices: Slices) -> io::Result<()>;
 
     /// Spawns [`Spawn::tasks`] tasks that return their number, and joins them in order.
     ///
     /// # Errors
     /// If the runtime cannot start.
-    fn spawns(&self, config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()>;
+    fn spawns(&self, config: &Config, spawn: Spawn, slices: Slices) -> io::Result<()>;
 }
 
 /// Prepares a workload by hand.
@@ -66,17 +66,17 @@ pub(crate) fn prepare<N: Native>(runtime: &N, order: &Prepare) -> Result<Program
     let work = match spec.family().name {
         "tcp-echo" => {
             let echo = TcpEcho::new(&spec);
-            Work::Served(Server::start(&place, order.addr, move |listener, up| {
-                native.tcp_echo(&config, listener, echo, up).map_err(failed)
+            Work::Served(Server::start(&place, order.addr, move |listener, ready| {
+                native.tcp_echo(&config, listener, echo, ready).map_err(failed)
             })?)
         }
         "sleep" => {
             let sleep = Sleep::new(&spec);
-            driven(&place, move |orders| native.sleeps(&config, sleep, orders).map_err(failed))?
+            driven(&place, move |slices| native.sleeps(&config, sleep, slices).map_err(failed))?
         }
         "spawn" => {
             let spawn = Spawn::new(&spec);
-            driven(&place, move |orders| native.spawns(&config, spawn, orders).map_err(failed))?
+            driven(&place, move |slices| native.spawns(&config, spawn, slices).map_err(failed))?
         }
         name => {
             let known = FAMILIES.join(", ");
@@ -88,8 +88,8 @@ pub(crate) fn prepare<N: Native>(runtime: &N, order: &Prepare) -> Result<Program
 
 fn driven(
     place: &Place,
-    shard: impl Fn(Orders) -> Result<(), Refusal> + Clone + Send + 'static,
+    shard: impl Fn(Slices) -> Result<(), Refusal> + Clone + Send + 'static,
 ) -> Result<Work, Refusal> {
-    let mut crew = Crew::start(place, shard)?;
-    Ok(Work::Driven(Box::new(move |window| crew.slice(window))))
+    let mut shards = Shards::start(place, shard)?;
+    Ok(Work::Driven(Box::new(move |window| shards.slice(window))))
 }

@@ -15,13 +15,13 @@ pub struct Server {
     ended: Receiver<Result<(), Refusal>>,
 }
 
-/// How a shard tells that it accepts connections.
+/// How a shard reports that it accepts connections.
 #[derive(Clone, Debug)]
-pub struct Up(Sender<Result<(), Refusal>>);
+pub struct ReadySignal(Sender<Result<(), Refusal>>);
 
-impl Up {
-    /// It does. To be called once.
-    pub fn tell(&self) {
+impl ReadySignal {
+    /// Reports it. To be called once.
+    pub fn send(&self) {
         let _ = self.0.send(Ok(()));
     }
 }
@@ -35,14 +35,14 @@ impl Server {
     pub fn start(
         place: &Place,
         addr: Option<SocketAddr>,
-        shard: impl Fn(TcpListener, &Up) -> Result<(), Refusal> + Clone + Send + 'static,
+        shard: impl Fn(TcpListener, &ReadySignal) -> Result<(), Refusal> + Clone + Send + 'static,
     ) -> Result<Self, Refusal> {
         let share = if place.shards.len() > 1 { socket::Share::Port } else { socket::Share::No };
         let (report, ended) = channel();
         let mut addr = addr.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         let refuse = |addr, error| Refusal::Failed(format!("cannot listen on {addr}: {error}"));
         if share == socket::Share::Port && addr.port() != 0 {
-            // Shards share their port with each other, not with whoever has it already.
+            // Shards share their port with each other, not with another process that has it already.
             drop(socket::listen(addr, socket::Share::No).map_err(|error| refuse(addr, error))?);
         }
         for &cpu in &place.shards {
@@ -52,15 +52,15 @@ impl Server {
             let (bound, listener) = listener?;
             // The first shard finds a free port, the others share it.
             addr = bound;
-            let (shard, up) = (shard.clone(), Up(report.clone()));
+            let (shard, ready) = (shard.clone(), ReadySignal(report.clone()));
             thread::spawn(move || {
                 pin(cpu);
-                let end = guarded(|| shard(listener, &up));
-                // The harness sees a server that is gone as connections that fail; why, it reads here.
+                let end = guarded(|| shard(listener, &ready));
+                // To the harness, a server that is gone is connections that fail; the reason is here.
                 if let Err(refusal) = &end {
                     eprintln!("{refusal}");
                 }
-                let _ = up.0.send(end);
+                let _ = ready.0.send(end);
             });
         }
         drop(report);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use rtswap_lane::native::Native;
-use rtswap_lane::{Orders, Up};
+use rtswap_lane::{ReadySignal, Slices};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,38 +26,38 @@ impl Native for Smol {
         config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
-        up: &Up,
+        ready: &ReadySignal,
     ) -> io::Result<()> {
-        let (bytes, up) = (echo.buffer_bytes(), up.clone());
+        let (bytes, ready) = (echo.buffer_bytes(), ready.clone());
         if self.local {
             return on_this_thread(|executor| {
-                serve(listener, up, move |stream| executor.spawn(connection(stream, bytes)))
+                serve(listener, ready, move |stream| executor.spawn(connection(stream, bytes)))
             });
         }
         on_worker(config, |executor| {
-            serve(listener, up, move |stream| executor.spawn(connection(stream, bytes)))
+            serve(listener, ready, move |stream| executor.spawn(connection(stream, bytes)))
         })
     }
 
-    fn sleeps(&self, config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
+    fn sleeps(&self, config: &Config, sleep: Sleep, slices: Slices) -> io::Result<()> {
         if self.local {
             return on_this_thread(|executor| {
-                sleeps(sleep, orders, move |asked, begin| executor.spawn(nap(asked, begin)))
+                sleeps(sleep, slices, move |asked, begin| executor.spawn(nap(asked, begin)))
             });
         }
         on_worker(config, |executor| {
-            sleeps(sleep, orders, move |asked, begin| executor.spawn(nap(asked, begin)))
+            sleeps(sleep, slices, move |asked, begin| executor.spawn(nap(asked, begin)))
         })
     }
 
-    fn spawns(&self, config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
+    fn spawns(&self, config: &Config, spawn: Spawn, slices: Slices) -> io::Result<()> {
         if self.local {
             return on_this_thread(|executor| {
-                spawns(spawn, orders, move |number| executor.spawn(async move { number }))
+                spawns(spawn, slices, move |number| executor.spawn(async move { number }))
             });
         }
         on_worker(config, |executor| {
-            spawns(spawn, orders, move |number| executor.spawn(async move { number }))
+            spawns(spawn, slices, move |number| executor.spawn(async move { number }))
         })
     }
 }
@@ -96,11 +96,11 @@ where
 
 async fn serve(
     listener: std::net::TcpListener,
-    up: Up,
+    ready: ReadySignal,
     spawn: impl Fn(TcpStream) -> Task<()>,
 ) -> io::Result<()> {
     let listener = TcpListener::try_from(listener)?;
-    up.tell();
+    ready.send();
     loop {
         let (stream, _) = listener.accept().await?;
         spawn(stream).detach();
@@ -123,20 +123,20 @@ async fn connection(mut stream: TcpStream, buffer_bytes: usize) {
 
 async fn sleeps(
     sleep: Sleep,
-    mut orders: Orders,
+    mut slices: Slices,
     spawn: impl Fn(Duration, Instant) -> Task<(Duration, Duration)>,
 ) -> io::Result<()> {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
             let begin = Instant::now();
             let tasks: Vec<_> = sleep.asked().map(|asked| spawn(asked, begin)).collect();
             let mut ends = Vec::with_capacity(tasks.len());
             for task in tasks {
                 ends.push(task.await);
             }
-            slice.take(sleep.check(ends.into_iter()));
+            slice.record(sleep.check(ends.into_iter()));
         }
-        slice.end();
+        slice.finish();
     }
     Ok(())
 }
@@ -150,14 +150,14 @@ async fn nap(asked: Duration, begin: Instant) -> (Duration, Duration) {
 
 async fn spawns(
     spawn: Spawn,
-    mut orders: Orders,
+    mut slices: Slices,
     start: impl Fn(u64) -> Task<u64>,
 ) -> io::Result<()> {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
-            slice.take(batch(spawn, &start).await);
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
+            slice.record(batch(spawn, &start).await);
         }
-        slice.end();
+        slice.finish();
     }
     Ok(())
 }

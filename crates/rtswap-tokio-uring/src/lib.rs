@@ -1,4 +1,5 @@
 #![warn(missing_docs)]
+#![expect(clippy::disallowed_methods, reason = "tokio-uring has a tokio inside")]
 //! tokio-uring under the rtswap contract: [`TokioUring`].
 //!
 //! What maps to what, and tokio-uring's limits, is in this crate's README.

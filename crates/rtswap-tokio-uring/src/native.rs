@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use rtswap_lane::native::Native;
-use rtswap_lane::{Orders, Up};
+use rtswap_lane::{ReadySignal, Slices};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 use tokio_uring::buf::BoundedBuf;
@@ -20,17 +20,17 @@ impl Native for TokioUring {
         _config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
-        up: &Up,
+        ready: &ReadySignal,
     ) -> io::Result<()> {
-        on_ring(serve(listener, echo, up.clone()))
+        on_ring(serve(listener, echo, ready.clone()))
     }
 
-    fn sleeps(&self, _config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-        on_ring(sleeps(sleep, orders))
+    fn sleeps(&self, _config: &Config, sleep: Sleep, slices: Slices) -> io::Result<()> {
+        on_ring(sleeps(sleep, slices))
     }
 
-    fn spawns(&self, _config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-        on_ring(spawns(spawn, orders))
+    fn spawns(&self, _config: &Config, spawn: Spawn, slices: Slices) -> io::Result<()> {
+        on_ring(spawns(spawn, slices))
     }
 }
 
@@ -44,11 +44,15 @@ where
         .block_on(async { tokio_uring::spawn(main).await? })
 }
 
-async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
+async fn serve(
+    listener: std::net::TcpListener,
+    echo: TcpEcho,
+    ready: ReadySignal,
+) -> io::Result<()> {
     // The ring waits for the socket; one that does not block is answered EAGAIN by some kernels.
     listener.set_nonblocking(false)?;
     let listener = TcpListener::from_std(listener);
-    up.tell();
+    ready.send();
     loop {
         let (stream, _) = listener.accept().await?;
         tokio_uring::spawn(connection(stream, echo.buffer_bytes()));
@@ -68,9 +72,9 @@ async fn connection(stream: TcpStream, buffer_bytes: usize) {
     }
 }
 
-async fn sleeps(sleep: Sleep, mut orders: Orders) -> io::Result<()> {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
+async fn sleeps(sleep: Sleep, mut slices: Slices) -> io::Result<()> {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
             let begin = Instant::now();
             let tasks: Vec<_> = sleep
                 .asked()
@@ -86,19 +90,19 @@ async fn sleeps(sleep: Sleep, mut orders: Orders) -> io::Result<()> {
             for task in tasks {
                 ends.push(task.await?);
             }
-            slice.take(sleep.check(ends.into_iter()));
+            slice.record(sleep.check(ends.into_iter()));
         }
-        slice.end();
+        slice.finish();
     }
     Ok(())
 }
 
-async fn spawns(spawn: Spawn, mut orders: Orders) -> io::Result<()> {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
-            slice.take(batch(spawn).await);
+async fn spawns(spawn: Spawn, mut slices: Slices) -> io::Result<()> {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
+            slice.record(batch(spawn).await);
         }
-        slice.end();
+        slice.finish();
     }
     Ok(())
 }

@@ -1,4 +1,9 @@
 #![warn(missing_docs)]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the adapter of this runtime"
+)]
 //! tokio under the rtswap contract: [`Tokio`].
 //!
 //! What maps to what, and what stays at tokio's defaults, is in this crate's README.

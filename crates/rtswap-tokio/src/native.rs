@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use rtswap_lane::native::Native;
-use rtswap_lane::{Orders, Up};
+use rtswap_lane::{ReadySignal, Slices};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,17 +20,17 @@ impl Native for Tokio {
         config: &Config,
         listener: std::net::TcpListener,
         echo: TcpEcho,
-        up: &Up,
+        ready: &ReadySignal,
     ) -> io::Result<()> {
-        on_worker(&self.build(config)?, serve(listener, echo, up.clone()))
+        on_worker(&self.build(config)?, serve(listener, echo, ready.clone()))
     }
 
-    fn sleeps(&self, config: &Config, sleep: Sleep, orders: Orders) -> io::Result<()> {
-        on_worker(&self.build(config)?, sleeps(sleep, orders))
+    fn sleeps(&self, config: &Config, sleep: Sleep, slices: Slices) -> io::Result<()> {
+        on_worker(&self.build(config)?, sleeps(sleep, slices))
     }
 
-    fn spawns(&self, config: &Config, spawn: Spawn, orders: Orders) -> io::Result<()> {
-        on_worker(&self.build(config)?, spawns(spawn, orders))
+    fn spawns(&self, config: &Config, spawn: Spawn, slices: Slices) -> io::Result<()> {
+        on_worker(&self.build(config)?, spawns(spawn, slices))
     }
 }
 
@@ -42,9 +42,13 @@ where
     runtime.block_on(async { tokio::spawn(main).await? })
 }
 
-async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Result<()> {
+async fn serve(
+    listener: std::net::TcpListener,
+    echo: TcpEcho,
+    ready: ReadySignal,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    up.tell();
+    ready.send();
     loop {
         let (mut stream, _) = listener.accept().await?;
         tokio::spawn(async move {
@@ -63,9 +67,9 @@ async fn serve(listener: std::net::TcpListener, echo: TcpEcho, up: Up) -> io::Re
     }
 }
 
-async fn sleeps(sleep: Sleep, mut orders: Orders) -> io::Result<()> {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
+async fn sleeps(sleep: Sleep, mut slices: Slices) -> io::Result<()> {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
             let begin = Instant::now();
             let tasks: Vec<_> = sleep
                 .asked()
@@ -81,19 +85,19 @@ async fn sleeps(sleep: Sleep, mut orders: Orders) -> io::Result<()> {
             for task in tasks {
                 ends.push(task.await?);
             }
-            slice.take(sleep.check(ends.into_iter()));
+            slice.record(sleep.check(ends.into_iter()));
         }
-        slice.end();
+        slice.finish();
     }
     Ok(())
 }
 
-async fn spawns(spawn: Spawn, mut orders: Orders) -> io::Result<()> {
-    while let Some(mut slice) = orders.next().await {
-        while slice.goes_on() {
-            slice.take(batch(spawn).await);
+async fn spawns(spawn: Spawn, mut slices: Slices) -> io::Result<()> {
+    while let Some(mut slice) = slices.next().await {
+        while slice.has_time() {
+            slice.record(batch(spawn).await);
         }
-        slice.end();
+        slice.finish();
     }
     Ok(())
 }

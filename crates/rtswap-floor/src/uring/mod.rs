@@ -130,8 +130,8 @@ fn serve(order: &Prepare, task: &Task, setup: Setup) -> Result<Program, Refusal>
     if setup.multishot() {
         notes.push(("buffers", format!("{} × {} bytes", setup.buffers, setup.buffer_bytes)));
     }
-    start(order, task, &sharded(order), FLOOR.driver, notes, move |listener, up| {
-        shard::serve(setup, listener, up)
+    start(order, task, &sharded(order), FLOOR.driver, notes, move |listener, ready| {
+        shard::serve(setup, listener, ready)
     })
 }
 

@@ -7,7 +7,7 @@ use std::ptr;
 
 use io_uring::types::{Fd, Timespec};
 use io_uring::{IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue};
-use rtswap_lane::Up;
+use rtswap_lane::ReadySignal;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
@@ -52,7 +52,7 @@ pub(super) struct Shard<'r> {
     vacant: Vec<u32>,
 }
 
-pub(super) fn serve(setup: Setup, listener: TcpListener, up: &Up) -> io::Result<()> {
+pub(super) fn serve(setup: Setup, listener: TcpListener, ready: &ReadySignal) -> io::Result<()> {
     // The kernel waits for connections; a socket that does not block it would only give errors.
     listener.set_nonblocking(false)?;
     let mut ring: IoUring = setup.ring()?;
@@ -76,7 +76,7 @@ pub(super) fn serve(setup: Setup, listener: TcpListener, up: &Up) -> io::Result<
         vacant: Vec::new(),
     };
     shard.accept()?;
-    up.tell();
+    ready.send();
     loop {
         shard.enter()?;
         completions.sync();
