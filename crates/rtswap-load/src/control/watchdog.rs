@@ -100,3 +100,56 @@ impl Watchdog {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(5);
+    const TOTAL: Duration = Duration::from_secs(30);
+
+    fn watchdog() -> Watchdog {
+        Watchdog::new(Limits {
+            addr: "127.0.0.1:1".parse().unwrap(),
+            cancel: Arc::default(),
+            signals: Arc::default(),
+            stall: STALL,
+            total: TOTAL,
+        })
+    }
+
+    #[test]
+    fn check_fails_after_stall_without_bytes() {
+        let (mut watchdog, start) = (watchdog(), Instant::now());
+        let after = |secs| start + Duration::from_secs(secs);
+        watchdog.check(start, false, 3).unwrap();
+        watchdog.check(after(4), true, 3).unwrap();
+        watchdog.check(after(8), false, 3).unwrap();
+        let error = watchdog.check(after(9), false, 3).unwrap_err();
+        assert!(matches!(error, LoadError::Stalled { after: STALL, outstanding: 3, .. }));
+    }
+
+    #[test]
+    fn check_fails_after_total_although_bytes_come() {
+        let (mut watchdog, start) = (watchdog(), Instant::now());
+        let after = |secs| start + Duration::from_secs(secs);
+        // The limit does not apply yet.
+        watchdog.check(after(60), true, 3).unwrap();
+        watchdog.limit_total(after(60));
+        watchdog.check(after(89), true, 3).unwrap();
+        let error = watchdog.check(after(90), true, 3).unwrap_err();
+        assert!(matches!(error, LoadError::Overdue { after: TOTAL, outstanding: 3, .. }));
+    }
+
+    #[test]
+    fn check_fails_when_cancelled_or_aborted() {
+        let cancelled = watchdog();
+        cancelled.limits.cancel.store(true, Ordering::Relaxed);
+        let aborted = watchdog();
+        aborted.limits.signals.abort.store(true, Ordering::Relaxed);
+        for mut watchdog in [cancelled, aborted] {
+            let error = watchdog.check(Instant::now(), true, 1).unwrap_err();
+            assert!(matches!(error, LoadError::Cancelled));
+        }
+    }
+}
