@@ -250,3 +250,30 @@ impl Connection for Http1Connection {
         self.started_at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn check_rejects_response_to_unsent_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (path, content_type, body) = ("/", "text/plain", b"x");
+        let mut requests =
+            Requests::new(addr, Http { path, content_type, body, pipeline: 2, h2: false });
+        let stream = TcpStream::connect(addr).unwrap();
+        let mut connection = Http1Connection::new(stream, addr, 0, &requests);
+        // The socket buffer has taken only the first of two requests.
+        connection.due = 2;
+        connection.batch_bytes = 2 * requests.request_bytes;
+        connection.sent = requests.request_bytes;
+        let response = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1\r\n\r\nx";
+        connection.check(&mut requests, response).unwrap();
+        let error = connection.check(&mut requests, response).unwrap_err();
+        let LoadError::Answer { message: 0, source, .. } = error else { panic!("{error}") };
+        assert!(matches!(*source, ResponseError::Unrequested { .. }), "{source}");
+    }
+}

@@ -55,3 +55,31 @@ impl Outbox {
         self.requests_at.map(|start| self.sent.saturating_sub(start).div_ceil(request_bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::PING;
+    use super::*;
+    use crate::target::Http;
+
+    #[test]
+    fn requests_sent_counts_started_requests_after_preface() {
+        let addr = "127.0.0.1:7000".parse().unwrap();
+        let expected = Http { path: "/", content_type: "", body: b"x", pipeline: 2, h2: true };
+        let requests = Requests::new(addr, expected);
+        let request_bytes = requests.request_bytes;
+        let mut outbox = Outbox::new(&requests.preface);
+        outbox.append_requests(&requests, 1, 2);
+        outbox.append_frame(PING, 0, &[0; 8]);
+        let after_requests = outbox.len() - requests.preface.len() - 2 * request_bytes;
+        for (count, sent) in
+            [(requests.preface.len(), 0), (1, 1), (request_bytes - 1, 1), (request_bytes, 2)]
+        {
+            assert!(!outbox.advance(count));
+            assert_eq!(outbox.requests_sent(request_bytes), Some(sent));
+        }
+        assert!(outbox.advance(after_requests));
+        assert_eq!(outbox.requests_sent(request_bytes), None);
+        assert_eq!((outbox.len(), outbox.unsent()), (0, &[][..]));
+    }
+}
