@@ -1,12 +1,12 @@
-//! What the generator costs for each request, against any lane that serves `http`:
+//! Measures the CPU time of the generator per request, against any lane that serves `http`:
 //!
 //! ```text
 //! rtswap serve --lane tokio --workload http --cpus 0 --addr 127.0.0.1:7000 &
 //! cargo run --release -p rtswap-load --example http -- 127.0.0.1:7000 1 5 32 1
 //! ```
 //!
-//! Its arguments are the address, the CPU to load from, seconds, connections and requests at once; and `h2`
-//! for HTTP/2, which the lane then has to serve (`http/h2=true`).
+//! The arguments are the address, the CPU to load from, seconds, connections and requests per batch. A
+//! sixth argument `h2` selects HTTP/2, which the lane must then serve (`http/h2=true`).
 
 use std::env::args;
 use std::error::Error;
@@ -17,10 +17,10 @@ use rtswap_load::{Config, Generator, Http, Target, Traffic};
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<_> = args().skip(1).collect();
     let ([addr, cpu, seconds, conns, pipeline], h2) = (match args.as_slice() {
-        [plain @ .., h2] if h2 == "h2" => (plain, true),
-        plain => (plain, false),
+        [others @ .., h2] if h2 == "h2" => (others, true),
+        others => (others, false),
     }) else {
-        return Err("give ADDRESS CPU SECONDS CONNECTIONS PIPELINE [h2]".into());
+        return Err("usage: http ADDRESS CPU SECONDS CONNECTIONS PIPELINE [h2]".into());
     };
     let body = b"Hello, World!";
     let pipeline = pipeline.parse()?;
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (warmup, window) = (Duration::from_millis(100), Duration::from_secs_f64(seconds.parse()?));
     let slice = generator.slice(&mut session, warmup, window, || ())?;
     println!(
-        "{} requests, {:.0} requests/s, {:.0} ns CPU of the generator for each",
+        "{} requests, {:.0} requests/s, {:.0} ns CPU time of the generator per request",
         slice.ops,
         slice.ops_per_s(),
         slice.load_cpu_ns_per_op().unwrap_or_default()

@@ -1,28 +1,35 @@
+//! The errors of the load generator.
+
+pub(crate) mod response;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::response::ResponseError;
+
 /// Why the load generator could not do what it was asked.
 ///
-/// Whatever the error, the session it happened in is closed and its descriptors are released;
-/// other sessions and the generator itself remain usable. Connections are numbered from 0 within
-/// their session, messages from 0 within their connection, and offsets are bytes from the start of
-/// the message. With [`Traffic::Churn`](crate::Traffic::Churn), the number of a connection is that
-/// of its loop, and messages are those of the loop.
+/// Any error closes the session that it happens in and releases its descriptors. Other sessions and
+/// the generator remain usable. Connections are numbered from 0 within their session, messages from 0
+/// within their connection, and offsets are bytes from the start of the message. With
+/// [`Traffic::Churn`](crate::Traffic::Churn), `conn` is the number of the loop, and messages are
+/// numbered within the loop.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The target makes no sense.
+    /// The target is invalid.
     #[error("cannot load {addr}: {reason}")]
     Target {
         /// Address of the lane.
         addr: SocketAddr,
-        /// What is wrong with the target.
+        /// What is wrong with the target, and the remedy.
         reason: &'static str,
     },
-    /// Nobody listens.
+    /// No process listens on the address.
     #[error(
-        "{addr} refused connection {opened}: nobody listens there; see whether the lane has died"
+        "{addr} refused connection {opened}: no process listens there; check whether the lane has \
+         exited"
     )]
     Refused {
         /// Address of the lane.
@@ -42,12 +49,13 @@ pub enum LoadError {
         opened: usize,
         /// How many connections the session was to have.
         conns: usize,
-        /// The soft limit of open files of this process; `unlimited` or a number.
+        /// The soft limit of open files of this process: `unlimited` or a number.
         limit: String,
     },
-    /// The machine has no local ports left towards this address. Churn towards 127.0.0.0/8 does
-    /// not get there, as it comes from ever other addresses; elsewhere each of its connections
-    /// takes a port for a minute.
+    /// The machine has no local ports left towards this address.
+    ///
+    /// Churn towards 127.0.0.0/8 does not run out of ports, as its source addresses change. Towards
+    /// other addresses, each of its connections occupies a port for a minute.
     #[error(
         "out of local ports after {opened} connections to {addr}, {conns} at once: widen \
          net.ipv4.ip_local_port_range, wait for TIME_WAIT to end, or ask for fewer connections"
@@ -60,34 +68,34 @@ pub enum LoadError {
         /// How many connections the session was to have.
         conns: usize,
     },
-    /// Connecting failed in another way.
+    /// Connecting failed for another reason.
     #[error("cannot open connection {opened} to {addr}: {source}")]
     Connect {
         /// Address of the lane.
         addr: SocketAddr,
         /// How many connections this thread had opened before.
         opened: usize,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The lane ended a connection in an orderly way (FIN), unasked.
+    /// The lane closed a connection (FIN) before the generator did.
     #[error(
         "{addr} closed connection {conn} at byte {received} of message {message}: see the lane's \
-         standard error for why it stopped"
+         standard error for the reason"
     )]
     Closed {
         /// Address of the lane.
         addr: SocketAddr,
         /// Which connection.
         conn: usize,
-        /// Which message was under way, or would have been next.
+        /// The message that was in flight, or would have been next.
         message: u64,
         /// How many bytes of it had come back.
         received: usize,
     },
-    /// The lane broke a connection (RST), as happens when its process dies.
+    /// The lane reset a connection (RST), as the kernel does when its process dies.
     #[error(
-        "{addr} reset connection {conn} at byte {received} of message {message}: see whether the \
+        "{addr} reset connection {conn} at byte {received} of message {message}: check whether the \
          lane has crashed"
     )]
     Reset {
@@ -95,15 +103,15 @@ pub enum LoadError {
         addr: SocketAddr,
         /// Which connection.
         conn: usize,
-        /// Which message was under way, or would have been next.
+        /// The message that was in flight, or would have been next.
         message: u64,
         /// How many bytes of it had come back.
         received: usize,
     },
-    /// The lane sent back something else than it was sent.
+    /// The lane sent back other bytes than it was sent.
     #[error(
-        "{addr} answered wrongly: byte {offset} of message {message} on connection {conn} is \
-         {found:#04x}, not {expected:#04x}; the lane mixes up or damages data"
+        "{addr} sent a wrong answer: byte {offset} of message {message} on connection {conn} is \
+         {found:#04x}, not {expected:#04x}; the lane mixes up or corrupts data"
     )]
     Wrong {
         /// Address of the lane.
@@ -114,44 +122,45 @@ pub enum LoadError {
         message: u64,
         /// The first byte that differs.
         offset: usize,
-        /// What was sent.
+        /// The byte sent.
         expected: u8,
-        /// What came back.
+        /// The byte that came back.
         found: u8,
     },
-    /// The lane sent back more than it had been sent.
+    /// The lane sent back more bytes than it was sent.
     #[error(
-        "{addr} answered too much: at least {surplus} bytes more than were sent, on connection \
-         {conn} at message {message}; the lane sends data twice"
+        "{addr} sent too much: at least {surplus} bytes more than it was sent, on connection {conn} \
+         at message {message}; the lane sends data twice"
     )]
     TooMuch {
         /// Address of the lane.
         addr: SocketAddr,
         /// Which connection.
         conn: usize,
-        /// Which message was under way or was the last.
+        /// The message that was in flight, or the last one.
         message: u64,
-        /// How many bytes too many were seen.
+        /// How many surplus bytes were seen.
         surplus: usize,
     },
-    /// The lane answered a request with something else than was asked for.
+    /// The lane sent a wrong response to an HTTP request.
     #[error(
-        "{addr} answered request {message} on connection {conn} wrongly: {found}; see what \
-         `curl -v` says of it"
+        "{addr} sent a wrong response to request {message} on connection {conn}: {source}; compare \
+         with the output of `curl -v`"
     )]
     Answer {
         /// Address of the lane.
         addr: SocketAddr,
         /// Which connection.
         conn: usize,
-        /// Which request was to be answered, or was the last.
+        /// The request whose response was due, or the last one.
         message: u64,
-        /// What came, and what was expected.
-        found: String,
+        /// What is wrong with the response.
+        source: Box<ResponseError>,
     },
-    /// A connection of HTTP/2 has no number left for another stream.
+    /// An HTTP/2 connection has no stream number left for another request.
     #[error(
-        "connection {conn} to {addr} has used up its streams with {message} requests: connect again"
+        "connection {conn} to {addr} has used up its stream numbers after {message} requests: \
+         connect again"
     )]
     Spent {
         /// Address of the lane.
@@ -161,10 +170,11 @@ pub enum LoadError {
         /// How many requests were answered.
         message: u64,
     },
-    /// Not a byte moved for too long, nor did a connection that was due to end.
+    /// For too long, no byte came and no connection that was due to end did.
     #[error(
         "{addr} stalled: no byte came for {after:?} with {outstanding} messages outstanding; the \
-         lane hangs, dropped part of an answer, or does not close what was closed"
+         lane hangs, dropped part of an answer, or does not close a connection that the generator \
+         closed"
     )]
     Stalled {
         /// Address of the lane.
@@ -174,7 +184,7 @@ pub enum LoadError {
         /// How many messages this thread was waiting for.
         outstanding: usize,
     },
-    /// Bytes moved, but too slowly for the exchange to end within its limit.
+    /// Bytes came, but too slowly for the exchange to end within its limit.
     #[error(
         "{addr} is too slow: {outstanding} messages outstanding after {after:?}; ask for fewer \
          connections, smaller messages or a longer limit"
@@ -197,27 +207,27 @@ pub enum LoadError {
         /// Address of the lane.
         addr: SocketAddr,
     },
-    /// A thread of the generator has panicked, which is a bug in it or in the probe.
+    /// A thread of the generator panicked, which is a bug in the generator or in the probe.
     #[error("the generator thread on CPU {cpu} has died: its panic is on standard error")]
     Thread {
-        /// The CPU it was pinned to.
+        /// The CPU that it was pinned to.
         cpu: usize,
     },
-    /// A system call failed that should not.
+    /// A system call failed unexpectedly.
     #[error("cannot {action} for {addr}: {source}")]
     System {
         /// Address of the lane.
         addr: SocketAddr,
         /// What was attempted.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl LoadError {
-    /// Whether the lane answered, but not with what it had been sent: the lane did not do the work,
-    /// as opposed to not being able to go on.
+    /// Whether the lane answered with wrong data. Other errors mean that the lane did not answer, or
+    /// that the generator could not go on.
     pub fn is_wrong_answer(&self) -> bool {
         matches!(self, Self::Wrong { .. } | Self::TooMuch { .. } | Self::Answer { .. })
     }

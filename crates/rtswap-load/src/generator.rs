@@ -1,3 +1,8 @@
+//! The load generator and its sessions.
+
+mod thread_share;
+mod worker;
+
 use std::fmt;
 use std::io;
 use std::mem;
@@ -9,38 +14,40 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::pace::{Part, Quota, Role, Signals, Watch, Window};
-use crate::pattern::Pattern;
-use crate::share::{Opening, Share};
-use crate::worker::{Started, Worker};
+use self::thread_share::ThreadShare;
+use self::worker::{RunningJob, Worker};
+use crate::control::quota::MessageQuota;
+use crate::control::watchdog::{Limits, Signals};
+use crate::control::window::{Role, SliceWindow, ThreadSlice};
+use crate::driver::share::ShareConfig;
+use crate::protocol::echo::pattern::Pattern;
 use crate::{LoadError, Target};
 
-/// How many connections may wait to be accepted by a lane, over all threads. Half of the backlog
-/// that lanes listen with (1024).
-const WAVE: usize = 512;
+/// How many new connections of all threads may wait for their first answer: half of the backlog that
+/// lanes listen with (1024).
+const PENDING_MAX: usize = 512;
 
-/// Significant decimal digits that latencies are kept to.
-const DIGITS: u8 = 3;
+/// Significant decimal digits of latencies.
+const LATENCY_DIGITS: u8 = 3;
 
 /// How to set up a [`Generator`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The CPUs to load from: one thread is pinned to each.
+    /// The CPUs of the generator: one thread is pinned to each.
     pub cpus: Vec<usize>,
-    /// Longest latency that is told apart; a longer one is recorded as this one. Default 60 s.
+    /// The longest latency that is recorded; a longer one is recorded as this one. Default 60 s.
     pub max_latency: Duration,
-    /// How long no byte may move on any connection of a thread, and none end that is due to,
-    /// before the lane counts as hung.
-    /// Also the limit of opening one connection. Default 5 s.
+    /// How long a thread waits without a byte on any of its connections, and without the end of one
+    /// that is due to end, before it reports [`LoadError::Stalled`]. Also the limit for opening one
+    /// connection. Default 5 s.
     pub stall: Duration,
-    /// How long the messages in flight at the end of a slice may take to come in, or those of a
-    /// wave of new connections to be answered; with churn, the first operations of all loops.
-    /// Default 30 s.
+    /// How long the messages in flight at the end of a slice may take, or the first messages of a
+    /// wave of new connections, or with churn the first operations of all loops. Default 30 s.
     pub drain: Duration,
-    /// How long a [`Generator::verify`] may take. Default 60 s.
+    /// How long [`Generator::verify`] may take. Default 60 s.
     pub verify: Duration,
-    /// Set this, say on Ctrl-C, to end what is under way with [`LoadError::Cancelled`], within
-    /// some 10 ms.
+    /// Set this, for example on Ctrl-C, to end the present call with [`LoadError::Cancelled`] within
+    /// about 10 ms.
     pub cancel: Arc<AtomicBool>,
 }
 
@@ -58,22 +65,22 @@ impl Config {
     }
 }
 
-/// The open connections to one lane. Dropping it closes them, without asking the lane.
+/// The open connections to one lane. Dropping the session closes them.
 ///
-/// It costs nothing while no slice runs on it. An error in it closes it.
+/// An idle session uses no CPU time. An error closes the session that it happens in.
 pub struct Session {
     target: Target,
-    /// By thread. Empty once closed.
-    shares: Vec<Share>,
+    /// By thread. Empty once the session is closed.
+    shares: Vec<ThreadShare>,
 }
 
 impl Session {
-    /// What the session was opened to.
+    /// The target that the session was opened with.
     pub fn target(&self) -> Target {
         self.target
     }
 
-    /// Whether no error has closed the session yet.
+    /// Whether the session is open. An error closes it.
     pub fn is_open(&self) -> bool {
         !self.shares.is_empty()
     }
@@ -88,21 +95,21 @@ impl fmt::Debug for Session {
     }
 }
 
-/// What a slice measured. Everything covers the counted window, and only that.
+/// What a slice measured. All figures cover the counted window only.
 #[derive(Clone, Debug)]
 pub struct Slice<P> {
-    /// Operations: messages that came back whole and right; with [`Traffic::Churn`], those whose
-    /// connection was also closed by the lane.
+    /// Operations: messages whose answer was complete and right. With [`Traffic::Churn`], the lane
+    /// must also have closed the connection.
     ///
     /// [`Traffic::Churn`]: crate::Traffic::Churn
     pub ops: u64,
-    /// How long the window was; at least as long as asked.
+    /// Duration of the window; not less than the one requested.
     pub elapsed: Duration,
-    /// CPU time, user and system, of the generator's threads.
+    /// CPU time of the generator's threads, user and system.
     pub load_cpu: Duration,
-    /// Time from before the first byte was sent to after the last one was compared, in
-    /// nanoseconds, to three digits; one value per operation. With churn, from before `connect`
-    /// was called to after the end of the lane's stream was seen.
+    /// One latency per operation, in nanoseconds, to three digits: from before its first byte was
+    /// sent until after its last byte was compared. With churn, from before `connect` until after
+    /// the end of the lane's stream.
     pub latency: Histogram<u64>,
     /// What the probe returned at the start and at the end of the window.
     pub probes: (P, P),
@@ -120,14 +127,14 @@ impl<P> Slice<P> {
     }
 }
 
-/// The load generator: threads that sleep until a session is to be opened, verified or measured.
+/// The load generator: threads that open, verify and measure sessions, and sleep otherwise.
 ///
-/// One order is carried out at a time; a second caller waits. Dropping the generator ends its
-/// threads. Sessions are independent of it and close their connections when they are dropped.
+/// It serves one call at a time; a second caller waits. Dropping the generator ends its threads.
+/// Sessions do not depend on it and close their connections when they are dropped.
 pub struct Generator {
     config: Config,
     workers: Vec<Worker>,
-    /// Held while an order is carried out.
+    /// Held during a call.
     turn: Mutex<()>,
 }
 
@@ -136,50 +143,50 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// If no CPU is given, a thread cannot be started or pinned (the CPU does not exist or is not
+    /// If there is no CPU, a thread cannot be started or pinned (the CPU does not exist or is not
     /// allowed for this process), or `max_latency` is out of the range of a histogram.
     pub fn new(config: Config) -> io::Result<Self> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
         if config.cpus.is_empty() {
-            return Err(invalid("the load generator needs at least one CPU".into()));
+            return Err(invalid("no CPU for the load generator: give at least one".into()));
         }
-        let highest = u64::try_from(config.max_latency.as_nanos()).unwrap_or(u64::MAX);
-        let latency = Histogram::new_with_bounds(1, highest, DIGITS)
-            .map_err(|error| invalid(format!("max_latency of {highest} ns: {error}")))?;
+        let highest_ns = u64::try_from(config.max_latency.as_nanos()).unwrap_or(u64::MAX);
+        let latency = Histogram::new_with_bounds(1, highest_ns, LATENCY_DIGITS)
+            .map_err(|error| invalid(format!("invalid max_latency of {highest_ns} ns: {error}")))?;
         let workers = (config.cpus.iter())
             .map(|&cpu| Worker::new(cpu, latency.clone()))
             .collect::<io::Result<_>>()?;
         Ok(Self { config, workers, turn: Mutex::default() })
     }
 
-    /// Opens connections to a lane, spread over the threads, and exchanges one message on each, so
-    /// that afterwards all are known to be accepted and to work.
+    /// Opens connections to a lane, spread over the threads, and exchanges one message on each, which
+    /// shows that the lane has accepted the connection and serves it.
     ///
-    /// They are opened in waves that stay below the backlog of a lane. For churn, one operation is
-    /// done on each loop, and nothing stays open.
+    /// Connections are opened in waves that are smaller than the backlog of a lane. With churn, each
+    /// loop performs one operation, and no connection stays open.
     ///
     /// # Errors
     ///
-    /// See [`LoadError`]. Connections opened until then are closed.
+    /// See [`LoadError`]. Connections opened before the error are closed.
     pub fn connect(&self, target: Target) -> Result<Session, LoadError> {
-        target.check()?;
+        target.validate()?;
         let Target { addr, size, conns, .. } = target;
         let _turn = self.take_turn();
-        let watch = self.watch(addr, self.config.drain);
+        let limits = self.limits(addr, self.config.drain);
         let pattern = Arc::new(Pattern::new(size, conns));
-        // A thread without connections would have no share.
+        // Every thread of a session has at least one connection.
         let threads = self.workers.len().min(conns);
         let started = (self.workers.iter().zip(0..threads))
             .map(|(worker, thread)| {
-                let opening = Opening {
+                let config = ShareConfig {
                     target,
-                    numbers: conns * thread / threads..conns * (thread + 1) / threads,
-                    wave: (WAVE / threads).max(1),
+                    conns: conns * thread / threads..conns * (thread + 1) / threads,
+                    pending_max: (PENDING_MAX / threads).max(1),
                     pattern: Arc::clone(&pattern),
                 };
-                let watch = watch.clone();
-                worker.start(Arc::clone(&watch.signals.abort), move |bench| {
-                    Share::open(opening, &mut bench.scratch, &watch)
+                let limits = limits.clone();
+                worker.start(Arc::clone(&limits.signals.abort), move |memory| {
+                    ThreadShare::open(config, &mut memory.scratch, &limits)
                 })
             })
             .collect();
@@ -187,12 +194,12 @@ impl Generator {
         Ok(Session { target, shares })
     }
 
-    /// Exchanges exactly `messages` messages on each active connection, or does as many operations
-    /// on each loop, and checks them.
+    /// Exchanges exactly `messages` messages on each active connection, or performs as many operations
+    /// on each loop, and checks the answers.
     ///
     /// # Errors
     ///
-    /// See [`LoadError`]. The session is closed by any.
+    /// See [`LoadError`]. Any error closes the session.
     pub fn verify(&self, session: &mut Session, messages: u64) -> Result<(), LoadError> {
         let shares = take_shares(session)?;
         if messages == 0 {
@@ -200,13 +207,13 @@ impl Generator {
             return Ok(());
         }
         let _turn = self.take_turn();
-        let watch = self.watch(session.target.addr, self.config.verify);
+        let limits = self.limits(session.target.addr, self.config.verify);
         let started = (shares.into_iter().zip(self.workers.iter().cycle()))
             .map(|(mut share, worker)| {
-                let watch = watch.clone();
-                worker.start(Arc::clone(&watch.signals.abort), move |bench| {
-                    let mut pace = Quota::new(messages, watch);
-                    share.exchange(&mut bench.scratch, &mut pace)?;
+                let limits = limits.clone();
+                worker.start(Arc::clone(&limits.signals.abort), move |memory| {
+                    let mut control = MessageQuota::new(messages, limits);
+                    share.exchange(&mut memory.scratch, &mut control)?;
                     Ok(share)
                 })
             })
@@ -215,19 +222,20 @@ impl Generator {
         Ok(())
     }
 
-    /// Runs one slice: `warmup` uncounted, then `window` counted; then no more is sent, and what is
-    /// in flight is taken in and checked, but not counted. No churned connection is left open.
+    /// Runs one slice: `warmup` uncounted, then `window` counted, then the drain: the generator sends
+    /// no more messages, and receives and checks those in flight without counting them. No churned
+    /// connection stays open.
     ///
-    /// `probe` is called twice, by a thread of the generator, at the start and at the end of the
-    /// counted window, so that what it reads (the lane's CPU clock, say) covers the window. It
-    /// delays the load for as long as it takes, and must not panic.
+    /// A thread of the generator calls `probe` at the start and at the end of the counted window, so
+    /// that the probe's readings (of the lane's CPU clock, for example) cover the window. The load
+    /// pauses during the call. The probe must not panic.
     ///
-    /// With several threads, the window is that of the first one; the others step over its edges at
-    /// their next message, so each may misplace one message at either edge.
+    /// The first thread defines the window. Other threads notice its edges at their next message, so
+    /// each of them may count one message on the wrong side of an edge.
     ///
     /// # Errors
     ///
-    /// See [`LoadError`]. The session is closed by any.
+    /// See [`LoadError`]. Any error closes the session.
     pub fn slice<P: Send + 'static>(
         &self,
         session: &mut Session,
@@ -237,36 +245,36 @@ impl Generator {
     ) -> Result<Slice<P>, LoadError> {
         let shares = take_shares(session)?;
         let _turn = self.take_turn();
-        let watch = self.watch(session.target.addr, self.config.drain);
-        let (seen, probes) = sync_channel(2);
+        let limits = self.limits(session.target.addr, self.config.drain);
+        let (report, probes) = sync_channel(2);
         let mut leader = Some(Role::Leader {
             edge: Instant::now() + warmup,
             window,
             probe: Box::new(move || {
-                let _ = seen.try_send(probe());
+                let _ = report.try_send(probe());
             }),
         });
         let started = (shares.into_iter().zip(self.workers.iter().cycle()))
             .map(|(mut share, worker)| {
                 let role = leader.take().unwrap_or(Role::Follower);
-                let watch = watch.clone();
-                worker.start(Arc::clone(&watch.signals.abort), move |bench| {
-                    let mut pace = Window::new(role, watch, &mut bench.latency);
-                    share.exchange(&mut bench.scratch, &mut pace)?;
-                    Ok((share, pace.into_part()))
+                let limits = limits.clone();
+                worker.start(Arc::clone(&limits.signals.abort), move |memory| {
+                    let mut control = SliceWindow::new(role, limits, &mut memory.latency);
+                    share.exchange(&mut memory.scratch, &mut control)?;
+                    Ok((share, control.into_result()))
                 })
             })
             .collect();
-        let (shares, mut parts): (Vec<_>, Vec<_>) = finish(started)?.into_iter().unzip();
+        let (shares, mut slices): (Vec<_>, Vec<_>) = finish(started)?.into_iter().unzip();
         session.shares = shares;
-        let mut total = parts.remove(0);
-        for Part { ops, cpu, latency, .. } in parts {
+        let mut total = slices.remove(0);
+        for ThreadSlice { ops, cpu, latency, .. } in slices {
             total.ops += ops;
             total.cpu += cpu;
             let added = total.latency.add(latency);
-            debug_assert!(added.is_ok(), "all threads have the same bounds");
+            debug_assert!(added.is_ok(), "the histograms of all threads have the same bounds");
         }
-        let probe = || probes.recv().expect("a slice that ended has met both edges");
+        let probe = || probes.recv().expect("the leader has called the probe at both edges");
         Ok(Slice {
             ops: total.ops,
             elapsed: total.elapsed,
@@ -281,18 +289,18 @@ impl Generator {
         drop(session);
     }
 
-    fn watch(&self, addr: SocketAddr, limit: Duration) -> Watch {
-        Watch {
+    fn limits(&self, addr: SocketAddr, total: Duration) -> Limits {
+        Limits {
             addr,
             cancel: Arc::clone(&self.config.cancel),
             signals: Arc::new(Signals::default()),
             stall: self.config.stall,
-            limit,
+            total,
         }
     }
 
     fn take_turn(&self) -> impl Drop + '_ {
-        // It guards no data that a panic could have left half done.
+        // The mutex guards no data, so a panic cannot have left any inconsistent.
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -304,7 +312,7 @@ impl fmt::Debug for Generator {
 }
 
 /// Takes the shares out of a session, so that an error leaves it closed.
-fn take_shares(session: &mut Session) -> Result<Vec<Share>, LoadError> {
+fn take_shares(session: &mut Session) -> Result<Vec<ThreadShare>, LoadError> {
     let addr = session.target.addr;
     let shares = mem::take(&mut session.shares);
     if shares.is_empty() {
@@ -313,14 +321,14 @@ fn take_shares(session: &mut Session) -> Result<Vec<Share>, LoadError> {
     Ok(shares)
 }
 
-/// Waits for all threads, whatever happens, and returns what they found; of their errors, the
-/// first that is no mere consequence of another.
-fn finish<T>(started: Vec<Started<T>>) -> Result<Vec<T>, LoadError> {
-    let mut found = Vec::with_capacity(started.len());
+/// Waits for all threads and returns their results. Of several errors it returns the first that is
+/// not a consequence of another.
+fn finish<T>(started: Vec<RunningJob<T>>) -> Result<Vec<T>, LoadError> {
+    let mut results = Vec::with_capacity(started.len());
     let mut failed = None;
     for job in started {
         match job.finish() {
-            Ok(part) => found.push(part),
+            Ok(result) => results.push(result),
             Err(error) => match failed {
                 None | Some(LoadError::Cancelled) => failed = Some(error),
                 Some(_) => {}
@@ -328,7 +336,7 @@ fn finish<T>(started: Vec<Started<T>>) -> Result<Vec<T>, LoadError> {
         }
     }
     match failed {
-        None => Ok(found),
+        None => Ok(results),
         Some(error) => Err(error),
     }
 }

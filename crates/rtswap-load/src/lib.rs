@@ -1,11 +1,11 @@
-//! The load generator: one, the same for all lanes, with no async runtime in it.
+//! The load generator: the same for every lane, and without an async runtime.
 //!
-//! It drives closed loops of echoed messages over a number of connections to one lane: a message is
-//! sent, read back whole, compared byte by byte, and the next one is sent. The connections are kept,
-//! and all of them are active (`tcp-echo`) or only some (`idle`); or there is a new one for each
-//! message (`churn`). Or the messages are requests, each answer to which is parsed and compared with
-//! what was expected (`http`): see [`Traffic`]. The generator runs in the harness, on threads of its own that
-//! are pinned to the load CPUs.
+//! It drives a closed loop on each of a number of connections to one lane: it sends a message, reads
+//! the whole answer, compares it byte by byte, and sends the next message. Connections are kept open,
+//! and all of them (`tcp-echo`) or some of them (`idle`) are active, or each message has a new
+//! connection (`churn`). Messages can also be HTTP requests, whose responses are parsed and compared
+//! with the expected response (`http`). See [`Traffic`]. The generator runs in the harness, on its own
+//! threads, which are pinned to the load CPUs.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -20,43 +20,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What it costs
+//! # Overhead
 //!
-//! A generator that costs more than the lane measures itself. Per message on a kept connection there
-//! is one write, one read, one comparison of slices, one reading of the clock and one histogram entry; one wait for
-//! events serves all connections that have become ready meanwhile. Nothing is allocated. This
-//! rests on three things:
+//! A generator that uses more CPU time than the lane measures itself. Each message on a kept connection
+//! takes one write, one read, one comparison of slices, one reading of the clock and one histogram
+//! entry. One wait for events serves all connections that have become ready. Nothing is allocated.
+//! Three techniques make this possible:
 //!
-//! - Messages are slices of one pattern that is made beforehand, so that nothing is filled in, and
-//!   yet every message differs from the one before and from those of other connections.
-//! - A read asks for one byte more than is due. If it returns less than it was asked for, the
-//!   socket is empty, and no second read is needed to find that out; if it returns all, the answer
-//!   was too long.
-//! - The epoll is edge-triggered, and writability is watched only on connections that have needed
-//!   it.
+//! - Messages are slices of one prepared pattern. No message is filled in before it is sent, yet it
+//!   differs from the one before and from those of other connections.
+//! - A read asks for one byte more than is due. If it returns less than it asked for, the socket is
+//!   empty, and no second read is needed. If it returns all, the answer was too long.
+//! - The epoll is edge-triggered, and only connections that have needed it are watched for
+//!   writability.
 //!
-//! Silent connections cost nothing. A churned one takes twelve system calls of its own, each of them
-//! once: `socket`; `setsockopt` for congestion control, for `TCP_NODELAY` and for leaving the port to
-//! `connect`; `bind` to a source address of the loopback, so that ports never run out; `connect`,
-//! `send`, and `epoll_ctl`; `recv` for the answer; `shutdown`, `recv` for the end of the lane's
-//! stream, and `close`. That is more than a lane has to do, so churn is for the lane's cost per
-//! operation; how many operations there are in a second may well be the generator's limit.
+//! Silent connections use no CPU time. A churned connection takes twelve system calls: `socket`;
+//! `setsockopt` for congestion control, for `TCP_NODELAY` and for `IP_BIND_ADDRESS_NO_PORT`; `bind` to
+//! a source address of the loopback, so that ports do not run out; `connect`, `send` and `epoll_ctl`;
+//! `recv` for the answer; `shutdown`, `recv` for the end of the lane's stream, and `close`. A lane
+//! needs fewer. Use churn for the lane's CPU time per operation: the generator may limit the number of
+//! operations per second.
 //!
-//! Requests are sent in one write of P, ready-made, and the next P when all are answered. Refilling by
-//! halves would keep a lane busier where there are few connections, but then no batch would be one
-//! write and mostly one read on either side, which is what pipelining is about, and what `wrk` does.
-//! A read takes whatever has come, and the answers in it share one reading of the clock. An answer is
-//! parsed with httparse, unless its head equals that of the last right one, byte for byte: then it is as
-//! right as that was. They differ once a second, by their date. Parsed or not, bodies are compared.
+//! A batch of P prepared requests is sent in one write, and the next batch when all responses have
+//! come. Refilling half a batch would keep a lane busier where there are few connections. However, a
+//! batch would then no longer be one write and usually one read on either side, which is the purpose
+//! of pipelining, and which `wrk` does. A read takes all available bytes, and the responses in it
+//! share one reading of the clock. A response is parsed with httparse, unless its head equals the last
+//! verified head byte for byte. Heads change once a second, with their date. Every body is compared.
 //!
-//! Requests of HTTP/2 are ready-made but for the numbers of their streams, and a batch of them is one write,
-//! too. Lanes may send 2 GiB before the window is widened again, so that next to nothing is sent but
-//! requests. They are allowed no dynamic table for their headers: then a block of headers that equals the last
-//! right one says the same on every connection, and is not decoded. Only what is new is, once a second, and that
-//! is slow; a lane whose headers differ in each answer would measure the generator.
+//! HTTP/2 requests are prepared, too, except for the numbers of their streams, and a batch of them is
+//! also one write. The flow-control window is 2 GiB, so the generator sends hardly anything except
+//! requests. It allows lanes no dynamic table for headers. The meaning of a header block then does not
+//! depend on the connection, and a block that equals the last verified one is not decoded. Decoding is
+//! slow, but happens once a second. A lane whose headers differ in each response would measure the
+//! generator.
 //!
-//! To see what that costs beside `wrk`, whose threads do the same but for the comparing, serve on one CPU
-//! and load from another, first with one and then with the other, and again:
+//! The threads of `wrk` do the same work without the comparison. To compare the overhead of both,
+//! serve on one CPU and load from another, alternately with each:
 //!
 //! ```text
 //! rtswap serve --lane tokio --workload http --cpus 0 --addr 127.0.0.1:7000 &
@@ -64,37 +64,44 @@
 //! cargo run --release -p rtswap-load --example http -- 127.0.0.1:7000 1 5 32 1
 //! ```
 //!
-//! wrk's cost is `task-clock` by its number of requests; the example prints this generator's. On a 2-core
-//! virtual machine with nothing else to do, six such pairs on tokio, slices of 4 s: 9.0 to 10.2 µs a request here,
-//! 10.2 to 12.1 µs in wrk; ratios within the pairs 0.80 to 0.94. Compare the
-//! two only on such a machine: whoever is quicker waits more often, and waiting
-//! costs, too. System calls tell more: 2.5 for each request here, and 4.1 in wrk, which tells the
-//! epoll twice with each request what it waits for. For HTTP/2 there is `h2load`: serve
-//! `http/h2=true`, put `h2load -t1 -c32 -D5` in place of wrk, and `h2` at the end of the example's line.
+//! The CPU time per request of wrk is `task-clock` divided by its number of requests; the example
+//! prints that of this generator. Six such pairs with tokio on an idle 2-core virtual machine, in
+//! slices of 4 s, gave 9.0 to 10.2 µs a request here and 10.2 to 12.1 µs in wrk, with ratios of 0.80 to
+//! 0.94 within pairs. Compare the two on an idle machine only: the faster generator waits more often,
+//! and waiting uses CPU time, too. System calls are a more stable measure: 2.5 per request here and 4.1
+//! in wrk, which changes its epoll registration twice per request. For HTTP/2, serve `http/h2=true`,
+//! run `h2load -t1 -c32 -D5` instead of wrk, and append `h2` to the arguments of the example.
 //!
-//! # What it does not do
+//! # Limitations
 //!
-//! A closed loop says how much a lane can do, not how it behaves at a given rate: a lane that
-//! pauses is sent nothing meanwhile, so the latencies leave out what would have waited.
+//! A closed loop shows how much a lane can do, not how it behaves at a given rate. A lane that pauses
+//! receives no messages during the pause, so latencies do not include the messages that would have
+//! waited (coordinated omission).
+//!
+//! # Structure
+//!
+//! Modules depend on those below them only:
+//!
+//! | module | task |
+//! |---|---|
+//! | `generator` | sessions, and the threads that work on them |
+//! | `driver` | opens connections, waits for events, closes connections |
+//! | `control` | decides when an exchange goes on, ends or is given up; counts |
+//! | `protocol` | sends messages on one connection and checks the answers |
+//! | `io` | sockets and epoll |
+//! | `target`, `error` | what to load, and what can fail |
 
-mod churn;
-mod connection;
+mod control;
+mod driver;
 mod error;
 mod generator;
-mod http;
-mod http2;
-mod kept;
-mod pace;
-mod pattern;
-mod poll;
-mod share;
-mod source;
+mod io;
+mod protocol;
 mod target;
-mod wire;
-mod worker;
 
 pub use error::LoadError;
+pub use error::response::ResponseError;
 pub use generator::{Config, Generator, Session, Slice};
-/// The type of [`Slice::latency`] comes from this crate.
+/// [`Slice::latency`] is a type of this crate.
 pub use hdrhistogram;
 pub use target::{Http, Target, Traffic};

@@ -1,4 +1,4 @@
-//! What holds where each message has a connection of its own.
+//! Sessions that open a new connection for each message.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rtswap_load::{Config, Generator, LoadError, Target, Traffic};
-use support::churn::{Oddity, serve};
+use support::churn::{Fault, serve};
 use support::{config, generator, impatient};
 
 const SIZE: usize = 1000;
@@ -17,9 +17,9 @@ fn churn(addr: std::net::SocketAddr, size: usize, conns: usize) -> Target {
     Target { addr, size, conns, traffic: Traffic::Churn }
 }
 
-/// What verifying makes of a server whose seventh connection and all after it are odd.
-fn error_of(generator: &Generator, oddity: Oddity, conns: usize) -> LoadError {
-    let server = serve(SIZE, oddity, 6);
+/// The error of `verify` with a server that misbehaves from its seventh connection on.
+fn verify_error(generator: &Generator, fault: Fault, conns: usize) -> LoadError {
+    let server = serve(SIZE, fault, 6);
     let mut session = generator.connect(churn(server.addr, SIZE, conns)).unwrap();
     let error = generator.verify(&mut session, 100).unwrap_err();
     assert!(!session.is_open());
@@ -27,19 +27,23 @@ fn error_of(generator: &Generator, oddity: Oddity, conns: usize) -> LoadError {
 }
 
 #[test]
-fn a_slice_leaves_no_connection_behind_and_counts_what_was_closed_in_the_window() {
+fn slice_counts_closed_connections_and_leaves_none_open() {
     for threads in [1, 2] {
         for conns in [1, 7] {
-            let server = serve(64, Oddity::None, 0);
+            let server = serve(64, Fault::None, 0);
             let generator = generator(threads);
             let mut session = generator.connect(churn(server.addr, 64, conns)).unwrap();
             assert_eq!(session.target().traffic, Traffic::Churn);
             for _slice in 0..3 {
-                let before = server.taken.load(Ordering::SeqCst);
+                let before = server.accepted.load(Ordering::SeqCst);
                 let slice = generator.slice(&mut session, WARMUP, WINDOW, || ()).unwrap();
-                let taken = server.taken.load(Ordering::SeqCst);
-                assert!(slice.ops > 0 && slice.ops <= taken - before);
-                assert_eq!(server.ended.load(Ordering::SeqCst), taken, "none is left behind");
+                let accepted = server.accepted.load(Ordering::SeqCst);
+                assert!(slice.ops > 0 && slice.ops <= accepted - before);
+                assert_eq!(
+                    server.ended.load(Ordering::SeqCst),
+                    accepted,
+                    "no connection stays open"
+                );
                 assert_eq!(slice.latency.len(), slice.ops);
             }
         }
@@ -47,21 +51,21 @@ fn a_slice_leaves_no_connection_behind_and_counts_what_was_closed_in_the_window(
 }
 
 #[test]
-fn connecting_and_verifying_do_exactly_as_many_operations_as_asked() {
-    let server = serve(SIZE, Oddity::None, 0);
+fn connect_and_verify_perform_exact_number_of_operations() {
+    let server = serve(SIZE, Fault::None, 0);
     let generator = generator(2);
     let mut session = generator.connect(churn(server.addr, SIZE, 5)).unwrap();
-    assert_eq!(server.taken.load(Ordering::SeqCst), 5);
+    assert_eq!(server.accepted.load(Ordering::SeqCst), 5);
     generator.verify(&mut session, 0).unwrap();
     generator.verify(&mut session, 4).unwrap();
-    assert_eq!(server.taken.load(Ordering::SeqCst), 25);
+    assert_eq!(server.accepted.load(Ordering::SeqCst), 25);
 }
 
 #[test]
-fn any_size_of_message_passes() {
+fn verify_passes_messages_of_any_size() {
     let read_limit = 128 * 1024;
     for size in [1, 8, 1500, read_limit - 1, read_limit, read_limit + 1] {
-        let addr = serve(size, Oddity::None, 0).addr;
+        let addr = serve(size, Fault::None, 0).addr;
         let generator = generator(1);
         let mut session = generator.connect(churn(addr, size, 3)).unwrap();
         generator.verify(&mut session, 4).unwrap();
@@ -69,7 +73,7 @@ fn any_size_of_message_passes() {
 }
 
 #[test]
-fn messages_beyond_the_socket_buffers_pass() {
+fn verify_passes_messages_larger_than_socket_buffers() {
     let size = 16 * 1024 * 1024;
     let server = support::serve(size, support::Fault::Pieces { bytes: 64 * 1024 });
     let generator = generator(2);
@@ -78,59 +82,59 @@ fn messages_beyond_the_socket_buffers_pass() {
 }
 
 #[test]
-fn a_wrong_answer_is_found_where_it_is() {
-    let error = error_of(&generator(1), Oddity::Flip, 1);
+fn verify_locates_wrong_byte() {
+    let error = verify_error(&generator(1), Fault::Flip, 1);
     let LoadError::Wrong { message: 6, offset, expected, found, .. } = error else {
         panic!("{error}")
     };
     assert_eq!((offset, expected ^ 1), (SIZE - 1, found));
-    // Of several loops one may be ahead of the others, so which of its messages it is is open.
+    // One of several loops may be ahead of the others, so the number of the message varies.
     for threads in [1, 2] {
-        let error = error_of(&generator(threads), Oddity::Flip, 3);
+        let error = verify_error(&generator(threads), Fault::Flip, 3);
         let LoadError::Wrong { offset, expected, found, .. } = error else { panic!("{error}") };
         assert_eq!((offset, expected ^ 1), (SIZE - 1, found));
     }
 }
 
 #[test]
-fn a_surplus_is_found_whenever_it_comes() {
-    for oddity in [Oddity::Surplus, Oddity::LateSurplus] {
-        let error = error_of(&generator(1), oddity, 1);
+fn verify_rejects_surplus_before_and_after_shutdown() {
+    for fault in [Fault::Surplus, Fault::LateSurplus] {
+        let error = verify_error(&generator(1), fault, 1);
         assert!(matches!(error, LoadError::TooMuch { message: 6, surplus: 1, .. }), "{error}");
     }
 }
 
 #[test]
-fn a_lane_that_closes_before_it_has_answered_is_an_error_at_once() {
-    let error = error_of(&generator(1), Oddity::Close, 1);
+fn verify_fails_if_lane_closes_before_answer_is_complete() {
+    let error = verify_error(&generator(1), Fault::Close, 1);
     assert!(matches!(error, LoadError::Closed { message: 6, received: 0, .. }), "{error}");
-    let error = error_of(&generator(1), Oddity::CloseHalfway, 1);
+    let error = verify_error(&generator(1), Fault::CloseHalfway, 1);
     assert!(matches!(error, LoadError::Closed { message: 6, received: 500, .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_resets_is_an_error_at_once() {
-    for (oddity, reset_in) in [(Oddity::Reset, 6), (Oddity::ResetAtEnd, 7)] {
-        let error = error_of(&generator(1), oddity, 1);
+fn verify_fails_if_lane_resets() {
+    for (fault, reset_in) in [(Fault::Reset, 6), (Fault::ResetAtEnd, 7)] {
+        let error = verify_error(&generator(1), fault, 1);
         let LoadError::Reset { message, .. } = error else { panic!("{error}") };
         assert_eq!(message, reset_in);
     }
 }
 
 #[test]
-fn a_lane_that_never_closes_has_stalled() {
-    let error = error_of(&impatient(), Oddity::NeverClose, 1);
+fn verify_stalls_if_lane_does_not_close() {
+    let error = verify_error(&impatient(), Fault::NeverClose, 1);
     assert!(matches!(error, LoadError::Stalled { outstanding: 1, .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_stops_listening_is_refused() {
-    let error = error_of(&generator(1), Oddity::Vanish, 1);
+fn verify_fails_if_lane_stops_listening() {
+    let error = verify_error(&generator(1), Fault::Vanish, 1);
     assert!(matches!(error, LoadError::Refused { opened: 7, .. }), "{error}");
 }
 
 #[test]
-fn nobody_listening_is_refused() {
+fn connect_fails_without_listener() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
@@ -141,35 +145,36 @@ fn nobody_listening_is_refused() {
 }
 
 #[test]
-fn no_more_connections_wait_for_their_answer_than_a_lane_can_queue() {
+fn connect_limits_pending_connections_to_half_of_backlog() {
     for threads in [1, 2] {
-        let server = serve(64, Oddity::Mute, 0);
+        let server = serve(64, Fault::Mute, 0);
         let limit = Duration::from_secs(1);
         let generator = Generator::new(Config { stall: limit, ..config(threads) }).unwrap();
         let error = generator.connect(churn(server.addr, 64, 600)).unwrap_err();
         assert!(matches!(error, LoadError::Stalled { .. }), "{error}");
-        assert_eq!(server.taken.load(Ordering::SeqCst), 512);
+        assert_eq!(server.accepted.load(Ordering::SeqCst), 512);
     }
 }
 
 #[test]
-fn more_loops_than_that_take_turns() {
-    let server = serve(64, Oddity::None, 0);
+fn loops_beyond_pending_limit_take_turns() {
+    let server = serve(64, Fault::None, 0);
     let generator = generator(2);
     let mut session = generator.connect(churn(server.addr, 64, 1500)).unwrap();
     generator.verify(&mut session, 1).unwrap();
-    assert_eq!(server.taken.load(Ordering::SeqCst), 3000);
-    // The window is over once the first have had their turn: the others are not started.
+    assert_eq!(server.accepted.load(Ordering::SeqCst), 3000);
+    // The window ends while the first loops are served, so the others do not start.
     let slice = generator.slice(&mut session, Duration::ZERO, Duration::from_micros(1), || ());
     slice.unwrap();
-    assert!(server.taken.load(Ordering::SeqCst) < 3000 + 1500);
+    assert!(server.accepted.load(Ordering::SeqCst) < 3000 + 1500);
 }
 
 #[test]
-fn other_loopbacks_are_loaded_too() {
-    let listener = std::net::TcpListener::bind("[::1]:0");
-    // Where there is no IPv6, there is nothing to see.
-    let Ok(listener) = listener else { return };
+fn verify_passes_over_ipv6_loopback() {
+    let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else {
+        eprintln!("SKIPPED: the loopback has no IPv6 address: ip addr add ::1/128 dev lo");
+        return;
+    };
     let addr = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {

@@ -1,4 +1,4 @@
-//! What holds with a lane that does its work.
+//! Sessions with a lane that echoes correctly.
 
 mod support;
 
@@ -15,7 +15,7 @@ const WARMUP: Duration = Duration::from_millis(5);
 const WINDOW: Duration = Duration::from_millis(30);
 
 #[test]
-fn a_slice_counts_each_operation_once_and_spans_the_window() {
+fn slice_records_one_latency_per_operation_and_spans_window() {
     for threads in [1, 3] {
         let server = serve(1024, Fault::None);
         let generator = generator(threads);
@@ -34,8 +34,8 @@ fn a_slice_counts_each_operation_once_and_spans_the_window() {
 }
 
 #[test]
-fn nothing_is_in_flight_after_a_slice() {
-    // The bytes a server has passed on are a whole number of messages only if all were drained.
+fn slice_leaves_nothing_in_flight() {
+    // With pieces of 3 bytes, a slice that ended without a drain would leave parts of messages.
     let server = serve(10, Fault::Pieces { bytes: 3 });
     let generator = generator(1);
     let mut session = generator.connect(target(server.addr, 10, 4)).unwrap();
@@ -45,7 +45,7 @@ fn nothing_is_in_flight_after_a_slice() {
 }
 
 #[test]
-fn the_probe_is_called_at_both_edges_in_order() {
+fn slice_calls_probe_at_both_edges_in_order() {
     let server = serve(64, Fault::None);
     let generator = generator(2);
     let mut session = generator.connect(target(server.addr, 64, 4)).unwrap();
@@ -58,7 +58,7 @@ fn the_probe_is_called_at_both_edges_in_order() {
 }
 
 #[test]
-fn what_comes_after_the_window_is_taken_in_but_not_counted() {
+fn slice_receives_answers_after_window_without_counting_them() {
     let over: &'static AtomicBool = Box::leak(Box::default());
     let server = serve(8, Fault::Hold { until: over });
     let generator = generator(1);
@@ -75,8 +75,9 @@ fn what_comes_after_the_window_is_taken_in_but_not_counted() {
 }
 
 #[test]
-fn messages_beyond_the_socket_buffers_pass_a_server_that_reads_in_small_pieces() {
-    // The server stops reading while it cannot write: who does not read while writing deadlocks.
+fn verify_passes_messages_larger_than_socket_buffers() {
+    // The server does not read while it cannot write, so a generator that sends the whole message
+    // before it reads would deadlock.
     for size in [100 * 1024, 16 * 1024 * 1024] {
         let server = serve(size, Fault::Pieces { bytes: 4096 });
         let generator = generator(2);
@@ -86,7 +87,7 @@ fn messages_beyond_the_socket_buffers_pass_a_server_that_reads_in_small_pieces()
 }
 
 #[test]
-fn any_size_of_message_passes() {
+fn verify_passes_messages_of_any_size() {
     let read_limit = 128 * 1024;
     for size in [1, 2, 7, 8, 9, 1500, read_limit - 1, read_limit, read_limit + 1] {
         let server = serve(size, Fault::None);
@@ -97,8 +98,8 @@ fn any_size_of_message_passes() {
 }
 
 #[test]
-fn verify_exchanges_exactly_as_many_messages_as_asked() {
-    // Message 0 is exchanged by connecting, so the fourth of these is the first wrong one.
+fn verify_exchanges_exact_number_of_messages() {
+    // `connect` exchanges message 0, so message 4 is the fourth after it.
     let server = serve(32, Fault::Flip { message: 4, byte: 0 });
     let generator = generator(1);
     let mut session = generator.connect(target(server.addr, 32, 2)).unwrap();
@@ -109,7 +110,7 @@ fn verify_exchanges_exactly_as_many_messages_as_asked() {
 }
 
 #[test]
-fn sessions_of_several_lanes_take_turns() {
+fn generator_serves_sessions_in_any_order() {
     let servers = [0; 3].map(|_| serve(100, Fault::None));
     let generator = generator(2);
     let mut sessions: Vec<_> = (servers.iter())
@@ -128,7 +129,7 @@ fn sessions_of_several_lanes_take_turns() {
 }
 
 #[test]
-fn fewer_connections_than_threads_are_enough() {
+fn connect_accepts_fewer_connections_than_threads() {
     let server = serve(16, Fault::None);
     let generator = generator(4);
     let mut session = generator.connect(target(server.addr, 16, 1)).unwrap();
@@ -137,7 +138,7 @@ fn fewer_connections_than_threads_are_enough() {
 }
 
 #[test]
-fn a_generator_is_shared_between_threads_one_at_a_time() {
+fn generator_serves_concurrent_callers() {
     let server = serve(16, Fault::None);
     let generator = generator(2);
     thread::scope(|scope| {
@@ -152,7 +153,7 @@ fn a_generator_is_shared_between_threads_one_at_a_time() {
 }
 
 #[test]
-fn a_target_that_makes_no_sense_is_refused() {
+fn connect_rejects_invalid_target() {
     let generator = generator(1);
     let addr = "127.0.0.1:1".parse().unwrap();
     for target in [target(addr, 0, 1), target(addr, 1, 0)] {
@@ -162,7 +163,7 @@ fn a_target_that_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn a_configuration_that_makes_no_sense_is_refused() {
+fn new_rejects_invalid_config() {
     for wrong in [
         Config::new([]),
         Config::new([1023]),

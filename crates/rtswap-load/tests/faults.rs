@@ -1,4 +1,4 @@
-//! What holds with a lane that does not do its work.
+//! Sessions with a lane that misbehaves.
 
 mod support;
 
@@ -15,8 +15,8 @@ const SIZE: usize = 1000;
 const CONNS: usize = 3;
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Runs a slice that only an error can end, and returns that error.
-fn failed_slice(generator: &Generator, session: &mut Session) -> LoadError {
+/// Runs a slice that only an error can end, and returns the error.
+fn endless_slice_error(generator: &Generator, session: &mut Session) -> LoadError {
     let error = generator.slice(session, HOUR, HOUR, || ()).unwrap_err();
     assert!(!session.is_open());
     let again = generator.verify(session, 1).unwrap_err();
@@ -24,14 +24,14 @@ fn failed_slice(generator: &Generator, session: &mut Session) -> LoadError {
     error
 }
 
-/// What a slice makes of the fault. Also sees to it that all descriptors are released and that
-/// another session of the same generator goes on.
-fn slice_with(generator: &Generator, fault: Fault) -> LoadError {
+/// The error of a slice with a fault. Also checks that the error releases all descriptors, and that
+/// another session of the same generator remains usable.
+fn slice_error(generator: &Generator, fault: Fault) -> LoadError {
     let sound = serve(SIZE, Fault::None);
     let mut other = generator.connect(target(sound.addr, SIZE, CONNS)).unwrap();
     let Server { addr, ended } = serve(SIZE, fault);
     let mut session = generator.connect(target(addr, SIZE, CONNS)).unwrap();
-    let error = failed_slice(generator, &mut session);
+    let error = endless_slice_error(generator, &mut session);
     for _conn in 0..CONNS {
         ended.recv().unwrap();
     }
@@ -40,10 +40,10 @@ fn slice_with(generator: &Generator, fault: Fault) -> LoadError {
 }
 
 #[test]
-fn a_wrong_byte_is_found_where_it_is() {
+fn slice_locates_wrong_byte() {
     for threads in [1, 2] {
         for byte in [0, 500, SIZE - 1] {
-            let error = slice_with(&generator(threads), Fault::Flip { message: 9, byte });
+            let error = slice_error(&generator(threads), Fault::Flip { message: 9, byte });
             let LoadError::Wrong { message, offset, expected, found, .. } = error else {
                 panic!("{error}");
             };
@@ -55,42 +55,42 @@ fn a_wrong_byte_is_found_where_it_is() {
 }
 
 #[test]
-fn a_wrong_byte_in_the_first_message_fails_the_opening() {
+fn connect_rejects_wrong_byte() {
     let server = serve(SIZE, Fault::Flip { message: 0, byte: 3 });
     let error = generator(1).connect(target(server.addr, SIZE, CONNS)).unwrap_err();
     assert!(matches!(error, LoadError::Wrong { offset: 3, .. }), "{error}");
 }
 
 #[test]
-fn a_stale_answer_is_wrong() {
-    let error = slice_with(&generator(1), Fault::Stale { message: 1 });
+fn slice_rejects_stale_answer() {
+    let error = slice_error(&generator(1), Fault::Stale { message: 1 });
     assert!(matches!(error, LoadError::Wrong { message: 1, offset: 0..8, .. }), "{error}");
 }
 
 #[test]
-fn a_shifted_answer_is_wrong() {
-    let error = slice_with(&generator(1), Fault::Shift { message: 5 });
+fn slice_rejects_shifted_answer() {
+    let error = slice_error(&generator(1), Fault::Shift { message: 5 });
     assert!(matches!(error, LoadError::Wrong { message: 5, offset: 0..8, .. }), "{error}");
 }
 
 #[test]
-fn swapped_answers_are_wrong() {
+fn slice_rejects_swapped_answers() {
     for threads in [1, 2] {
         let generator = generator(threads);
         let addr = serve_swapped(SIZE, 6);
-        // The server answers in pairs, so both connections have to be opened in one wave; with
-        // two threads, each has one.
+        // The server answers in pairs, so both connections must be opened in one wave. With two
+        // threads, each has one.
         let mut session = generator.connect(target(addr, SIZE, 2)).unwrap();
-        let error = failed_slice(&generator, &mut session);
+        let error = endless_slice_error(&generator, &mut session);
         assert!(matches!(error, LoadError::Wrong { message: 6, offset: 0..8, .. }), "{error}");
     }
 }
 
 #[test]
-fn a_surplus_is_found_at_once_or_with_the_next_message() {
-    let error = slice_with(&generator(1), Fault::Surplus { message: 4 });
-    // If it comes in a segment of its own, the next message has been sent, and it is compared with
-    // that, of which it may even be the first byte.
+fn slice_rejects_surplus() {
+    let error = slice_error(&generator(1), Fault::Surplus { message: 4 });
+    // If the surplus byte comes in its own segment, the next message has been sent. The byte is then
+    // compared with that message, and may even equal its first byte.
     match error {
         LoadError::TooMuch { message: 4 | 5, .. } | LoadError::Wrong { message: 5, .. } => {}
         error => panic!("{error}"),
@@ -98,37 +98,35 @@ fn a_surplus_is_found_at_once_or_with_the_next_message() {
 }
 
 #[test]
-fn a_surplus_after_the_last_message_is_found() {
+fn verify_rejects_surplus_after_last_message() {
     let server = serve(SIZE, Fault::Surplus { message: 2 });
     let generator = generator(1);
     let mut session = generator.connect(target(server.addr, SIZE, 1)).unwrap();
-    let error = loop {
-        // It may come after the end of the first attempt: then the next must find it.
-        if let Err(error) = generator.verify(&mut session, 2) {
-            break error;
-        }
-    };
+    // The surplus may come after the first call has returned. The next call must then find it.
+    let error = (0..10)
+        .find_map(|_| generator.verify(&mut session, 2).err())
+        .expect("an error in one of ten calls");
     assert!(matches!(error, LoadError::TooMuch { .. } | LoadError::Wrong { .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_closes_is_an_error_at_once() {
+fn slice_fails_if_lane_closes() {
     for threads in [1, 2] {
-        let error = slice_with(&generator(threads), Fault::Close { message: 5 });
+        let error = slice_error(&generator(threads), Fault::Close { message: 5 });
         assert!(matches!(error, LoadError::Closed { message: 5, received: 0, .. }), "{error}");
     }
-    let error = slice_with(&generator(1), Fault::CloseHalfway { message: 5 });
+    let error = slice_error(&generator(1), Fault::CloseHalfway { message: 5 });
     assert!(matches!(error, LoadError::Closed { message: 5, received: 500, .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_resets_is_an_error_at_once() {
-    let error = slice_with(&generator(1), Fault::Reset { message: 5 });
+fn slice_fails_if_lane_resets() {
+    let error = slice_error(&generator(1), Fault::Reset { message: 5 });
     assert!(matches!(error, LoadError::Reset { message: 5, .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_dies_between_slices_is_an_error_in_the_next() {
+fn slice_fails_if_lane_closed_before_it() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let (closed, wait) = channel();
@@ -144,35 +142,35 @@ fn a_lane_that_dies_between_slices_is_an_error_in_the_next() {
     let generator = generator(1);
     let opened = generator.connect(target(addr, SIZE, 1));
     wait.recv().unwrap();
-    // The end may come early enough to be seen by the opening already.
+    // `connect` may already see the end of the stream.
     let error = match opened {
-        Ok(mut session) => failed_slice(&generator, &mut session),
+        Ok(mut session) => endless_slice_error(&generator, &mut session),
         Err(error) => error,
     };
     assert!(matches!(error, LoadError::Closed { message: 1, .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_answers_no_more_has_stalled() {
-    let error = slice_with(&impatient(), Fault::Mute { message: 3 });
+fn slice_stalls_without_answers() {
+    let error = slice_error(&impatient(), Fault::Mute { message: 3 });
     assert!(matches!(error, LoadError::Stalled { outstanding: CONNS, .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_never_answers_has_stalled_in_the_opening() {
+fn connect_stalls_without_answers() {
     let server = serve(SIZE, Fault::Mute { message: 0 });
     let error = impatient().connect(target(server.addr, SIZE, CONNS)).unwrap_err();
     assert!(matches!(error, LoadError::Stalled { .. }), "{error}");
 }
 
 #[test]
-fn a_truncated_answer_has_stalled() {
-    let error = slice_with(&impatient(), Fault::Truncate { message: 2 });
+fn slice_stalls_after_truncated_answer() {
+    let error = slice_error(&impatient(), Fault::Truncate { message: 2 });
     assert!(matches!(error, LoadError::Stalled { .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_hangs_in_the_drain_has_stalled() {
+fn slice_stalls_in_drain_without_answers() {
     let server = serve(SIZE, Fault::Mute { message: 1 });
     let generator = impatient();
     let mut session = generator.connect(target(server.addr, SIZE, 2)).unwrap();
@@ -182,9 +180,9 @@ fn a_lane_that_hangs_in_the_drain_has_stalled() {
 }
 
 #[test]
-fn a_lane_that_trickles_is_overdue_though_it_never_stalls() {
+fn verify_and_slice_are_overdue_if_lane_trickles() {
     let limit = Duration::from_millis(300);
-    // The limit of the drain is that of the opening, too, which is to succeed.
+    // `drain` is also the limit for `connect`, which must succeed here.
     let patient = generator(1);
     let hasty = Generator::new(Config { drain: limit, verify: limit, ..config(1) }).unwrap();
     let server = serve(SIZE, Fault::Trickle);
@@ -198,7 +196,7 @@ fn a_lane_that_trickles_is_overdue_though_it_never_stalls() {
 }
 
 #[test]
-fn nobody_listening_is_refused() {
+fn connect_fails_without_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
@@ -208,23 +206,23 @@ fn nobody_listening_is_refused() {
 }
 
 #[test]
-fn cancelling_ends_a_slice() {
+fn slice_ends_when_cancelled() {
     for fault in [Fault::None, Fault::Mute { message: 1 }] {
         let config = config(2);
         let cancel = config.cancel.clone();
         let generator = Generator::new(config).unwrap();
         let server = serve(SIZE, fault);
         let mut session = generator.connect(target(server.addr, SIZE, CONNS)).unwrap();
-        let (begun, has_begun) = channel();
+        let (report_start, start) = channel();
         thread::scope(|scope| {
             let cancel = &cancel;
             scope.spawn(move || {
-                has_begun.recv().unwrap();
+                start.recv().unwrap();
                 cancel.store(true, Ordering::Relaxed);
             });
-            // The probe is called at the start of the window, so the slice is under way.
+            // The probe is called at the start of the window, so the slice is in progress.
             let probe = move || {
-                let _ = begun.send(());
+                let _ = report_start.send(());
             };
             let error = generator.slice(&mut session, Duration::ZERO, HOUR, probe).unwrap_err();
             assert!(matches!(error, LoadError::Cancelled), "{error}");
@@ -235,7 +233,7 @@ fn cancelling_ends_a_slice() {
 }
 
 #[test]
-fn a_probe_that_panics_ends_the_slice_with_an_error() {
+fn slice_fails_if_probe_panics() {
     let server = serve(SIZE, Fault::None);
     let generator = generator(2);
     let mut session = generator.connect(target(server.addr, SIZE, CONNS)).unwrap();

@@ -1,4 +1,4 @@
-//! What holds for requests, with lanes that answer rightly and lanes that do not.
+//! HTTP/1.1 sessions, with lanes that respond correctly and lanes that misbehave.
 
 mod support;
 
@@ -8,36 +8,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rtswap_load::{Generator, Http, LoadError, Target, Traffic};
+use rtswap_load::{Generator, Http, LoadError, ResponseError, Target, Traffic};
 use support::generator;
 use support::requests::{self, BODY, CONNS, Server};
 
 const RIGHT: &str = "HTTP/1.1 200 OK\r\nserver: test\r\ncontent-type: text/plain\r\n\
                      content-length: 13\r\n\r\nHello, World!";
 
-/// Answers the request of that number, from 0, on its connection. Returns whether to go on.
-type Answering = fn(&mut TcpStream, u64) -> io::Result<bool>;
+/// Responds to the request with a number, counted from 0 on its connection. Returns whether to serve
+/// more requests.
+type Respond = fn(&mut TcpStream, u64) -> io::Result<bool>;
 
-/// Answers requests as they come in, each by itself.
-fn serve(answer: Answering) -> Server {
-    Server::new(false, move |stream, asked| talk(stream, answer, asked))
+/// Responds to each request in a write of its own.
+fn serve(respond: Respond) -> Server {
+    Server::new(false, move |stream, requests| handle(stream, respond, requests))
 }
 
-fn talk(stream: &mut TcpStream, answer: Answering, count: &AtomicU64) -> io::Result<()> {
+fn handle(stream: &mut TcpStream, respond: Respond, requests: &AtomicU64) -> io::Result<()> {
     let mut number = 0;
-    let mut come = Vec::new();
+    let mut received = Vec::new();
     loop {
         let mut piece = [0; 4096];
         let length = stream.read(&mut piece)?;
         if length == 0 {
             return Ok(());
         }
-        come.extend_from_slice(&piece[..length]);
-        while let Some(end) = come.windows(4).position(|window| window == b"\r\n\r\n") {
-            assert!(come.starts_with(b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:"));
-            come.drain(..end + 4);
-            count.fetch_add(1, Ordering::SeqCst);
-            if !answer(stream, number)? {
+        received.extend_from_slice(&piece[..length]);
+        while let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+            assert!(received.starts_with(b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:"));
+            received.drain(..end + 4);
+            requests.fetch_add(1, Ordering::SeqCst);
+            if !respond(stream, number)? {
                 return Ok(());
             }
             number += 1;
@@ -53,46 +54,46 @@ fn right(stream: &mut TcpStream) -> io::Result<bool> {
     stream.write_all(RIGHT.as_bytes()).map(|()| true)
 }
 
-fn found(answer: Answering) -> LoadError {
-    requests::found(|| serve(answer))
+fn verify_error(respond: Respond) -> LoadError {
+    requests::verify_error(|| serve(respond))
 }
 
-fn wrong(answer: Answering) -> String {
-    requests::wrong(|| serve(answer))
+fn response_error(respond: Respond) -> ResponseError {
+    requests::response_error(|| serve(respond))
 }
 
-fn exchange_all(generator: &Generator, answer: Answering) {
-    requests::exchange_all(generator, || serve(answer));
+fn assert_exchanges(generator: &Generator, respond: Respond) {
+    requests::assert_exchanges(generator, || serve(respond));
 }
 
 #[test]
-fn right_answers_count() {
+fn session_counts_right_responses() {
     for threads in [1, 2] {
-        exchange_all(&generator(threads), |stream, _| right(stream));
+        assert_exchanges(&generator(threads), |stream, _| right(stream));
     }
 }
 
 #[test]
-fn heads_may_differ_from_answer_to_answer() {
-    exchange_all(&generator(1), |stream, number| {
+fn session_accepts_different_head_in_each_response() {
+    assert_exchanges(&generator(1), |stream, number| {
         let date = format!("\r\nDate: {number}\r\n\r\n");
         stream.write_all(RIGHT.replace("\r\n\r\n", &date).as_bytes()).map(|()| true)
     });
 }
 
 #[test]
-fn answers_may_come_byte_by_byte() {
-    exchange_all(&generator(1), |stream, number| {
-        for byte in RIGHT.as_bytes().chunks(1 + number as usize % 3) {
-            stream.write_all(byte)?;
+fn session_accepts_responses_in_pieces_of_a_few_bytes() {
+    assert_exchanges(&generator(1), |stream, number| {
+        for piece in RIGHT.as_bytes().chunks(1 + number as usize % 3) {
+            stream.write_all(piece)?;
         }
         Ok(true)
     });
 }
 
 #[test]
-fn several_answers_may_come_in_one_read_and_end_anywhere() {
-    // Of eight answers that are due, pieces that end in all places.
+fn verify_accepts_batch_of_responses_cut_anywhere() {
+    // The responses of each batch come in two pieces, cut one byte later in each batch.
     const BATCH: u64 = 8;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -101,20 +102,22 @@ fn several_answers_may_come_in_one_read_and_end_anywhere() {
         stream.set_nodelay(true).unwrap();
         let all = RIGHT.repeat(BATCH as usize);
         let mut request = [0; 4096];
-        let mut answered = false;
+        let mut is_first = true;
         for cut in 0..=all.len() {
-            let (mut asked, due) = (0, if answered { BATCH as usize } else { 1 });
-            while asked < due {
+            // `connect` sends a single request.
+            let (mut requests, due) = (0, if is_first { 1 } else { BATCH as usize });
+            while requests < due {
                 let Ok(length @ 1..) = stream.read(&mut request) else { return };
-                asked += request[..length].windows(5).filter(|window| window == b"GET /").count();
+                requests +=
+                    request[..length].windows(5).filter(|window| window == b"GET /").count();
             }
-            let all = if answered { all.as_str() } else { RIGHT };
-            answered = true;
+            let all = if is_first { RIGHT } else { all.as_str() };
+            is_first = false;
             let (one, other) = all.split_at(cut.min(all.len()));
             if stream.write_all(one.as_bytes()).is_err() {
                 return;
             }
-            // So that most often they are two reads.
+            // The two pieces are usually two reads.
             thread::sleep(Duration::from_micros(300));
             if stream.write_all(other.as_bytes()).is_err() {
                 return;
@@ -128,9 +131,9 @@ fn several_answers_may_come_in_one_read_and_end_anywhere() {
 }
 
 #[test]
-fn large_bodies_come_in_many_reads() {
+fn verify_accepts_bodies_larger_than_read() {
     static LARGE: [u8; 300_000] = [7; 300_000];
-    let Server { addr, asked, .. } = serve(|stream, _| {
+    let Server { addr, requests, .. } = serve(|stream, _| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 300000\r\n\r\n";
         stream.write_all(head.as_bytes())?;
         stream.write_all(&LARGE).map(|()| true)
@@ -146,39 +149,42 @@ fn large_bodies_come_in_many_reads() {
     let generator = generator(1);
     let mut session = generator.connect(large).unwrap();
     generator.verify(&mut session, 20).unwrap();
-    assert_eq!(asked.load(Ordering::SeqCst), 21 * CONNS as u64);
+    assert_eq!(requests.load(Ordering::SeqCst), 21 * CONNS as u64);
 }
 
 #[test]
-fn another_status_is_wrong() {
-    let told = wrong(|stream, number| {
+fn verify_rejects_wrong_status() {
+    let error = response_error(|stream, number| {
         let status = if number == 5 { "503 Service Unavailable" } else { "200 OK" };
         stream.write_all(RIGHT.replace("200 OK", status).as_bytes()).map(|()| true)
     });
-    assert!(told.contains("503 Service Unavailable and not 200"), "{told}");
+    let found = "503 Service Unavailable".to_owned();
+    assert_eq!(error, ResponseError::Status { found });
 }
 
 #[test]
-fn another_body_is_wrong() {
-    let told = wrong(|stream, number| {
+fn verify_locates_wrong_byte_of_body() {
+    let error = response_error(|stream, number| {
         let text = if number == 5 { "Hello, World?" } else { "Hello, World!" };
         stream.write_all(RIGHT.replace("Hello, World!", text).as_bytes()).map(|()| true)
     });
-    assert!(told.contains("byte 12 of its body is 0x3f and not 0x21"), "{told}");
+    let (found, expected) = (b'?', b'!');
+    assert_eq!(error, ResponseError::BodyByte { offset: 12, found, expected });
+    assert_eq!(error.to_string(), "byte 12 of the body is 0x3f, expected 0x21");
 }
 
 #[test]
-fn another_length_is_wrong() {
-    let told = wrong(|stream, number| {
+fn verify_rejects_wrong_content_length() {
+    let error = response_error(|stream, number| {
         let length = if number == 5 { "length: 14" } else { "length: 13" };
         stream.write_all(RIGHT.replace("length: 13", length).as_bytes()).map(|()| true)
     });
-    assert!(told.contains("content-length is \"14\" and not 13"), "{told}");
+    assert_eq!(error.to_string(), "content-length is \"14\", expected 13");
 }
 
 #[test]
-fn another_encoding_is_wrong() {
-    let told = wrong(|stream, number| {
+fn verify_rejects_chunked_body() {
+    let error = response_error(|stream, number| {
         if number != 5 {
             return right(stream);
         }
@@ -187,67 +193,67 @@ fn another_encoding_is_wrong() {
             format!("{head}transfer-encoding: chunked\r\n\r\nd\r\nHello, World!\r\n0\r\n\r\n");
         stream.write_all(chunked.as_bytes()).map(|()| true)
     });
-    assert!(told.contains("transfer-encoding, \"chunked\""), "{told}");
+    let (name, found) = ("transfer-encoding".to_owned(), "\"chunked\"".to_owned());
+    assert_eq!(error, ResponseError::Encoded { name, found });
 }
 
 #[test]
-fn what_is_no_http_is_wrong() {
-    let told = wrong(|stream, number| {
+fn verify_rejects_bytes_that_are_not_http() {
+    let error = response_error(|stream, number| {
         let text = if number == 5 { "GET / HTTP/1.1\r\n\r\n" } else { RIGHT };
         stream.write_all(text.as_bytes()).map(|()| true)
     });
-    assert!(told.contains("no HTTP") && told.contains(r"GET / HTTP/1.1\r\n"), "{told}");
+    let ResponseError::NotHttp1 { start, .. } = error else { panic!("{error}") };
+    assert!(start.contains(r"GET / HTTP/1.1\r\n"), "{start}");
 }
 
 #[test]
-fn a_head_without_end_is_wrong() {
-    let told = wrong(|stream, number| {
+fn verify_rejects_head_without_end() {
+    let error = response_error(|stream, number| {
         if number != 5 {
             return right(stream);
         }
         let long = format!("HTTP/1.1 200 OK\r\nlong: {}", "x".repeat(20_000));
         stream.write_all(long.as_bytes()).map(|()| true)
     });
-    assert!(told.contains("more than 16384 bytes"), "{told}");
+    assert_eq!(error, ResponseError::HeadersTooLong { limit_bytes: 16_384 });
 }
 
 #[test]
-fn a_surplus_is_found() {
-    // After the last answer that is due.
+fn connect_rejects_surplus_after_last_response() {
     for pipeline in [1, 4] {
         let server = serve(|stream, number| {
             let more = if number == 0 { "HTTP/1.1 200 OK\r\n" } else { "" };
             stream.write_all((RIGHT.to_owned() + more).as_bytes()).map(|()| true)
         });
         let error = generator(1).connect(target(server.addr, pipeline)).unwrap_err();
-        let told = error.to_string();
-        assert!(matches!(error, LoadError::Answer { message: 0, .. }), "{told}");
-        assert!(told.contains("17 bytes that nobody had asked for: \"HTTP/1.1 200 OK"), "{told}");
+        let LoadError::Answer { message: 0, source, .. } = error else { panic!("{error}") };
+        let ResponseError::Unrequested { surplus_bytes, start } = *source else {
+            panic!("{source}")
+        };
+        assert_eq!((surplus_bytes, start.as_str()), (17, r#""HTTP/1.1 200 OK\r\n""#));
     }
 }
 
 #[test]
-fn an_answer_twice_is_found_within_a_batch_and_without() {
+fn verify_rejects_repeated_response() {
     for pipeline in [1, 8] {
         let server = serve(|stream, _| Ok(right(stream)? && right(stream)?));
         let generator = generator(1);
-        let error = loop {
-            // It may come after the end of an attempt: then the next must find it.
-            let mut session = match generator.connect(target(server.addr, pipeline)) {
-                Ok(session) => session,
-                Err(error) => break error,
-            };
-            if let Err(error) = generator.verify(&mut session, 8) {
-                break error;
-            }
+        // The surplus may come after a call has returned. A later call must then find it.
+        let error = match generator.connect(target(server.addr, pipeline)) {
+            Ok(mut session) => (0..10)
+                .find_map(|_| generator.verify(&mut session, 8).err())
+                .expect("an error in one of ten calls"),
+            Err(error) => error,
         };
         assert!(matches!(error, LoadError::Answer { .. }), "{error}");
     }
 }
 
 #[test]
-fn a_lane_that_closes_early_is_told_with_how_far_it_came() {
-    let error = found(|stream, number| {
+fn verify_reports_received_bytes_if_lane_closes() {
+    let error = verify_error(|stream, number| {
         if number != 5 {
             return right(stream);
         }
@@ -256,23 +262,22 @@ fn a_lane_that_closes_early_is_told_with_how_far_it_came() {
         stream.shutdown(std::net::Shutdown::Write).map(|()| true)
     });
     assert!(matches!(error, LoadError::Closed { message: 5, received: 9, .. }), "{error}");
-    let error = found(|stream, number| if number == 5 { Ok(false) } else { right(stream) });
-    let told = error.to_string();
-    assert!(matches!(error, LoadError::Closed { message: 5, received: 0, .. }), "{told}");
+    let error = verify_error(|stream, number| if number == 5 { Ok(false) } else { right(stream) });
+    assert!(matches!(error, LoadError::Closed { message: 5, received: 0, .. }), "{error}");
 }
 
 #[test]
-fn a_lane_that_says_it_will_close_is_wrong() {
-    let told = wrong(|stream, number| {
+fn verify_rejects_connection_close() {
+    let error = response_error(|stream, number| {
         let more = if number == 5 { "\r\nconnection: close\r\n\r\n" } else { "\r\n\r\n" };
         stream.write_all(RIGHT.replace("\r\n\r\n", more).as_bytes()).map(|()| true)
     });
-    assert!(told.contains("connection is \"close\" and not keep-alive"), "{told}");
+    assert_eq!(error.to_string(), "connection is \"close\", expected keep-alive");
 }
 
 #[test]
-fn a_lane_that_answers_too_little_has_stalled() {
-    let error = found(|stream, number| {
+fn verify_stalls_if_body_is_incomplete() {
+    let error = verify_error(|stream, number| {
         if number == 5 {
             let part = &RIGHT[..RIGHT.len() - 1];
             stream.write_all(part.as_bytes())?;
@@ -284,19 +289,19 @@ fn a_lane_that_answers_too_little_has_stalled() {
 }
 
 #[test]
-fn a_target_that_makes_no_sense_is_refused() {
+fn connect_rejects_invalid_target() {
     let addr = "127.0.0.1:1".parse().unwrap();
     let http =
         Http { path: "/plaintext", content_type: "text/plain", body: BODY, pipeline: 1, h2: false };
-    for (http, told) in [
-        (Http { pipeline: 0, ..http }, "requests at once is 0"),
-        (Http { path: "plaintext", ..http }, "begins with `/`"),
+    for (http, reason) in [
+        (Http { pipeline: 0, ..http }, "pipelined requests is 0"),
+        (Http { path: "plaintext", ..http }, "start it with `/`"),
         (Http { path: "/plain text", ..http }, "spaces"),
-        (Http { body: b"", ..http }, "empty body"),
+        (Http { body: b"", ..http }, "body is empty"),
     ] {
         let target = Target { traffic: Traffic::Http(http), ..target(addr, 1) };
         let error = generator(1).connect(target).unwrap_err();
         assert!(matches!(error, LoadError::Target { .. }), "{error}");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
     }
 }

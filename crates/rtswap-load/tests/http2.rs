@@ -1,4 +1,4 @@
-//! What holds for requests of HTTP/2 with lanes that answer rightly, in every way that is right.
+//! HTTP/2 sessions with lanes that respond correctly, in all forms that the RFC allows.
 
 mod support;
 
@@ -11,25 +11,25 @@ use std::time::Duration;
 use rtswap_load::{Generator, Http, Target, Traffic};
 use support::generator;
 use support::http2::{
-    ACK, Answering, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, PING, PRIORITY,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, PING, PRIORITY, Respond,
     SETTINGS, WINDOW_UPDATE, accept, frame, head, headers, read_frame, right, serve, target,
 };
 use support::requests::{self, BODY, CONNS, Server};
 
-fn exchange_all(generator: &Generator, answer: Answering) {
-    requests::exchange_all(generator, || serve(answer));
+fn assert_exchanges(generator: &Generator, respond: Respond) {
+    requests::assert_exchanges(generator, || serve(respond));
 }
 
 #[test]
-fn right_answers_count() {
+fn session_counts_right_responses() {
     for threads in [1, 2] {
-        exchange_all(&generator(threads), |_, stream| right(stream));
+        assert_exchanges(&generator(threads), |_, stream| right(stream));
     }
 }
 
 #[test]
-fn headers_may_differ_from_answer_to_answer() {
-    exchange_all(&generator(1), |number, stream| {
+fn session_accepts_different_headers_in_each_response() {
+    assert_exchanges(&generator(1), |number, stream| {
         let block = [head(), headers(&[("date", &number.to_string())])].concat();
         let body = frame(DATA, END_STREAM, stream, BODY);
         [frame(HEADERS, END_HEADERS, stream, &block), body].concat()
@@ -37,8 +37,8 @@ fn headers_may_differ_from_answer_to_answer() {
 }
 
 #[test]
-fn an_answer_may_be_cut_into_frames_and_padded_in_every_way() {
-    exchange_all(&generator(1), |number, stream| {
+fn session_accepts_continuations_padding_and_priority() {
+    assert_exchanges(&generator(1), |number, stream| {
         let (block, more) = (head(), number as usize % 7);
         let (one, other) = block.split_at(block.len() / 7 * more);
         let padded = [&[3, 0, 0, 0, 0, 9], one, b"pad"].concat();
@@ -55,8 +55,8 @@ fn an_answer_may_be_cut_into_frames_and_padded_in_every_way() {
 }
 
 #[test]
-fn what_is_about_the_connection_may_come_anywhere() {
-    exchange_all(&generator(1), |_, stream| {
+fn session_accepts_control_and_unknown_frames_anywhere() {
+    assert_exchanges(&generator(1), |_, stream| {
         [
             frame(PING, 0, 0, b"12345678"),
             frame(SETTINGS, 0, 0, &[]),
@@ -64,7 +64,7 @@ fn what_is_about_the_connection_may_come_anywhere() {
             frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
             frame(WINDOW_UPDATE, 0, stream, &1_u32.to_be_bytes()),
             frame(DATA, 0, stream, &BODY[..5]),
-            // Of a kind that nobody knows.
+            // A frame of an unknown kind.
             frame(0xbb, 0xff, 7, b"what?"),
             frame(DATA, END_STREAM, stream, &BODY[5..]),
             frame(PING, ACK, 0, b"12345678"),
@@ -74,27 +74,27 @@ fn what_is_about_the_connection_may_come_anywhere() {
 }
 
 #[test]
-fn what_the_lane_asks_is_answered_while_nothing_else_is_said() {
+fn session_replies_to_settings_and_pings() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let lane = thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
-        let greeting = accept(&mut stream, &[]).unwrap();
-        stream.write_all(&greeting).unwrap();
-        let (mut settled, mut pongs, mut asked) = (0, Vec::new(), 0);
-        // The one after the last answer may go without a reply.
-        while asked < 4 || pongs.len() < 7 {
+        let preface = accept(&mut stream, &[]).unwrap();
+        stream.write_all(&preface).unwrap();
+        let (mut settings_acks, mut pongs, mut requests) = (0, Vec::new(), 0);
+        // The ping after the last response may remain without a reply.
+        while requests < 4 || pongs.len() < 7 {
             let (kind, flags, id, payload) = read_frame(&mut stream).unwrap();
             match kind {
                 HEADERS => {
-                    asked += 1;
+                    requests += 1;
                     let [before, after] =
                         [1, 2].map(|nth| frame(PING, 0, 0, &[id as u8, nth].repeat(4)));
                     stream.write_all(&[before, right(id), after].concat()).unwrap();
                 }
                 SETTINGS => {
                     assert_eq!(flags, ACK);
-                    settled += 1;
+                    settings_acks += 1;
                 }
                 PING => {
                     assert_eq!(flags, ACK);
@@ -103,9 +103,9 @@ fn what_the_lane_asks_is_answered_while_nothing_else_is_said() {
                 _ => {}
             }
         }
-        assert_eq!(settled, 1);
+        assert_eq!(settings_acks, 1);
         assert_eq!(pongs[..7], [[1, 1], [1, 2], [3, 1], [3, 2], [5, 1], [5, 2], [7, 1]]);
-        // Open for as long as the generator is at it.
+        // The connection stays open until the session ends.
         stream
     });
     let generator = generator(1);
@@ -115,26 +115,27 @@ fn what_the_lane_asks_is_answered_while_nothing_else_is_said() {
     drop(lane.join().unwrap());
 }
 
-/// A batch of eight is answered on one connection as `answer` has it, for as long as it goes on.
-fn in_batches(answer: impl Fn(&[u32], u64) -> Vec<Vec<u8>> + Send + 'static, batches: u64) {
+/// Verifies so many batches of eight requests on one connection. `respond` returns the pieces of the
+/// responses to the streams of one batch.
+fn verify_batches(respond: impl Fn(&[u32], u64) -> Vec<Vec<u8>> + Send + 'static, batches: u64) {
     const BATCH: usize = 8;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || -> io::Result<()> {
         let mut stream = listener.accept()?.0;
         stream.set_nodelay(true)?;
-        let greeting = accept(&mut stream, &[])?;
-        stream.write_all(&greeting)?;
+        let preface = accept(&mut stream, &[])?;
+        stream.write_all(&preface)?;
         for number in 0.. {
             let due = if number == 0 { 1 } else { BATCH };
-            let mut asked = Vec::new();
-            while asked.len() < due {
+            let mut streams = Vec::new();
+            while streams.len() < due {
                 let (kind, _, id, _) = read_frame(&mut stream)?;
-                asked.extend((kind == HEADERS).then_some(id));
+                streams.extend((kind == HEADERS).then_some(id));
             }
-            for piece in answer(&asked, number) {
+            for piece in respond(&streams, number) {
                 stream.write_all(&piece)?;
-                // So that most often they are reads of their own.
+                // Each piece is usually a read of its own.
                 thread::sleep(Duration::from_micros(300));
             }
         }
@@ -146,43 +147,43 @@ fn in_batches(answer: impl Fn(&[u32], u64) -> Vec<Vec<u8>> + Send + 'static, bat
 }
 
 #[test]
-fn several_answers_may_come_in_one_read_and_end_anywhere() {
+fn verify_accepts_batch_of_responses_cut_anywhere() {
     let length = 8 * right(1).len() as u64;
-    let answer = |asked: &[u32], number: u64| {
-        let all: Vec<u8> = asked.iter().flat_map(|&id| right(id)).collect();
+    let respond = |streams: &[u32], number: u64| {
+        let all: Vec<u8> = streams.iter().flat_map(|&id| right(id)).collect();
         let (one, other) = all.split_at(all.len().min(number as usize));
         vec![one.to_vec(), other.to_vec()]
     };
-    in_batches(answer, length);
+    verify_batches(respond, length);
 }
 
 #[test]
-fn answers_of_a_batch_may_come_in_any_order_and_mixed() {
-    let answer = |asked: &[u32], number: u64| {
-        let mut asked = asked.to_vec();
-        let by = number as usize % asked.len();
-        asked.rotate_left(by);
-        let all = asked.iter().map(|&id| frame(HEADERS, END_HEADERS, id, &head()));
+fn verify_accepts_interleaved_responses_in_any_order() {
+    let respond = |streams: &[u32], number: u64| {
+        let mut streams = streams.to_vec();
+        let by = number as usize % streams.len();
+        streams.rotate_left(by);
+        let all = streams.iter().map(|&id| frame(HEADERS, END_HEADERS, id, &head()));
         let bodies = BODY.chunks(4).flat_map(|piece| {
             let ends = if piece.len() < 4 { END_STREAM } else { 0 };
-            asked.iter().rev().map(move |&id| frame(DATA, ends, id, piece))
+            streams.iter().rev().map(move |&id| frame(DATA, ends, id, piece))
         });
         all.chain(bodies).collect()
     };
-    in_batches(answer, 16);
+    verify_batches(respond, 16);
 }
 
 #[test]
-fn bodies_beyond_every_window_that_one_has_at_first_are_taken_in() {
+fn verify_accepts_bodies_larger_than_initial_window() {
     static LARGE: [u8; 300_000] = [7; 300_000];
-    let Server { addr, asked, .. } = serve(|_, stream| {
+    let Server { addr, requests, .. } = serve(|_, stream| {
         let length = ("content-length", "300000");
         let block = headers(&[(":status", "200"), ("content-type", "text/plain"), length]);
-        let mut answer = frame(HEADERS, END_HEADERS, stream, &block);
+        let mut response = frame(HEADERS, END_HEADERS, stream, &block);
         for piece in LARGE.chunks(16_384) {
-            answer.extend(frame(DATA, 0, stream, piece));
+            response.extend(frame(DATA, 0, stream, piece));
         }
-        [answer, frame(DATA, END_STREAM, stream, &[])].concat()
+        [response, frame(DATA, END_STREAM, stream, &[])].concat()
     });
     let (path, content_type) = ("/plaintext", "text/plain");
     let http = Http { path, content_type, body: &LARGE, pipeline: 4, h2: true };
@@ -190,5 +191,5 @@ fn bodies_beyond_every_window_that_one_has_at_first_are_taken_in() {
     let generator = generator(1);
     let mut session = generator.connect(large).unwrap();
     generator.verify(&mut session, 20).unwrap();
-    assert_eq!(asked.load(Ordering::SeqCst), 21 * CONNS as u64);
+    assert_eq!(requests.load(Ordering::SeqCst), 21 * CONNS as u64);
 }

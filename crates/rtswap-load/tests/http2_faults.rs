@@ -1,4 +1,4 @@
-//! What is made of lanes that answer requests of HTTP/2 wrongly.
+//! HTTP/2 sessions with lanes that misbehave.
 
 mod support;
 
@@ -6,28 +6,36 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::thread;
 
-use rtswap_load::{Http, LoadError, Target, Traffic};
+use rtswap_load::{Http, LoadError, ResponseError, Target, Traffic};
 use support::http2::{
-    Answering, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING,
-    PUSH_PROMISE, RST_STREAM, accept, frame, head, headers, right, serve, serve_with, target,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PUSH_PROMISE,
+    RST_STREAM, Respond, accept, frame, head, headers, right, serve, serve_with_settings, target,
 };
 use support::requests::{self, BODY};
 use support::{generator, impatient};
 
-fn found(answer: Answering) -> LoadError {
-    requests::found(|| serve(answer))
+fn verify_error(respond: Respond) -> LoadError {
+    requests::verify_error(|| serve(respond))
 }
 
-fn wrong(answer: Answering) -> String {
-    requests::wrong(|| serve(answer))
+fn response_error(respond: Respond) -> ResponseError {
+    requests::response_error(|| serve(respond))
 }
 
-/// What the generator makes of a lane that begins with that.
-fn greeted(bytes: &'static [u8]) -> String {
+/// What is wrong with the response to request 0.
+fn first_response_error(error: LoadError) -> ResponseError {
+    match error {
+        LoadError::Answer { message: 0, source, .. } => *source,
+        error => panic!("{error}"),
+    }
+}
+
+/// The error of `connect` with a lane that starts with these bytes.
+fn preface_error(bytes: &'static [u8]) -> ResponseError {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || {
-        // All of them are open until the generator closes.
+        // The connections stay open until the generator closes them.
         let mut streams = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -35,40 +43,38 @@ fn greeted(bytes: &'static [u8]) -> String {
             streams.push(stream);
         }
     });
-    let error = impatient().connect(target(addr, 1)).unwrap_err();
-    assert!(matches!(error, LoadError::Answer { message: 0, .. }), "{error}");
-    error.to_string()
+    first_response_error(impatient().connect(target(addr, 1)).unwrap_err())
 }
 
 #[test]
-fn what_is_no_http_2_is_wrong() {
-    let told = greeted(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-    assert!(told.contains("no HTTP/2") && told.contains("HTTP/1.1 400 Bad Request"), "{told}");
-    let told = greeted(b"\0\0\0\x06\0\0\0\0\0 begins with a ping");
-    assert!(told.contains("no HTTP/2"), "{told}");
-    let told = greeted(b"\0\0\x05\x04\0\0\0\0\0hello");
-    assert!(told.contains("its settings are none"), "{told}");
+fn connect_rejects_other_protocols() {
+    let http1 = preface_error(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let start = r#""HTTP/1.1 400 Bad Request\r\n\r\n""#.to_owned();
+    assert_eq!(http1, ResponseError::NotHttp2 { start });
+    let starts_with_ping = preface_error(b"\0\0\0\x06\0\0\0\0\0");
+    assert!(matches!(starts_with_ping, ResponseError::NotHttp2 { .. }), "{starts_with_ping}");
+    let incomplete_setting = preface_error(b"\0\0\x05\x04\0\0\0\0\0hello");
+    assert_eq!(incomplete_setting, ResponseError::Settings { payload: "\"hello\"".to_owned() });
 }
 
 #[test]
-fn a_lane_that_takes_fewer_requests_at_once_is_told_before_they_are_sent() {
-    // MAX_CONCURRENT_STREAMS.
-    let server = serve_with(&[0, 3, 0, 0, 0, 7], |_, stream| right(stream));
+fn connect_rejects_lane_that_allows_fewer_concurrent_streams() {
+    let max_concurrent_streams_7 = &[0, 3, 0, 0, 0, 7];
+    let server = serve_with_settings(max_concurrent_streams_7, |_, stream| right(stream));
     let generator = generator(1);
     let mut session = generator.connect(target(server.addr, 7)).unwrap();
     generator.verify(&mut session, 10).unwrap();
-    let error = generator.connect(target(server.addr, 8)).unwrap_err();
-    assert!(matches!(error, LoadError::Answer { message: 0, .. }), "{error}");
-    assert!(error.to_string().contains("no more than 7 of 8 requests at once"), "{error}");
+    let error = first_response_error(generator.connect(target(server.addr, 8)).unwrap_err());
+    assert_eq!(error, ResponseError::ConcurrentStreams { allowed: 7, needed: 8 });
 }
 
-/// The answer to request 5 is that, and the others are right.
-fn if_5(number: u64, stream: u32, other: &[Vec<u8>]) -> Vec<u8> {
-    if number == 5 { other.concat() } else { right(stream) }
+/// These frames if `number` is 5, and the expected response otherwise.
+fn if_5(number: u64, stream: u32, frames: &[Vec<u8>]) -> Vec<u8> {
+    if number == 5 { frames.concat() } else { right(stream) }
 }
 
 #[test]
-fn another_status_length_or_type_is_wrong() {
+fn verify_rejects_wrong_status_and_headers() {
     fn with(number: u64, stream: u32, name: &str, value: &str) -> Vec<u8> {
         let mut all =
             [(":status", "200"), ("content-type", "text/plain"), ("content-length", "13")];
@@ -77,153 +83,163 @@ fn another_status_length_or_type_is_wrong() {
         let body = frame(DATA, END_STREAM, stream, BODY);
         if_5(number, stream, &[frame(HEADERS, END_HEADERS, stream, &block), body])
     }
-    let told = wrong(|number, stream| with(number, stream, ":status", "503"));
-    assert!(told.contains("its status is 503 and not 200"), "{told}");
-    let told = wrong(|number, stream| with(number, stream, "content-length", "14"));
-    assert!(told.contains("content-length is \"14\" and not 13"), "{told}");
-    let told = wrong(|number, stream| with(number, stream, "content-type", "text/html"));
-    assert!(told.contains("content-type is \"text/html\" and not text/plain"), "{told}");
+    let error = response_error(|number, stream| with(number, stream, ":status", "503"));
+    assert_eq!(error, ResponseError::Status { found: "503".to_owned() });
+    let error = response_error(|number, stream| with(number, stream, "content-length", "14"));
+    assert_eq!(error.to_string(), "content-length is \"14\", expected 13");
+    let error = response_error(|number, stream| with(number, stream, "content-type", "text/html"));
+    assert_eq!(error.to_string(), "content-type is \"text/html\", expected text/plain");
 }
 
 #[test]
-fn another_body_is_wrong() {
+fn verify_rejects_wrong_body() {
     fn with(number: u64, stream: u32, body: &[u8]) -> Vec<u8> {
         let block = frame(HEADERS, END_HEADERS, stream, &head());
         if_5(number, stream, &[block, frame(DATA, END_STREAM, stream, body)])
     }
-    let told = wrong(|number, stream| with(number, stream, b"Hello, World?"));
-    assert!(told.contains("byte 12 of its body is 0x3f and not 0x21"), "{told}");
-    let told = wrong(|number, stream| with(number, stream, b"Hello, World"));
-    assert!(told.contains("its body ends after 12 of 13 bytes"), "{told}");
-    let told = wrong(|number, stream| with(number, stream, b"Hello, World!!"));
-    assert!(told.contains("its body has more than 13 bytes"), "{told}");
-    let told = wrong(|number, stream| {
+    let error = response_error(|number, stream| with(number, stream, b"Hello, World?"));
+    let (found, expected) = (b'?', b'!');
+    assert_eq!(error, ResponseError::BodyByte { offset: 12, found, expected });
+    let error = response_error(|number, stream| with(number, stream, b"Hello, World"));
+    let expected_bytes = BODY.len();
+    assert_eq!(error, ResponseError::BodyTooShort { received_bytes: 12, expected_bytes });
+    let error = response_error(|number, stream| with(number, stream, b"Hello, World!!"));
+    assert_eq!(error, ResponseError::BodyTooLong { expected_bytes });
+    let error = response_error(|number, stream| {
         let flags = END_HEADERS | END_STREAM;
         if_5(number, stream, &[frame(HEADERS, flags, stream, &head())])
     });
-    assert!(told.contains("its body ends after 0 of 13 bytes"), "{told}");
+    assert_eq!(error, ResponseError::BodyTooShort { received_bytes: 0, expected_bytes });
 }
 
 #[test]
-fn headers_that_cannot_be_decoded_are_wrong() {
-    let told = wrong(|number, stream| {
-        // The first entry of a table that the generator does not allow.
-        if_5(number, stream, &[frame(HEADERS, END_HEADERS, stream, &[0x88, 0xbe])])
+fn verify_rejects_references_to_dynamic_table() {
+    let error = response_error(|number, stream| {
+        let first_dynamic_entry = 0xbe;
+        let block = [0x88, first_dynamic_entry];
+        if_5(number, stream, &[frame(HEADERS, END_HEADERS, stream, &block)])
     });
-    assert!(told.contains("cannot be decoded without a table"), "{told}");
+    assert!(matches!(error, ResponseError::Undecodable { .. }), "{error}");
 }
 
 #[test]
-fn frames_out_of_order_are_wrong() {
-    let told = wrong(|number, stream| {
+fn verify_rejects_frames_out_of_order() {
+    let error = response_error(|number, stream| {
         if_5(number, stream, &[frame(DATA, END_STREAM, stream, BODY), right(stream)])
     });
-    assert!(told.contains("it has a body before its headers"), "{told}");
-    let told = wrong(|number, stream| {
+    assert_eq!(error, ResponseError::BodyBeforeHeaders);
+    let error = response_error(|number, stream| {
         let block = frame(HEADERS, END_HEADERS, stream, &head());
         if_5(number, stream, &[block.clone(), block])
     });
-    assert!(told.contains("it has headers again"), "{told}");
-    let told = wrong(|number, stream| {
+    assert_eq!(error, ResponseError::RepeatedHeaders);
+    let error = response_error(|number, stream| {
         let block = frame(HEADERS, 0, stream, &head());
         if_5(number, stream, &[block, frame(DATA, END_STREAM, stream, BODY)])
     });
-    assert!(told.contains("its headers have no end"), "{told}");
-    let told = wrong(|number, stream| {
+    assert_eq!(error, ResponseError::HeadersInterrupted);
+    let error = response_error(|number, stream| {
         if_5(number, stream, &[frame(CONTINUATION, END_HEADERS, stream, &head())])
     });
-    assert!(told.contains("headers go on that were at their end"), "{told}");
-    let told =
-        wrong(|number, stream| if_5(number, stream, &[frame(DATA, PADDED, stream, &[9, 0, 0])]));
-    assert!(told.contains("more padding than payload"), "{told}");
+    assert_eq!(error, ResponseError::UnexpectedContinuation);
 }
 
 #[test]
-fn what_is_too_long_is_wrong() {
-    let told =
-        wrong(|number, stream| if_5(number, stream, &[frame(DATA, 0, stream, &vec![0; 16_385])]));
-    assert!(told.contains("a frame has 16385 bytes, more than 16384"), "{told}");
-    let told = wrong(|number, stream| {
+fn verify_rejects_padding_longer_than_payload() {
+    let error = response_error(|number, stream| {
+        if_5(number, stream, &[frame(DATA, PADDED, stream, &[9, 0, 0])])
+    });
+    assert_eq!(error, ResponseError::Padding);
+}
+
+#[test]
+fn verify_rejects_long_frames_and_header_blocks() {
+    let error = response_error(|number, stream| {
+        if_5(number, stream, &[frame(DATA, 0, stream, &vec![0; 16_385])])
+    });
+    let (found_bytes, limit_bytes) = (16_385, 16_384);
+    assert_eq!(error, ResponseError::FrameTooLong { found_bytes, limit_bytes });
+    let error = response_error(|number, stream| {
         let block = frame(HEADERS, 0, stream, &head());
         if_5(number, stream, &[block, frame(CONTINUATION, 0, stream, &[0; 16_384])])
     });
-    assert!(told.contains("its headers have more than 16384 bytes"), "{told}");
+    assert_eq!(error, ResponseError::HeadersTooLong { limit_bytes });
 }
 
 #[test]
-fn an_answer_that_is_given_up_is_wrong() {
-    let told = wrong(|number, stream| {
+fn verify_fails_with_reason_if_lane_gives_up() {
+    let error = response_error(|number, stream| {
         if_5(number, stream, &[frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes())])
     });
-    assert!(told.contains("it was reset: REFUSED_STREAM"), "{told}");
-    let told = wrong(|number, stream| {
-        let why = [&[0; 4][..], &11_u32.to_be_bytes(), b"calm down"].concat();
-        if_5(number, stream, &[frame(GOAWAY, 0, 0, &why)])
+    assert_eq!(error, ResponseError::StreamReset { reason: "REFUSED_STREAM".to_owned() });
+    let error = response_error(|number, stream| {
+        let payload = [&[0; 4][..], &11_u32.to_be_bytes(), b"calm down"].concat();
+        if_5(number, stream, &[frame(GOAWAY, 0, 0, &payload)])
     });
-    assert!(told.contains("it goes away: ENHANCE_YOUR_CALM, \"calm down\""), "{told}");
-    let told = wrong(|number, stream| {
-        if_5(number, stream, &[frame(PUSH_PROMISE, END_HEADERS, stream, &[0, 0, 0, 2])])
-    });
-    assert!(told.contains("promises what nobody had asked for"), "{told}");
+    let reason = "ENHANCE_YOUR_CALM, \"calm down\"".to_owned();
+    assert_eq!(error, ResponseError::GoAway { reason });
 }
 
 #[test]
-fn what_nobody_asked_for_is_found() {
-    for (id, told) in [(2, "stream 2 "), (99, "stream 99 "), (0, "stream 0 ")] {
-        let answer: Answering = match id {
-            2 => |number, stream| if_5(number, stream, &[right(2)]),
-            99 => |number, stream| if_5(number, stream, &[right(99)]),
-            _ => |number, stream| if_5(number, stream, &[right(0)]),
-        };
-        let error = wrong(answer);
-        assert!(error.contains(told) && error.contains("nobody had asked for"), "{error}");
+fn verify_rejects_push() {
+    let error = response_error(|number, stream| {
+        if_5(number, stream, &[frame(PUSH_PROMISE, END_HEADERS, stream, &[0, 0, 0, 2])])
+    });
+    assert_eq!(error, ResponseError::Push);
+}
+
+#[test]
+fn verify_rejects_response_without_request() {
+    let cases: [(u32, Respond); 3] = [
+        (2, |number, stream| if_5(number, stream, &[right(2)])),
+        (99, |number, stream| if_5(number, stream, &[right(99)])),
+        (0, |number, stream| if_5(number, stream, &[right(0)])),
+    ];
+    for (stream, respond) in cases {
+        assert_eq!(response_error(respond), ResponseError::UnrequestedStream { stream });
     }
 }
 
 #[test]
-fn an_answer_twice_is_found_within_a_batch_and_without() {
+fn connect_rejects_repeated_response() {
     for pipeline in [1, 8] {
         let server = serve(|_, stream| [right(stream), right(stream)].concat());
         let error = generator(1).connect(target(server.addr, pipeline)).unwrap_err();
-        assert!(matches!(error, LoadError::Answer { message: 0, .. }), "{error}");
-        assert!(error.to_string().contains("something came after its end"), "{error}");
+        assert_eq!(first_response_error(error), ResponseError::AfterEnd);
     }
 }
 
 #[test]
-fn a_lane_that_asks_on_and_on_and_reads_nothing_is_given_up() {
+fn connect_rejects_lane_that_does_not_read_replies() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || -> io::Result<()> {
         let mut stream = listener.accept()?.0;
-        let greeting = accept(&mut stream, &[])?;
-        stream.write_all(&greeting)?;
+        let preface = accept(&mut stream, &[])?;
+        stream.write_all(&preface)?;
         let pings = frame(PING, 0, 0, b"12345678").repeat(1000);
         loop {
             stream.write_all(&pings)?;
         }
     });
     let error = generator(1).connect(Target { conns: 1, ..target(addr, 1) }).unwrap_err();
-    assert!(matches!(error, LoadError::Answer { message: 0, .. }), "{error}");
-    assert!(error.to_string().contains("does not read the replies"), "{error}");
+    assert_eq!(first_response_error(error), ResponseError::RepliesUnread);
 }
 
 #[test]
-fn a_lane_that_closes_early_is_told_with_how_far_it_came() {
-    let error =
-        found(|number, _| if number == 5 { Vec::new() } else { right(1 + 2 * number as u32) });
-    let told = error.to_string();
-    assert!(matches!(error, LoadError::Closed { message: 5, received: 0, .. }), "{told}");
+fn verify_reports_received_bytes_if_lane_closes() {
+    let error = verify_error(|number, stream| if number == 5 { Vec::new() } else { right(stream) });
+    assert!(matches!(error, LoadError::Closed { message: 5, received: 0, .. }), "{error}");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || -> io::Result<()> {
         let mut stream = listener.accept()?.0;
-        let greeting = accept(&mut stream, &[])?;
+        let preface = accept(&mut stream, &[])?;
         let block = frame(HEADERS, END_HEADERS, 1, &head());
         let part = frame(DATA, 0, 1, &BODY[..9]);
-        stream.write_all(&[greeting, block, part].concat())?;
+        stream.write_all(&[preface, block, part].concat())?;
         stream.shutdown(Shutdown::Write)?;
-        // Until the generator closes.
+        // Until the generator closes the connection.
         stream.read_to_end(&mut Vec::new()).map(drop)
     });
     let error = generator(1).connect(Target { conns: 1, ..target(addr, 1) }).unwrap_err();
@@ -231,8 +247,8 @@ fn a_lane_that_closes_early_is_told_with_how_far_it_came() {
 }
 
 #[test]
-fn a_lane_that_answers_too_little_has_stalled() {
-    let error = found(|number, stream| {
+fn verify_stalls_if_stream_does_not_end() {
+    let error = verify_error(|number, stream| {
         let part = frame(DATA, 0, stream, BODY);
         if_5(number, stream, &[frame(HEADERS, END_HEADERS, stream, &head()), part])
     });
@@ -240,7 +256,7 @@ fn a_lane_that_answers_too_little_has_stalled() {
 }
 
 #[test]
-fn a_target_that_makes_no_sense_is_refused() {
+fn connect_rejects_long_path() {
     let addr = "127.0.0.1:1".parse().unwrap();
     let path: &str = Box::leak(format!("/{}", "x".repeat(9000)).into_boxed_str());
     let http = Http { path, content_type: "text/plain", body: BODY, pipeline: 1, h2: true };

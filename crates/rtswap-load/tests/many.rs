@@ -1,5 +1,5 @@
-//! What holds with many connections, in a process whose limit of open files is changed: so this is
-//! one test, in an executable of its own.
+//! Many connections. The test changes the limit of open files of its process, so it is alone in its
+//! executable.
 
 mod support;
 
@@ -16,11 +16,11 @@ fn limit_files(soft: Option<u64>) {
 }
 
 #[test]
-fn connections_beyond_the_backlog_are_opened_and_running_out_of_files_is_told() {
+fn connect_exceeds_backlog_and_reports_descriptor_limit() {
     limit_files(None);
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) as usize;
-    // Both ends are in this process. More than the 128 that the standard library listens with, and
-    // than the 1024 of a lane, where the machine allows it.
+    // Both ends are in this process. If the limit allows it, 3000 exceed the backlog of the standard
+    // library (128) and of a lane (1024).
     let conns = 3000.min(files / 2 - 100);
     let (addr, _) = support::epoll::serve(64, None);
     let generator = generator(2);
@@ -33,7 +33,7 @@ fn connections_beyond_the_backlog_are_opened_and_running_out_of_files_is_told() 
     let churn = Target { addr, size: 64, conns: 4, traffic: Traffic::Churn };
     let mut churned = generator.connect(churn).unwrap();
 
-    // The session has taken more than this, so not one more file can be opened.
+    // The session has more descriptors than this, so no other can be opened.
     limit_files(Some(conns as u64));
     let error = generator.connect(target(addr, 64, conns)).unwrap_err();
     assert!(matches!(error, LoadError::Descriptors { opened: 0, .. }), "{error}");

@@ -1,5 +1,5 @@
-//! What holds after more connections than there are ports. Descriptors are counted, so this is one
-//! test, in an executable of its own.
+//! More churned connections than there are ports. The test counts the descriptors of its process, so
+//! it is alone in its executable.
 
 mod support;
 
@@ -14,7 +14,7 @@ fn descriptors() -> usize {
 }
 
 #[test]
-fn connections_without_end_need_neither_more_ports_nor_more_descriptors() {
+fn churn_uses_up_neither_ports_nor_descriptors() {
     let (addr, _) = support::epoll::serve(64, None);
     let patient = Config { verify: Duration::from_mins(10), ..config(2) };
     let generator = Generator::new(patient).unwrap();
@@ -22,10 +22,10 @@ fn connections_without_end_need_neither_more_ports_nor_more_descriptors() {
     let mut session = generator.connect(target).unwrap();
     let before = descriptors();
     generator.verify(&mut session, 2000).unwrap();
-    assert_eq!(descriptors(), before, "both ends are in this process");
+    assert_eq!(descriptors(), before, "both ends of each connection are closed");
     let window = Duration::from_millis(20);
     assert!(generator.slice(&mut session, window, window, || ()).unwrap().ops > 0);
     assert_eq!(descriptors(), before);
     drop(session);
-    assert_eq!(descriptors(), before - 2, "an epoll for each thread was all that it had");
+    assert_eq!(descriptors(), before - 2, "the session had one epoll per thread");
 }

@@ -1,4 +1,4 @@
-//! The opponent of churn: an echo server that takes one connection after the other, to its end.
+//! An echo server that serves one connection after the other and misbehaves on request.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,75 +7,75 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// What the server does to a connection.
+/// How the server misbehaves on a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Oddity {
+pub enum Fault {
     None,
     /// Flips a bit of the last byte.
     Flip,
     /// Sends the last byte twice.
     Surplus,
-    /// Sends a byte more after the generator has ended its stream.
+    /// Sends one more byte after the generator has ended its stream.
     LateSurplus,
-    /// Closes in place of answering.
+    /// Closes the connection instead of answering.
     Close,
-    /// Closes after half an answer.
+    /// Closes the connection after half an answer.
     CloseHalfway,
-    /// Resets in place of answering.
+    /// Resets the connection instead of answering.
     Reset,
-    /// Resets after the answer, in place of closing.
+    /// Resets the connection after the answer, instead of closing it.
     ResetAtEnd,
     /// Never answers.
     Mute,
     /// Answers, but never closes.
     NeverClose,
-    /// Listens no more once the connection is closed.
+    /// Stops listening when the connection is closed.
     Vanish,
 }
 
-pub struct Churned {
+pub struct ChurnServer {
     pub addr: SocketAddr,
-    /// Connections taken.
-    pub taken: Arc<AtomicU64>,
-    /// Connections that came to an orderly end.
+    /// Accepted connections.
+    pub accepted: Arc<AtomicU64>,
+    /// Connections that both ends closed in order.
     pub ended: Arc<AtomicU64>,
 }
 
-/// A server whose connections are sound up to the one of the given number, counted from 0, and odd
-/// from there on.
-pub fn serve(size: usize, oddity: Oddity, from: u64) -> Churned {
+/// A server that behaves correctly before connection `from`, counted from 0, and misbehaves from then
+/// on.
+pub fn serve(size: usize, fault: Fault, from: u64) -> ChurnServer {
     let addr = "127.0.0.1:0".parse().unwrap();
     let listener = rtswap_runtime::socket::listen(addr, rtswap_runtime::socket::Share::No).unwrap();
     listener.set_nonblocking(false).unwrap();
     let addr = listener.local_addr().unwrap();
-    let [taken, ended] = [0; 2].map(|_| Arc::<AtomicU64>::default());
-    let counters = (Arc::clone(&taken), Arc::clone(&ended));
-    thread::spawn(move || run(listener, size, oddity, from, &counters));
-    Churned { addr, taken, ended }
+    let [accepted, ended] = [0; 2].map(|_| Arc::<AtomicU64>::default());
+    let counters = (Arc::clone(&accepted), Arc::clone(&ended));
+    thread::spawn(move || run(listener, size, fault, from, &counters));
+    ChurnServer { addr, accepted, ended }
 }
 
 fn run(
     listener: TcpListener,
     size: usize,
-    oddity: Oddity,
+    fault: Fault,
     from: u64,
-    (taken, ended): &(Arc<AtomicU64>, Arc<AtomicU64>),
+    (accepted, ended): &(Arc<AtomicU64>, Arc<AtomicU64>),
 ) {
     let mut listener = Some(listener);
     let mut kept = Vec::new();
     for number in 0.. {
         let Some(open) = &listener else { return };
         let mut stream = open.accept().unwrap().0;
-        taken.fetch_add(1, Ordering::SeqCst);
-        let oddity = if number < from { Oddity::None } else { oddity };
-        // It fails as the generator closes upon an oddity.
-        let done = one(&mut stream, size, oddity);
-        if oddity == Oddity::Vanish {
+        accepted.fetch_add(1, Ordering::SeqCst);
+        let fault = if number < from { Fault::None } else { fault };
+        // It fails if the generator closes the connection because of the fault.
+        let done = serve_one(&mut stream, size, fault);
+        if fault == Fault::Vanish {
             listener = None;
         }
-        // Counted before the stream is dropped, so before the generator can know.
-        match oddity {
-            Oddity::Mute | Oddity::NeverClose => kept.push(stream),
+        // Counted before the stream is dropped, and so before the generator sees the end.
+        match fault {
+            Fault::Mute | Fault::NeverClose => kept.push(stream),
             _ if matches!(done, Ok(true)) => {
                 ended.fetch_add(1, Ordering::SeqCst);
             }
@@ -84,9 +84,9 @@ fn run(
     }
 }
 
-/// Serves one connection. Returns whether it came to its end.
-fn one(stream: &mut TcpStream, size: usize, oddity: Oddity) -> io::Result<bool> {
-    if oddity == Oddity::Mute {
+/// Serves one connection. Returns whether the generator ended its stream in order.
+fn serve_one(stream: &mut TcpStream, size: usize, fault: Fault) -> io::Result<bool> {
+    if fault == Fault::Mute {
         return Ok(false);
     }
     let mut bytes = vec![0; size];
@@ -94,22 +94,22 @@ fn one(stream: &mut TcpStream, size: usize, oddity: Oddity) -> io::Result<bool> 
     let reset = |stream: &TcpStream| {
         socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)).map(|()| false)
     };
-    match oddity {
-        Oddity::Flip => bytes[size - 1] ^= 1,
-        Oddity::Surplus => bytes.push(bytes[size - 1]),
-        Oddity::Close => return Ok(false),
-        Oddity::CloseHalfway => bytes.truncate(size / 2),
-        Oddity::Reset => return reset(stream),
+    match fault {
+        Fault::Flip => bytes[size - 1] ^= 1,
+        Fault::Surplus => bytes.push(bytes[size - 1]),
+        Fault::Close => return Ok(false),
+        Fault::CloseHalfway => bytes.truncate(size / 2),
+        Fault::Reset => return reset(stream),
         _ => {}
     }
     stream.write_all(&bytes)?;
-    if oddity == Oddity::CloseHalfway {
+    if fault == Fault::CloseHalfway {
         return Ok(false);
     }
     let rest = stream.read(&mut bytes)?;
-    match oddity {
-        Oddity::LateSurplus => stream.write_all(b"x")?,
-        Oddity::ResetAtEnd => return reset(stream),
+    match fault {
+        Fault::LateSurplus => stream.write_all(b"x")?,
+        Fault::ResetAtEnd => return reset(stream),
         _ => {}
     }
     Ok(rest == 0)

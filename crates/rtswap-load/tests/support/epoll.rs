@@ -1,5 +1,5 @@
-//! An echo server on one thread and one level-triggered epoll: the least a lane can do. It takes
-//! no account of full socket buffers, so it is for small messages only.
+//! An echo server on one thread and one level-triggered epoll: a lower bound on the cost of a lane.
+//! It does not handle full socket buffers, so it serves small messages only.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,22 +11,22 @@ use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 
 const LISTENER: u64 = u64::MAX;
 
-/// Starts the server, on a CPU of its own if one is given. Returns its address and the number of
-/// its thread.
+/// Starts the server on a thread, pinned to `cpu` if there is one. Returns its address and the
+/// thread's ID.
 pub fn serve(size: usize, cpu: Option<usize>) -> (SocketAddr, i32) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let (tell, told) = channel();
+    let (send_id, id) = channel();
     thread::spawn(move || {
         if let Some(cpu) = cpu {
             let mut cpus = CpuSet::new();
             cpus.set(cpu);
             sched_setaffinity(None, &cpus).unwrap();
         }
-        tell.send(gettid().as_raw_nonzero().get()).unwrap();
+        send_id.send(gettid().as_raw_nonzero().get()).unwrap();
         run(&listener, size);
     });
-    (addr, told.recv().unwrap())
+    (addr, id.recv().unwrap())
 }
 
 fn run(listener: &TcpListener, size: usize) {

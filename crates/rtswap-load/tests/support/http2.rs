@@ -1,4 +1,4 @@
-//! The server's side of HTTP/2, frame by frame, so that a test can get it wrong.
+//! An HTTP/2 server that tests control frame by frame, so that it can misbehave.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -29,7 +29,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A block of headers, each spelled out.
+/// A header block of literals.
 pub fn headers(headers: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {
@@ -52,70 +52,75 @@ pub fn read_frame(stream: &mut TcpStream) -> io::Result<(u8, u8, u32, Vec<u8>)> 
     Ok((kind, flags, u32::from_be_bytes(id), payload))
 }
 
-/// Takes in how a client greets, and returns what is to be said to that.
+/// Checks the connection preface of the client, and returns that of the server.
 pub fn accept(stream: &mut TcpStream, settings: &[u8]) -> io::Result<Vec<u8>> {
     let mut preface = [0; 24];
     stream.read_exact(&mut preface)?;
     assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    let (kind, flags, id, told) = read_frame(stream)?;
+    let (kind, flags, id, payload) = read_frame(stream)?;
     assert_eq!((kind, flags, id), (SETTINGS, 0, 0));
-    let (told, _) = told.as_chunks::<6>();
-    // No table, no pushes, and windows that no test fills.
+    let (settings_seen, _) = payload.as_chunks::<6>();
+    // No dynamic table, no push, and a window that no test fills.
     for setting in [[0, 1, 0, 0, 0, 0], [0, 2, 0, 0, 0, 0], [0, 4, 0x7f, 0xff, 0xff, 0xff]] {
-        assert!(told.contains(&setting), "{told:?}");
+        assert!(settings_seen.contains(&setting), "{settings_seen:?}");
     }
-    let (kind, _, id, more) = read_frame(stream)?;
+    let (kind, _, id, increment) = read_frame(stream)?;
     assert_eq!((kind, id), (WINDOW_UPDATE, 0));
-    assert_eq!(u32::from_be_bytes(more.try_into().unwrap()), 0x7fff_ffff - 65_535);
+    assert_eq!(u32::from_be_bytes(increment.try_into().unwrap()), 0x7fff_ffff - 65_535);
     Ok([frame(SETTINGS, 0, 0, settings), frame(SETTINGS, ACK, 0, &[])].concat())
 }
 
-/// Headers that are right.
+/// The expected header block.
 pub fn head() -> Vec<u8> {
     headers(&[(":status", "200"), ("content-type", "text/plain"), ("content-length", "13")])
 }
 
+/// The expected response.
 pub fn right(stream: u32) -> Vec<u8> {
     [frame(HEADERS, END_HEADERS, stream, &head()), frame(DATA, END_STREAM, stream, BODY)].concat()
 }
 
-/// The answer to the request of that number, from 0, on a stream of its connection. Nothing ends the
-/// connection.
-pub type Answering = fn(u64, u32) -> Vec<u8>;
+/// The response to the request with a number, counted from 0, on a stream of its connection. The
+/// server shuts down the connection if the response is empty.
+pub type Respond = fn(u64, u32) -> Vec<u8>;
 
-/// Answers requests as they come in, each by itself.
-pub fn serve(answer: Answering) -> Server {
-    serve_with(&[], answer)
+/// Responds to each request in a write of its own.
+pub fn serve(respond: Respond) -> Server {
+    serve_with_settings(&[], respond)
 }
 
 /// The same, with these settings.
-pub fn serve_with(settings: &'static [u8], answer: Answering) -> Server {
-    Server::new(true, move |stream, asked| talk(stream, settings, answer, asked))
+pub fn serve_with_settings(settings: &'static [u8], respond: Respond) -> Server {
+    Server::new(true, move |stream, requests| handle(stream, settings, respond, requests))
 }
 
-fn talk(
+fn handle(
     stream: &mut TcpStream,
     settings: &[u8],
-    answer: Answering,
-    count: &AtomicU64,
+    respond: Respond,
+    requests: &AtomicU64,
 ) -> io::Result<()> {
-    let mut greeting = accept(stream, settings)?;
+    let mut preface = accept(stream, settings)?;
     let (mut number, mut next) = (0, 1);
     loop {
         let (kind, flags, id, _) = read_frame(stream)?;
         if kind != HEADERS {
             continue;
         }
-        assert_eq!((flags, id), (END_HEADERS | END_STREAM, next), "each on the next stream");
-        count.fetch_add(1, Ordering::SeqCst);
-        let answer = answer(number, id);
-        if answer.is_empty() {
+        assert_eq!(
+            (flags, id),
+            (END_HEADERS | END_STREAM, next),
+            "each request is on the next stream"
+        );
+        requests.fetch_add(1, Ordering::SeqCst);
+        let response = respond(number, id);
+        if response.is_empty() {
             stream.shutdown(Shutdown::Write)?;
-            // What is unread would make it a reset.
+            // Closing with unread bytes would reset the connection.
             return stream.read_to_end(&mut Vec::new()).map(drop);
         }
-        // In one write with what greets, as many lanes do it.
-        stream.write_all(&[std::mem::take(&mut greeting), answer].concat())?;
+        // The preface is in one write with the first response, as in many lanes.
+        stream.write_all(&[std::mem::take(&mut preface), response].concat())?;
         (number, next) = (number + 1, next + 2);
     }
 }

@@ -1,4 +1,4 @@
-//! The opponent: an echo server with a thread per connection that misbehaves as asked.
+//! An echo server with a thread per connection that misbehaves on request.
 
 // Each test executable uses a part of it.
 #![allow(dead_code)]
@@ -18,8 +18,8 @@ use std::time::Duration;
 use rtswap_load::{Config, Generator, Target};
 use rustix::thread::sched_getaffinity;
 
-/// What a server does to a connection. Messages count from 0, and message 0 is exchanged while
-/// the session is opened.
+/// How a server misbehaves on each connection. Messages are numbered from 0, and message 0 is
+/// exchanged while the session is opened.
 #[derive(Clone, Copy)]
 pub enum Fault {
     None,
@@ -28,15 +28,15 @@ pub enum Fault {
         message: u64,
         byte: usize,
     },
-    /// Leaves out the last byte of a message.
+    /// Omits the last byte of a message.
     Truncate {
         message: u64,
     },
-    /// Answers a message with the one before it.
+    /// Answers a message with the one before.
     Stale {
         message: u64,
     },
-    /// Leaves out the first byte of a message, and goes on with the bytes that follow.
+    /// Omits the first byte of a message, and continues with the bytes after it.
     Shift {
         message: u64,
     },
@@ -44,29 +44,29 @@ pub enum Fault {
     Surplus {
         message: u64,
     },
-    /// Closes in place of answering.
+    /// Closes the connection instead of answering.
     Close {
         message: u64,
     },
-    /// Closes after half an answer.
+    /// Closes the connection after half an answer.
     CloseHalfway {
         message: u64,
     },
-    /// Resets in place of answering.
+    /// Resets the connection instead of answering.
     Reset {
         message: u64,
     },
-    /// Reads on, but answers no more.
+    /// Reads from then on, but does not answer.
     Mute {
         message: u64,
     },
-    /// From message 1 on, echoes a byte at a time, so slowly that no message comes to its end.
+    /// From message 1 on, echoes one byte at a time, so slowly that no message is completed.
     Trickle,
-    /// From message 1 on, answers only once the flag is set.
+    /// From message 1 on, answers when the flag is set.
     Hold {
         until: &'static AtomicBool,
     },
-    /// Reads and writes pieces far smaller than a message.
+    /// Reads and writes pieces smaller than a message.
     Pieces {
         bytes: usize,
     },
@@ -78,8 +78,8 @@ pub struct Server {
     pub ended: Receiver<()>,
 }
 
-/// A server on a port of its own. Its threads end with their connections; the acceptor with the
-/// process.
+/// Starts a server on a free port. Its threads end with their connections, and the accepting thread
+/// with the process.
 pub fn serve(size: usize, fault: Fault) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -90,7 +90,7 @@ pub fn serve(size: usize, fault: Fault) -> Server {
             stream.set_nodelay(true).unwrap();
             let end = end.clone();
             thread::spawn(move || {
-                // Ends by EOF or by an error, as the generator closes; either is an end.
+                // The generator closes the connection, which the server sees as EOF or an error.
                 let _ = echo(stream, size, fault);
                 let _ = end.send(());
             });
@@ -101,13 +101,13 @@ pub fn serve(size: usize, fault: Fault) -> Server {
 
 fn echo(mut stream: TcpStream, size: usize, fault: Fault) -> io::Result<()> {
     if let Fault::Pieces { bytes } = fault {
-        return pass_on(&mut stream, bytes, Duration::ZERO);
+        return forward(&mut stream, bytes, Duration::ZERO);
     }
     if let Fault::Trickle = fault {
         let mut first = vec![0; size];
         stream.read_exact(&mut first)?;
         stream.write_all(&first)?;
-        return pass_on(&mut stream, 1, Duration::from_millis(20));
+        return forward(&mut stream, 1, Duration::from_millis(20));
     }
     let mut last = vec![0; size];
     let mut bytes = vec![0; size];
@@ -150,8 +150,8 @@ fn echo(mut stream: TcpStream, size: usize, fault: Fault) -> io::Result<()> {
     Ok(())
 }
 
-fn pass_on(stream: &mut TcpStream, most: usize, pause: Duration) -> io::Result<()> {
-    let mut piece = vec![0; most];
+fn forward(stream: &mut TcpStream, piece_bytes: usize, pause: Duration) -> io::Result<()> {
+    let mut piece = vec![0; piece_bytes];
     loop {
         let count = stream.read(&mut piece)?;
         if count == 0 {
@@ -162,8 +162,8 @@ fn pass_on(stream: &mut TcpStream, most: usize, pause: Duration) -> io::Result<(
     }
 }
 
-/// A server that takes two connections and, from message `from` on, answers each with what the
-/// other has sent.
+/// A server that accepts two connections and, from message `from` on, answers each with the message
+/// of the other.
 pub fn serve_swapped(size: usize, from: u64) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -195,9 +195,9 @@ pub fn cpus() -> Vec<usize> {
     (0..1024).filter(|&cpu| allowed.is_set(cpu)).collect()
 }
 
-/// Limits far beyond what a busy machine makes of a right exchange.
+/// The default limits, which a correct exchange does not reach on a busy machine either.
 pub fn config(threads: usize) -> Config {
-    // Where there are fewer CPUs than threads, threads share them.
+    // Threads share CPUs if there are fewer CPUs.
     Config::new(cpus().into_iter().cycle().take(threads).collect::<Vec<_>>())
 }
 
@@ -205,7 +205,7 @@ pub fn generator(threads: usize) -> Generator {
     Generator::new(config(threads)).unwrap()
 }
 
-/// A generator that soon gives up on a lane that hangs.
+/// A generator with a short limit for lanes that hang.
 pub fn impatient() -> Generator {
     let limit = Duration::from_secs(1);
     Generator::new(Config { stall: limit, ..config(1) }).unwrap()

@@ -1,5 +1,5 @@
-//! What holds for requests whatever the version of HTTP: lanes that count them, and what the generator makes
-//! of their answers.
+//! What tests of both versions of HTTP share: lanes that count requests, and the checks of what the
+//! generator does with their responses.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rtswap_load::{Generator, Http, LoadError, Target, Traffic};
+use rtswap_load::{Generator, Http, LoadError, ResponseError, Target, Traffic};
 
 use super::impatient;
 
@@ -17,27 +17,28 @@ pub const CONNS: usize = 3;
 
 pub struct Server {
     pub addr: SocketAddr,
-    /// Requests that have come in.
-    pub asked: Arc<AtomicU64>,
+    /// Requests received.
+    pub requests: Arc<AtomicU64>,
     h2: bool,
 }
 
 impl Server {
-    /// Talks like that on every connection, on a thread of its own, until the generator closes it.
-    pub fn new(h2: bool, talk: impl Talk) -> Self {
+    /// Runs `handler` for every connection, on a thread of its own.
+    pub fn new(h2: bool, handler: impl Handler) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let asked = Arc::<AtomicU64>::default();
-        let count = Arc::clone(&asked);
+        let requests = Arc::<AtomicU64>::default();
+        let counter = Arc::clone(&requests);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (mut stream, count, talk) = (stream.unwrap(), Arc::clone(&count), talk.clone());
+                let mut stream = stream.unwrap();
+                let (counter, handler) = (Arc::clone(&counter), handler.clone());
                 stream.set_nodelay(true).unwrap();
-                // Ends by an error at the latest when the generator closes.
-                thread::spawn(move || talk(&mut stream, &count));
+                // Returns an error at the latest when the generator closes the connection.
+                thread::spawn(move || handler(&mut stream, &counter));
             }
         });
-        Self { addr, asked, h2 }
+        Self { addr, requests, h2 }
     }
 
     pub fn target(&self, pipeline: usize) -> Target {
@@ -45,9 +46,13 @@ impl Server {
     }
 }
 
-pub trait Talk: Fn(&mut TcpStream, &AtomicU64) -> io::Result<()> + Clone + Send + 'static {}
+/// Serves one connection, and counts its requests.
+pub trait Handler:
+    Fn(&mut TcpStream, &AtomicU64) -> io::Result<()> + Clone + Send + 'static
+{
+}
 
-impl<T: Fn(&mut TcpStream, &AtomicU64) -> io::Result<()> + Clone + Send + 'static> Talk for T {}
+impl<T: Fn(&mut TcpStream, &AtomicU64) -> io::Result<()> + Clone + Send + 'static> Handler for T {}
 
 pub fn target(addr: SocketAddr, pipeline: usize, h2: bool) -> Target {
     let (path, content_type) = ("/plaintext", "text/plain");
@@ -55,10 +60,10 @@ pub fn target(addr: SocketAddr, pipeline: usize, h2: bool) -> Target {
     Target { addr, size: BODY.len(), conns: CONNS, traffic: Traffic::Http(http) }
 }
 
-/// What the generator makes of a lane whose answer to request 5 is wrong, those before having been right. With
-/// batches too.
-pub fn found(serve: impl Fn() -> Server) -> LoadError {
-    let [one, batch] = [1, 8].map(|pipeline| {
+/// The error that the generator returns for a lane whose response to request 5 is wrong, and right
+/// before. It must be the same error with and without pipelining.
+pub fn verify_error(serve: impl Fn() -> Server) -> LoadError {
+    let [single, pipelined] = [1, 8].map(|pipeline| {
         let server = serve();
         let generator = impatient();
         let mut session = generator.connect(server.target(pipeline)).unwrap();
@@ -66,33 +71,40 @@ pub fn found(serve: impl Fn() -> Server) -> LoadError {
         assert!(!session.is_open());
         error
     });
-    assert_eq!(std::mem::discriminant(&one), std::mem::discriminant(&batch), "{one}; {batch}");
-    one
+    assert_eq!(
+        std::mem::discriminant(&single),
+        std::mem::discriminant(&pipelined),
+        "{single}; {pipelined}"
+    );
+    single
 }
 
-/// As it is told, if it is the answer that is wrong.
-pub fn wrong(serve: impl Fn() -> Server) -> String {
-    let error = found(serve);
-    assert!(matches!(error, LoadError::Answer { message: 5, .. }), "{error}");
-    assert!(error.is_wrong_answer());
-    error.to_string()
+/// The same, if the response to request 5 is wrong.
+pub fn response_error(serve: impl Fn() -> Server) -> ResponseError {
+    let error = verify_error(serve);
+    assert!(error.is_wrong_answer(), "{error}");
+    match error {
+        LoadError::Answer { message: 5, source, .. } => *source,
+        error => panic!("{error}"),
+    }
 }
 
-/// Goes through all that the generator does with a lane whose answers are right.
-pub fn exchange_all(generator: &Generator, serve: impl Fn() -> Server) {
+/// Connects, verifies and measures a lane whose responses are right, and compares the counts with
+/// those of the lane.
+pub fn assert_exchanges(generator: &Generator, serve: impl Fn() -> Server) {
     for pipeline in [1, 4, 16] {
         let server = serve();
-        let asked = || server.asked.load(Ordering::SeqCst);
+        let requests = || server.requests.load(Ordering::SeqCst);
         let mut session = generator.connect(server.target(pipeline)).unwrap();
-        assert_eq!(asked(), CONNS as u64);
+        assert_eq!(requests(), CONNS as u64);
         generator.verify(&mut session, 10).unwrap();
-        assert_eq!(asked(), 11 * CONNS as u64, "not one more than asked for");
+        assert_eq!(requests(), 11 * CONNS as u64);
         let window = Duration::from_millis(20);
         let slice = generator.slice(&mut session, Duration::ZERO, window, || ()).unwrap();
-        assert_eq!(slice.latency.len(), slice.ops, "each has a latency");
-        let before = asked();
+        assert_eq!(slice.latency.len(), slice.ops, "each operation has a latency");
+        let before = requests();
         assert!(before >= 11 * CONNS as u64 + slice.ops);
         generator.verify(&mut session, 1).unwrap();
-        assert_eq!(asked(), before + CONNS as u64);
+        assert_eq!(requests(), before + CONNS as u64);
     }
 }

@@ -11,20 +11,19 @@ use rustix::time::Timespec;
 
 use crate::LoadError;
 
-/// Events fetched by one system call. Enough that 10,000 connections take few calls; 12 KiB.
-const BATCH: usize = 1024;
+/// Events fetched by one system call. 10,000 connections take few calls; the events take 12 KiB.
+const EVENTS_MAX: usize = 1024;
 
-/// Longest read, in bytes. A message of 100 KiB fits, and the second level cache holds it.
-pub(crate) const LONGEST_READ: usize = 128 * 1024;
+/// The longest read. A message of 100 KiB fits into it, and it fits into the second-level cache.
+pub(crate) const READ_BYTES_MAX: usize = 128 * 1024;
 
-/// Edge-triggered: a level-triggered epoll looks at every socket a second time, in the call after
-/// the one that reported it, to find that it has been emptied.
+/// Edge-triggered: a level-triggered epoll checks every reported socket again in the next call.
 pub(crate) const READ: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
 
-/// Flags that say that a read will meet an end or an error.
+/// Flags that announce that a read will return the end of the stream or an error.
 pub(crate) const END: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 
-/// What a thread lends to the share it works on, so that it stays in the thread's cache.
+/// Memory that a thread lends to the share that it works on, so that it stays in the CPU's cache.
 pub(crate) struct Scratch {
     pub(crate) buffer: Vec<u8>,
     pub(crate) events: Vec<Event>,
@@ -32,23 +31,23 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        let none = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
-        Self { buffer: vec![0; LONGEST_READ], events: vec![none; BATCH] }
+        let no_event = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
+        Self { buffer: vec![0; READ_BYTES_MAX], events: vec![no_event; EVENTS_MAX] }
     }
 }
 
-pub(crate) struct Poll {
+pub(crate) struct Epoll {
     epoll: OwnedFd,
-    /// Of the lane, for errors.
+    /// Address of the lane, for errors.
     addr: SocketAddr,
 }
 
-impl Poll {
+impl Epoll {
     pub(crate) fn new(addr: SocketAddr) -> io::Result<Self> {
         Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, addr })
     }
 
-    /// Watches a stream. Its events carry the index. Closing the stream ends it.
+    /// Watches a stream until it is closed. Its events carry the index.
     pub(crate) fn add(
         &self,
         stream: &TcpStream,
@@ -58,7 +57,7 @@ impl Poll {
         Ok(epoll::add(&self.epoll, stream, EventData::new_u64(index as u64), flags)?)
     }
 
-    /// Watches a stream for something else.
+    /// Changes the flags that a stream is watched for.
     pub(crate) fn modify(
         &self,
         stream: &TcpStream,
@@ -66,28 +65,26 @@ impl Poll {
         flags: EventFlags,
     ) -> Result<(), LoadError> {
         epoll::modify(&self.epoll, stream, EventData::new_u64(index as u64), flags)
-            .map_err(|errno| self.system("watch a connection", errno))
+            .map_err(|errno| self.failed("watch a connection", errno))
     }
 
-    /// Waits for events and puts them at the start of those of `scratch`. Returns how many.
+    /// Waits for events and writes them to the start of `scratch.events`. Returns how many.
     pub(crate) fn wait(
         &self,
         scratch: &mut Scratch,
         timeout: Duration,
     ) -> Result<usize, LoadError> {
-        let timeout = Timespec {
-            tv_sec: timeout.as_secs().cast_signed(),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        match epoll::wait(&self.epoll, scratch.events.as_mut_slice(), Some(&timeout)) {
+        // Only a timeout of 292 billion years does not fit. It has no limit.
+        let timeout = Timespec::try_from(timeout).ok();
+        match epoll::wait(&self.epoll, scratch.events.as_mut_slice(), timeout.as_ref()) {
             Ok(ready) => Ok(ready),
             Err(Errno::INTR) => Ok(0),
-            Err(errno) => Err(self.system("wait for events", errno)),
+            Err(errno) => Err(self.failed("wait for events", errno)),
         }
     }
 
     #[cold]
-    fn system(&self, action: &'static str, errno: Errno) -> LoadError {
+    fn failed(&self, action: &'static str, errno: Errno) -> LoadError {
         LoadError::System { addr: self.addr, action, source: errno.into() }
     }
 }

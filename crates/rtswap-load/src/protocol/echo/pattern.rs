@@ -1,21 +1,24 @@
-//! What messages are made of: one long pseudo-random pattern, of which every message is a slice.
+//! The bytes of messages: one long pseudo-random pattern, of which every message is a slice.
 
-/// Distance between the starts of two messages, in bytes. Eight, so that copies stay aligned and a
-/// shift by less than a word never lands on another message.
+use rand::{Rng as _, SeedableRng as _};
+use rand_pcg::Pcg64;
+
+/// Distance between the starts of two messages, in bytes. With 8, copies stay aligned, and a message
+/// shifted by less than a word equals no other message.
 const STRIDE: usize = 8;
 
-/// Fewest different messages. Small, so that the pattern of a few connections stays in the first
-/// level cache; large against the two or three messages of a connection a lane could mix up.
-const FEWEST_SLOTS: usize = 1021;
+/// The fewest different messages. The pattern of a few connections stays in the first-level cache,
+/// and a lane could mix up only the last two or three messages of a connection.
+const SLOTS_MIN: usize = 1021;
 
 /// The bytes of all messages of one session.
 ///
-/// Message `k` of connection `c` starts at slot `(c + k × step) mod slots`. `slots` is prime and at
-/// least the number of connections, so messages of the same index on different connections start
-/// at different slots, and so do any `slots` consecutive messages of one connection. Windows of
-/// eight bytes never repeat in the pattern (a test proves it), so two messages of eight bytes or
-/// more at different slots differ, and do so within their first eight bytes. Nothing is filled in
-/// per message, and checking an answer is one comparison of slices.
+/// Message `k` of connection `c` starts at slot `(c + k × step) mod slots`. `slots` is prime and not
+/// less than the number of connections. Therefore messages with the same number on different
+/// connections start at different slots, and so do any `slots` consecutive messages of one
+/// connection. No window of eight bytes occurs twice in the pattern (a test checks it), so two
+/// messages of eight bytes or more at different slots differ within their first eight bytes. No
+/// message is filled in before it is sent, and checking an answer is one comparison of slices.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     bytes: Box<[u8]>,
@@ -26,9 +29,9 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     pub(crate) fn new(size: usize, conns: usize) -> Self {
-        let slots = prime_from(conns.max(FEWEST_SLOTS));
-        // The golden section spreads successive messages best over the pattern. Any step but zero
-        // visits every slot, as the number of slots is prime.
+        let slots = prime_from(conns.max(SLOTS_MIN));
+        // The golden section spreads successive messages evenly over the pattern. Any step except
+        // zero visits every slot, because the number of slots is prime.
         let step = slots * 618 / 1000;
         let period = slots * STRIDE;
         Self { bytes: pseudo_random(size + period), size, period, step: step * STRIDE }
@@ -55,25 +58,16 @@ impl Pattern {
     }
 }
 
-/// `SplitMix64` from a fixed seed: the same bytes in every run, and shorter patterns are prefixes
-/// of longer ones.
+/// The same bytes in every run. Shorter patterns are prefixes of longer ones.
 fn pseudo_random(length: usize) -> Box<[u8]> {
-    let mut state: u64 = 0;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bytes.extend_from_slice(&(word ^ (word >> 31)).to_le_bytes());
-    }
-    bytes.truncate(length);
+    let mut bytes = vec![0; length];
+    Pcg64::seed_from_u64(0).fill_bytes(&mut bytes);
     bytes.into()
 }
 
-/// The smallest prime that is not below `least`.
-fn prime_from(least: usize) -> usize {
-    let mut candidate = least.max(2);
+/// The smallest prime that is not below `minimum`.
+fn prime_from(minimum: usize) -> usize {
+    let mut candidate = minimum.max(2);
     while (2..=candidate.isqrt()).any(|divisor| candidate.is_multiple_of(divisor)) {
         candidate += 1;
     }
@@ -87,8 +81,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eight_byte_windows_never_repeat() {
-        // As many slots as a machine has ports, which bounds the connections to one address.
+    fn pattern_repeats_no_eight_byte_window() {
+        // As many slots as a machine has ports, which limits the connections to one address.
         let bytes = pseudo_random(prime_from(65_536) * STRIDE + 8);
         let mut seen = HashSet::with_capacity(bytes.len());
         for window in bytes.windows(8) {
@@ -97,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_one_index_differ_between_connections() {
+    fn message_differs_between_connections() {
         for conns in [1, 2, 32, 1021, 1022, 10_000] {
             let pattern = Pattern::new(16, conns);
             let mut offsets: Vec<_> = (0..conns).map(|c| pattern.first(c)).collect();
@@ -112,29 +106,29 @@ mod tests {
     }
 
     #[test]
-    fn consecutive_messages_of_a_connection_all_differ() {
+    fn message_differs_from_earlier_ones_of_connection() {
         let pattern = Pattern::new(8, 32);
         let mut offset = pattern.first(31);
         let mut seen = HashSet::new();
-        for _message in 0..FEWEST_SLOTS {
+        for _message in 0..SLOTS_MIN {
             assert!(seen.insert(pattern.message(offset)));
             offset = pattern.next(offset);
         }
-        assert_eq!(offset, pattern.first(31), "then they start over");
+        assert_eq!(offset, pattern.first(31), "the messages start over");
     }
 
     #[test]
-    fn a_shifted_message_is_no_message() {
+    fn message_differs_from_every_shifted_message() {
         let pattern = Pattern::new(64, 32);
         let messages: HashSet<_> =
-            (0..FEWEST_SLOTS).map(|slot| pattern.message(slot * STRIDE)).collect();
+            (0..SLOTS_MIN).map(|slot| pattern.message(slot * STRIDE)).collect();
         for offset in (0..pattern.period).filter(|offset| offset % STRIDE != 0) {
             assert!(!messages.contains(pattern.message(offset)));
         }
     }
 
     #[test]
-    fn primes_are_found() {
+    fn prime_from_rounds_up_to_prime() {
         assert_eq!([0, 14, 1021, 1022].map(prime_from), [2, 17, 1021, 1031]);
     }
 }

@@ -10,67 +10,68 @@ use hdrhistogram::Histogram;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::LoadError;
-use crate::poll::Scratch;
+use crate::io::epoll::Scratch;
 
-/// What a thread keeps between jobs, so that no slice starts with cold or unmapped memory.
-pub(crate) struct Bench {
-    pub(crate) scratch: Scratch,
+/// Memory that a thread keeps between jobs, so that no slice starts with cold or unmapped pages.
+pub(super) struct ThreadMemory {
+    pub(super) scratch: Scratch,
     /// In nanoseconds.
-    pub(crate) latency: Histogram<u64>,
+    pub(super) latency: Histogram<u64>,
 }
 
-type Job = Box<dyn FnOnce(&mut Bench) + Send>;
+type Job = Box<dyn FnOnce(&mut ThreadMemory) + Send>;
 
-/// A thread pinned to a CPU that runs jobs in order. Dropping it ends the thread after its jobs.
-pub(crate) struct Worker {
+/// A thread that is pinned to a CPU and runs jobs in order. Dropping it ends the thread after its
+/// jobs.
+pub(super) struct Worker {
     cpu: usize,
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
-    pub(crate) fn new(cpu: usize, latency: Histogram<u64>) -> io::Result<Self> {
+    pub(super) fn new(cpu: usize, latency: Histogram<u64>) -> io::Result<Self> {
         let (jobs, queue) = channel::<Job>();
-        let (pinned, was_pinned) = channel();
+        let (report_pin, pin_result) = channel();
         let thread = thread::Builder::new().name(format!("load-{cpu}")).spawn(move || {
             let result = pin(cpu);
             let failed = result.is_err();
-            let _ = pinned.send(result);
+            let _ = report_pin.send(result);
             if failed {
                 return;
             }
-            let mut bench = Bench { scratch: Scratch::new(), latency };
+            let mut memory = ThreadMemory { scratch: Scratch::new(), latency };
             for job in queue {
-                job(&mut bench);
+                job(&mut memory);
             }
         })?;
-        was_pinned.recv().unwrap_or_else(|_| Err(io::Error::other("the thread died")))?;
+        pin_result.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has died")))?;
         Ok(Self { cpu, jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Hands the thread a job. Its result is to be collected from what is returned.
+    /// Gives the thread a job. [`RunningJob::finish`] returns its result.
     ///
-    /// If it fails, or panics, `abort` is set.
-    pub(crate) fn start<T: Send + 'static>(
+    /// If the job fails or panics, `abort` is set.
+    pub(super) fn start<T: Send + 'static>(
         &self,
         abort: Arc<AtomicBool>,
-        job: impl FnOnce(&mut Bench) -> Result<T, LoadError> + Send + 'static,
-    ) -> Started<T> {
+        job: impl FnOnce(&mut ThreadMemory) -> Result<T, LoadError> + Send + 'static,
+    ) -> RunningJob<T> {
         let (reply, result) = channel();
-        let job: Job = Box::new(move |bench| {
+        let job: Job = Box::new(move |memory| {
             let mut abort = AbortOnDrop(Some(abort));
-            let result = job(bench);
+            let result = job(memory);
             if result.is_ok() {
                 abort.0 = None;
             }
-            // Whoever asked may have been cancelled meanwhile.
+            // The receiver is gone if the caller has panicked.
             let _ = reply.send(result);
         });
         if let Some(jobs) = &self.jobs {
-            // To a dead thread this fails, drops the job, and so lets the result report it.
+            // If the thread is dead, this drops the job, and `finish` reports it.
             let _ = jobs.send(job);
         }
-        Started { cpu: self.cpu, result }
+        RunningJob { cpu: self.cpu, result }
     }
 }
 
@@ -78,20 +79,20 @@ impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A panic was reported by the job it happened in.
+            // `finish` has reported a panic in a job.
             let _ = thread.join();
         }
     }
 }
 
-/// A job under way.
-pub(crate) struct Started<T> {
+/// A job in progress.
+pub(super) struct RunningJob<T> {
     cpu: usize,
     result: Receiver<Result<T, LoadError>>,
 }
 
-impl<T> Started<T> {
-    pub(crate) fn finish(self) -> Result<T, LoadError> {
+impl<T> RunningJob<T> {
+    pub(super) fn finish(self) -> Result<T, LoadError> {
         let died = |_| Err(LoadError::Thread { cpu: self.cpu });
         self.result.recv().unwrap_or_else(died)
     }
@@ -110,7 +111,7 @@ impl Drop for AbortOnDrop {
 fn pin(cpu: usize) -> io::Result<()> {
     let remedy = |error: io::Error| {
         let text = format!(
-            "cannot pin a generator thread to CPU {cpu}: {error}; see which CPUs are allowed with \
+            "cannot pin a generator thread to CPU {cpu}: {error}; list the allowed CPUs with \
              `taskset -cp $$`"
         );
         io::Error::new(error.kind(), text)

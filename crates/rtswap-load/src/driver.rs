@@ -1,0 +1,6 @@
+//! Drivers: when connections are opened, used and closed. One thread runs one driver at a time.
+
+pub(crate) mod churn;
+pub(crate) mod kept;
+pub(crate) mod share;
+mod source_addresses;
