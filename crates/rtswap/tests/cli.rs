@@ -201,7 +201,6 @@ fn doctor_self_test_measures_the_injected_delay() {
     assert!((lane["effect"].as_f64().unwrap() - effect).abs() < 1e-9, "{outcome:#}");
     assert!(lane["ratio"].as_f64().unwrap() > outcome["control"]["ratio"].as_f64().unwrap());
     assert_eq!(outcome["passed"], output.status.success());
-    assert!(outcome["noise"]["ops_per_s"].is_f64() && outcome["sentence"].is_string());
 }
 
 /// `script` runs a command on a terminal of its own.

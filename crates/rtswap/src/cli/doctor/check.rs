@@ -395,30 +395,26 @@ mod tests {
 
     #[test]
     fn text_wraps_marks_and_counts() {
-        let check = |name, status, found: &str, remedy: Option<&str>| Check {
-            name,
-            status,
-            found: found.to_owned(),
-            remedy: remedy.map(str::to_owned),
-        };
         let checks = [
-            check("cpus", Status::Ok, "2 of them", None),
-            check("load", Warn, "other programs use 1 CPU, all the time", Some("`top` shows them")),
-            check("build", Bad, "not optimised", Some("`cargo build --release`")),
+            check("quota", |_| ()),
+            check("memory", |it| it.memory = Some(1 << 20)),
+            check("build", |it| it.optimised = false),
         ];
         let expected = "\
-✓ ok    cpus   2 of them
-! warn  load   other programs use 1 CPU,
-               all the time
-               remedy: `top` shows them
-✗ bad   build  not optimised
-               remedy: `cargo build
-               --release`
+✓ ok    quota   the control group allows the CPU time of 4 of 4
+                CPUs
+! warn  memory  1.00 MiB available: lanes may be swapped out or
+                killed
+                remedy: `ps aux --sort -rss | head` shows the
+                largest processes
+✗ bad   build   not optimised: runtimes are several times
+                slower, and not all by the same factor
+                remedy: `cargo run --release -- doctor`
 
 1 ok, 1 warning, 1 bad
 ";
-        assert_eq!(text(&checks, Style { width: 42, color: false, unicode: true }), expected);
+        assert_eq!(text(&checks, Style { width: 64, color: false, unicode: true }), expected);
         let colored = text(&checks, Style { width: 80, color: true, unicode: false });
-        assert!(colored.contains("\u{1b}[31mx bad \u{1b}[0m  build  not"), "{colored:?}");
+        assert!(colored.contains("\u{1b}[31mx bad \u{1b}[0m  build   not"), "{colored:?}");
     }
 }

@@ -21,7 +21,6 @@ pub(super) struct Figures {
     pub control: Row,
     /// The lane with the smallest delay first.
     pub lanes: Vec<Row>,
-    pub noise: Noise,
     /// Share of the machine's CPU time that the hypervisor gave to others, 0 to 1.
     pub steal: Option<f64>,
     /// The smallest true difference in CPU time that the run detects in four cases of five.
@@ -45,14 +44,6 @@ pub(super) struct Row {
     detected: bool,
     /// Whether the interval holds the true effect.
     holds_truth: bool,
-}
-
-/// How much the reference's slices differ: the standard deviation of the figures' logarithms, on which
-/// a few slices without progress have little influence.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Noise {
-    pub ops_per_s: Option<f64>,
-    pub cpu_ns_per_op: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -81,20 +72,15 @@ impl Row {
             (ns, true) => (format!("{ns} ns"), "detected", true),
             (ns, false) => (format!("{ns} ns"), "missed", false),
         };
-        let verdict = format!("{verdict:13}");
-        let verdict = style.paint(&verdict, if good { Tone::Good } else { Tone::Unsure });
+        let tone = if good { Tone::Good } else { Tone::Unsure };
+        let verdict = style.paint(&format!("{verdict:13}"), tone);
+        let truth = if self.holds_truth { "yes" } else { "no" };
         let effect = format!("{:.2} %", self.effect * 100.0);
         let percent = |ratio: f64| format!("{:+.2}", (ratio - 1.0) * 100.0);
         let Interval { ratio, lo, hi } = self.measured;
         let hi = hi.map_or("unknown".to_owned(), percent);
         let measured = format!("{} % [{}, {hi}]", percent(ratio), percent(lo));
-        columns(
-            &injected,
-            &effect,
-            &measured,
-            &verdict,
-            if self.holds_truth { "yes" } else { "no" },
-        )
+        columns(&injected, &effect, &measured, &verdict, truth)
     }
 }
 
@@ -121,40 +107,32 @@ impl Outcome {
         Self { figures, passed, sentence, remedy: (!passed).then_some(remedy) }
     }
 
-    /// The table, the noise and the sentence.
+    /// The table, the sensitivity and the sentence.
     pub fn text(&self, style: Style) -> String {
-        let of = &self.figures;
+        let it = &self.figures;
         let paragraph = |text: &str, tone| -> String {
             let text = style.wrap(text, "", "  ");
             text.lines().map(|line| style.paint(line, tone) + "\n").collect()
         };
-        let cpu = words::time(of.cpu_ns_per_op);
+        let cpu = words::time(it.cpu_ns_per_op);
         let heading =
-            format!("{}: {} takes {cpu} of CPU time per {}", of.workload, of.reference, of.unit);
-        let mut text = paragraph(&heading, Tone::Plain) + "\n";
+            format!("{}: {} takes {cpu} of CPU time per {}", it.workload, it.reference, it.unit);
         let measured = "measured [95 % interval]";
-        text += &columns("injected", "true effect", measured, "verdict      ", "holds the truth");
-        text += &iter::once(&of.control)
-            .chain(&of.lanes)
-            .map(|row| row.line(style))
-            .collect::<String>();
-        let percent = |part: Option<f64>| part.map_or("unknown".to_owned(), words::percent);
-        let noise = format!(
-            "Standard deviation from slice to slice: {} in throughput, {} in CPU time per {}.",
-            percent(of.noise.ops_per_s),
-            percent(of.noise.cpu_ns_per_op),
-            of.unit
-        );
+        let head = columns("injected", "true effect", measured, "verdict      ", "holds the truth");
+        let rows = iter::once(&it.control).chain(&it.lanes).map(|row| row.line(style));
         let smallest = format!(
             "Smallest difference that four of five such runs detect: {} ({} of {}).",
-            percent(of.smallest_effect),
-            words::counted(of.rounds, "round"),
-            words::counted(of.blocks / of.rounds.max(1), "block")
+            it.smallest_effect.map_or("unknown".to_owned(), words::percent),
+            words::counted(it.rounds, "round"),
+            words::counted(it.blocks / it.rounds.max(1), "block")
         );
-        text += "\n";
-        text += &(paragraph(&noise, Tone::Faint) + &paragraph(&smallest, Tone::Faint) + "\n");
-        let tone = if self.passed { Tone::Good } else { Tone::Unsure };
-        text + &paragraph(&self.sentence, tone)
+        format!(
+            "{}\n{head}{}\n{}\n{}",
+            paragraph(&heading, Tone::Plain),
+            rows.collect::<String>(),
+            paragraph(&smallest, Tone::Faint),
+            paragraph(&self.sentence, if self.passed { Tone::Good } else { Tone::Unsure })
+        )
     }
 }
 
@@ -200,7 +178,6 @@ mod tests {
             cpu_ns_per_op: 8_000.0,
             control: row(0, control_differs),
             lanes: iter::zip([80, 160, 400], detected).map(|(ns, it)| row(ns, it)).collect(),
-            noise: Noise { ops_per_s: Some(0.22), cpu_ns_per_op: Some(0.061) },
             steal: None,
             smallest_effect: Some(0.009),
             rounds: 30,
@@ -217,11 +194,7 @@ mod tests {
             ([false, true, true], true, "differences of 2.0 % and more. It missed 1.0 %. The"),
             ([true, false, true], false, "differences of 5.0 % and more. It missed 2.0 %. The"),
             ([false, false, true], false, "5.0 % and more. It missed 1.0 % and 2.0 %. The"),
-            (
-                [true, true, false],
-                false,
-                "did not detect the largest difference. It missed 5.0 %. The",
-            ),
+            ([true, true, false], false, "did not detect the largest difference. It missed 5.0 %."),
         ];
         for (detected, passed, sentence) in cases {
             let outcome = outcome(detected, false);
@@ -268,8 +241,6 @@ tcp-echo/size=1024/conns=32: tokio takes 8.00 us of CPU time per message
      160 ns       2.00 %  +2.10 % [+1.50, +2.60]     detected       yes
      400 ns       5.00 %  +5.10 % [+4.50, +5.60]     detected       no
 
-Standard deviation from slice to slice: 22 % in throughput, 6.1 % in CPU time
-  per message.
 Smallest difference that four of five such runs detect: 0.9 % (30 rounds of 8
   blocks).
 

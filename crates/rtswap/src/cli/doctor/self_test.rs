@@ -10,14 +10,13 @@ use rtswap_harness::fleet::Fleet;
 use rtswap_harness::lane::Trouble;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, Request};
-use rtswap_harness::record::{Record, Slice};
 use rtswap_harness::schedule::Bench as _;
 use rtswap_report::{Figure, Metric, Style, Summary, WarningKind, words};
 use rtswap_service::Services;
 use rtswap_stats::Verdict;
 use rtswap_workload::{Resources, Spec};
 
-use super::outcome::{Figures, Noise, Outcome, Row};
+use super::outcome::{Figures, Outcome, Row};
 use super::{Args, print};
 use crate::Registry;
 use crate::cli::measure::Job;
@@ -81,7 +80,7 @@ pub(super) fn run(
     let record = Job::begin(request, args.seed, args.out.as_deref(), Resources::new())?
         .carry_out(registry, cancel)?;
     let summary = Summary::of(&record);
-    let outcome = Outcome::of(figures(&record, &summary, &delays)?);
+    let outcome = Outcome::of(figures(&summary, &delays)?);
     print(args.format, &outcome, |style| outcome.text(style))?;
     eprint!("{}", rtswap_report::warnings(&summary, &Style::of_stdout()));
     match outcome.remedy {
@@ -132,7 +131,7 @@ fn delays_for(cpu_ns: f64) -> Vec<u64> {
     EFFECTS.iter().map(|effect| (cpu_ns * effect).round().max(1.0) as u64).collect()
 }
 
-fn figures(record: &Record, summary: &Summary, delays: &[u64]) -> Result<Figures> {
+fn figures(summary: &Summary, delays: &[u64]) -> Result<Figures> {
     let workload = summary.workloads.first().context("the record holds no workload")?;
     let figure = |lane: &str| -> Result<&Figure> {
         let cell = summary.cell(&workload.name, lane).context("the record lacks a lane")?;
@@ -140,24 +139,20 @@ fn figures(record: &Record, summary: &Summary, delays: &[u64]) -> Result<Figures
         cell.metrics.get(&Metric::CpuNsPerOp).ok_or_else(|| no_figures(lane, why))
     };
     let cpu_ns_per_op = figure(REFERENCE)?.value;
-    let row = |lane: &str, delay_ns, detected: Option<bool>| -> Result<Row> {
-        let figure = figure(lane)?;
-        let worse = figure.is(Verdict::Dearer);
-        let interval = figure.interval().ok_or_else(|| no_figures(lane, "it has no ratio"))?;
-        Ok(Row::new(lane, delay_ns, cpu_ns_per_op, interval, detected.unwrap_or(worse)))
-    };
     let control_differs = summary.warnings.iter().any(|it| it.kind == WarningKind::ControlDiffers);
+    let row = |lane: &str, delay_ns: u64| -> Result<Row> {
+        let figure = figure(lane)?;
+        let interval = figure.interval().ok_or_else(|| no_figures(lane, "it has no ratio"))?;
+        let detected = if delay_ns == 0 { control_differs } else { figure.is(Verdict::Dearer) };
+        Ok(Row::new(lane, delay_ns, cpu_ns_per_op, interval, detected))
+    };
     Ok(Figures {
         workload: workload.name.clone(),
         unit: workload.unit.clone(),
         reference: REFERENCE.to_owned(),
         cpu_ns_per_op,
-        control: row(select::CONTROL, 0, Some(control_differs))?,
-        lanes: delays.iter().map(|&ns| row(&lane(ns), ns, None)).collect::<Result<_>>()?,
-        noise: Noise {
-            ops_per_s: deviation(record, |slice| slice.ops as f64 / slice.elapsed_ns as f64),
-            cpu_ns_per_op: deviation(record, |slice| slice.cpu_ns as f64 / slice.ops as f64),
-        },
+        control: row(select::CONTROL, 0)?,
+        lanes: delays.iter().map(|&ns| row(&lane(ns), ns)).collect::<Result<_>>()?,
         steal: workload.steal,
         smallest_effect: workload.mde.get(&Metric::CpuNsPerOp).copied(),
         rounds: workload.rounds,
@@ -165,20 +160,6 @@ fn figures(record: &Record, summary: &Summary, delays: &[u64]) -> Result<Figures
         seed: summary.seed,
         budget_s: summary.plan.budget_s,
     })
-}
-
-/// Standard deviation of the logarithms of a figure over the reference's slices.
-fn deviation(record: &Record, figure: impl Fn(&Slice) -> f64) -> Option<f64> {
-    let slices = record.blocks.iter().flat_map(|block| &block.slices);
-    let logs: Vec<f64> = slices
-        .filter(|slice| slice.lane == REFERENCE)
-        .map(|slice| figure(slice).ln())
-        .filter(|log| log.is_finite())
-        .collect();
-    let n = logs.len() as f64;
-    let mean = logs.iter().sum::<f64>() / n;
-    let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
-    (n > 1.0).then(|| (squares / (n - 1.0)).sqrt())
 }
 
 #[cfg(test)]
