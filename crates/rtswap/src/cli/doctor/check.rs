@@ -246,10 +246,8 @@ fn count(value: u64) -> String {
     words::rate(value as f64)
 }
 
-/// `0-2,7`, in ascending order.
+/// `0-2,7`.
 fn ranges(cpus: &[usize]) -> String {
-    let mut cpus = cpus.to_vec();
-    cpus.sort_unstable();
     let run = |run: &[usize]| match run {
         [first, .., last] => format!("{first}-{last}"),
         _ => run[0].to_string(),
