@@ -188,6 +188,21 @@ fn nothing_but_a_terminal_gets_escape_codes() {
     }
 }
 
+#[test]
+fn doctor_self_test_measures_the_injected_delay() {
+    let case = Case::new();
+    let args = ["doctor", "--self-test", "--budget", "1s", "--delays", "4000", "--format", "json"];
+    let output = case.rtswap().args(args).output().unwrap();
+    // Whether so short a run detects it depends on the machine.
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
+    let outcome = json(&output.stdout);
+    let lane = &outcome["lanes"][0];
+    let effect = 4000.0 / outcome["cpu_ns_per_op"].as_f64().unwrap();
+    assert!((lane["effect"].as_f64().unwrap() - effect).abs() < 1e-9, "{outcome:#}");
+    assert!(lane["ratio"].as_f64().unwrap() > outcome["control"]["ratio"].as_f64().unwrap());
+    assert_eq!(outcome["passed"], output.status.success());
+}
+
 /// `script` runs a command on a terminal of its own.
 #[test]
 fn no_color_is_respected_on_a_terminal() {

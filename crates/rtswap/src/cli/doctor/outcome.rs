@@ -1,226 +1,252 @@
-//! What a self-test has shown: from the summary of its run to a table and a sentence. Pure.
+//! What a self-test shows: from its figures to a table and a sentence. Pure.
 
-mod text;
+use std::iter;
 
-use rtswap_harness::record::{Record, Status};
-use rtswap_report::{ALPHA, Cell, Figure, Metric, Role, Summary, words};
-use rtswap_stats::Verdict;
+use rtswap_report::{Interval, Style, Tone, words};
 use serde::Serialize;
 
-/// True effects from this one on must be called. A little below the 2 % that are aimed at, because
-/// the aim is taken before the run.
+/// True effects from here on must be detected. A little below the 2 % that are aimed at, because the
+/// reference's CPU time is estimated before the run.
 const REQUIRED: f64 = 0.015;
 
-/// Steal from which on it is the likeliest reason for not seeing enough.
-const HEAVY_STEAL: f64 = 0.05;
-
-/// A lane that was slowed down on purpose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Delayed {
-    /// Its name in the run.
-    pub lane: String,
-    /// The delay after each operation.
-    pub ns: u64,
-}
-
-/// How much the reference's slices differ from one another: the standard deviation of the figures'
-/// logarithms, so that a few slices that nearly stood still do not hide the rest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Noise {
-    ops_per_s: Option<f64>,
-    cpu_ns_per_op: Option<f64>,
-}
-
-/// What became of a lane's difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Call {
-    Called,
-    NotCalled,
-    /// A difference was called, in the wrong direction.
-    WrongWay,
-    /// The run cannot answer.
-    Undecided,
-    /// The lane has no figures.
-    Lost,
-}
-
-/// One lane.
+/// The figures of a run of one workload on the reference, its control and lanes slowed down on purpose.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Row {
+pub(super) struct Figures {
+    pub workload: String,
+    /// The noun for one operation.
+    pub unit: String,
+    pub reference: String,
+    /// The reference's CPU time per operation.
+    pub cpu_ns_per_op: f64,
+    pub control: Row,
+    /// The lane with the smallest delay first.
+    pub lanes: Vec<Row>,
+    /// Share of the machine's CPU time that the hypervisor gave to others, 0 to 1.
+    pub steal: Option<f64>,
+    /// The smallest true difference in CPU time that the run detects in four cases of five.
+    pub smallest_effect: Option<f64>,
+    pub rounds: usize,
+    pub blocks: usize,
+    pub seed: u64,
+    pub budget_s: f64,
+}
+
+/// One lane in CPU time per operation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Row {
     lane: String,
     injected_ns: u64,
-    /// What was injected, relative to the reference's CPU time per operation in this run.
-    effect: Option<f64>,
-    /// CPU time per operation over the reference's.
-    ratio: Option<f64>,
-    lo: Option<f64>,
-    hi: Option<f64>,
-    verdict: Call,
+    /// The injected delay relative to the reference's CPU time.
+    effect: f64,
+    #[serde(flatten)]
+    measured: Interval,
+    /// Whether a lane was called worse than the reference, or the control different from it.
+    detected: bool,
     /// Whether the interval holds the true effect.
-    holds_truth: Option<bool>,
-    /// Why no difference is called, or why there are no figures.
-    why: Option<String>,
+    holds_truth: bool,
 }
 
-/// What a self-test has shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Outcome {
-    workload: String,
-    unit: String,
-    reference: String,
-    /// The reference's CPU time per operation.
-    cpu_ns_per_op: Option<f64>,
-    control: Row,
-    /// The slowed lanes, the least slowed first.
-    lanes: Vec<Row>,
-    noise: Noise,
-    /// Share of the machine's CPU time that the hypervisor gave to others, 0 to 1.
-    steal: Option<f64>,
-    /// The smallest true difference in CPU time that the run would have called four times of five.
-    smallest_effect: Option<f64>,
-    rounds: usize,
-    blocks: usize,
-    seed: u64,
-    /// Whether the control was not called, and every lane slower by [`REQUIRED`] or more was.
-    pub passed: bool,
+    #[serde(flatten)]
+    figures: Figures,
+    /// Whether every lane slower by [`REQUIRED`] was detected, and no difference of the control.
+    passed: bool,
     sentence: String,
-    /// What to do about it; `None` if passed.
+    /// What to do; `None` if passed.
     pub remedy: Option<String>,
 }
 
-impl Noise {
-    /// From the slices of the record's reference.
-    pub fn of(record: &Record) -> Self {
-        let reference = &record.header.plan.reference;
-        let slices: Vec<_> = record
-            .blocks
-            .iter()
-            .flat_map(|block| &block.slices)
-            .filter(|it| it.lane == *reference)
-            .filter(|it| it.ops > 0 && it.elapsed_ns > 0 && it.cpu_ns > 0)
-            .collect();
-        let each = |figure: fn(f64, f64, f64) -> f64| {
-            deviation(slices.iter().map(|slice| {
-                figure(slice.ops as f64, slice.elapsed_ns as f64, slice.cpu_ns as f64)
-            }))
+impl Row {
+    /// The control has `injected_ns` 0.
+    pub fn new(lane: &str, injected_ns: u64, of_ns: f64, it: Interval, detected: bool) -> Self {
+        let effect = injected_ns as f64 / of_ns;
+        let holds_truth = it.lo <= 1.0 + effect && it.hi.is_none_or(|hi| 1.0 + effect <= hi);
+        Self { lane: lane.to_owned(), injected_ns, effect, measured: it, detected, holds_truth }
+    }
+
+    fn line(&self, style: Style) -> String {
+        let (injected, verdict, good) = match (self.injected_ns, self.detected) {
+            (0, true) => ("control".to_owned(), "differs", false),
+            (0, false) => ("control".to_owned(), "no difference", true),
+            (ns, true) => (format!("{ns} ns"), "detected", true),
+            (ns, false) => (format!("{ns} ns"), "missed", false),
         };
-        Self {
-            ops_per_s: each(|ops, elapsed, _| ops / elapsed),
-            cpu_ns_per_op: each(|ops, _, cpu| cpu / ops),
-        }
+        let tone = if good { Tone::Good } else { Tone::Unsure };
+        let verdict = style.paint(&format!("{verdict:13}"), tone);
+        let truth = if self.holds_truth { "yes" } else { "no" };
+        let effect = format!("{:.2} %", self.effect * 100.0);
+        let percent = |ratio: f64| format!("{:+.2}", (ratio - 1.0) * 100.0);
+        let Interval { ratio, lo, hi } = self.measured;
+        let hi = hi.map_or("unknown".to_owned(), percent);
+        let measured = format!("{} % [{}, {hi}]", percent(ratio), percent(lo));
+        columns(&injected, &effect, &measured, &verdict, truth)
     }
 }
 
-fn deviation(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let logs: Vec<f64> = values.map(f64::ln).collect();
-    if logs.len() < 2 {
-        return None;
-    }
-    let n = logs.len() as f64;
-    let mean = logs.iter().sum::<f64>() / n;
-    let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
-    Some((squares / (n - 1.0)).sqrt())
+fn columns(injected: &str, effect: &str, measured: &str, verdict: &str, truth: &str) -> String {
+    format!("{injected:>11}  {effect:>11}  {measured:25}  {verdict}  {truth}\n")
 }
 
 impl Outcome {
-    /// Judges a run of one workload with the reference, its control and `delayed` lanes.
-    pub fn of(summary: &Summary, delayed: &[Delayed], noise: Noise) -> Option<Self> {
-        let workload = summary.workloads.first()?;
-        let cells: Vec<&Cell> = summary.cells_of(&workload.name).collect();
-        let cell = |lane: &str| cells.iter().copied().find(|cell| cell.lane == lane);
-        let reference = cell(&summary.reference);
-        let cpu_ns_per_op = reference.filter(|it| it.live()).and_then(cpu).map(|it| it.value);
-        let mut lanes: Vec<Row> =
-            delayed.iter().map(|it| row(it, cell(&it.lane), cpu_ns_per_op)).collect();
-        lanes.sort_by_key(|row| row.injected_ns);
-        let its_control = cells.iter().copied().find(|cell| cell.role == Role::Control);
-        let nothing = Delayed { lane: "control".to_owned(), ns: 0 };
-        let mut control = row(&nothing, its_control, cpu_ns_per_op);
-        if its_control.is_some_and(differs) {
-            control.verdict = Call::Called;
-        }
-        let mut outcome = Self {
-            workload: workload.name.clone(),
-            unit: workload.unit.clone(),
-            reference: summary.reference.clone(),
-            cpu_ns_per_op,
-            control,
-            lanes,
-            noise,
-            steal: workload.steal,
-            smallest_effect: workload.mde.get(&Metric::CpuNsPerOp).copied(),
-            rounds: workload.rounds,
-            blocks: workload.blocks,
-            seed: summary.seed,
-            passed: false,
-            sentence: String::new(),
-            remedy: None,
+    pub fn of(figures: Figures) -> Self {
+        let mut required = figures.lanes.iter().filter(|row| row.effect >= REQUIRED).peekable();
+        let too_small = required.peek().is_none();
+        let passed = !figures.control.detected && !too_small && required.all(|row| row.detected);
+        let remedy = if too_small {
+            let required = words::percent(REQUIRED);
+            format!("no lane was slowed down by {required} or more: inject more (`--delays`)")
+        } else {
+            format!(
+                "measure for longer (`rtswap doctor --self-test --budget {:.0}s`), or on a quieter \
+                 machine (`rtswap doctor` shows what disturbs this one)",
+                (figures.budget_s * 4.0).max(60.0)
+            )
         };
-        let must: Vec<&Row> = outcome.required().collect();
-        outcome.passed = outcome.control.verdict == Call::NotCalled
-            && !must.is_empty()
-            && must.iter().all(|row| row.verdict == Call::Called);
-        outcome.sentence = outcome.sentence(reference);
-        outcome.remedy = (!outcome.passed).then(|| outcome.remedy(summary.plan.budget_s));
-        Some(outcome)
+        let sentence = sentence(&figures);
+        Self { figures, passed, sentence, remedy: (!passed).then_some(remedy) }
     }
 
-    fn required(&self) -> impl Iterator<Item = &Row> {
-        self.lanes.iter().filter(|row| row.effect.is_none_or(|effect| effect >= REQUIRED))
+    /// The table, the sensitivity and the sentence.
+    pub fn text(&self, style: Style) -> String {
+        let it = &self.figures;
+        let paragraph = |text: &str, tone| -> String {
+            let text = style.wrap(text, "", "  ");
+            text.lines().map(|line| style.paint(line, tone) + "\n").collect()
+        };
+        let cpu = words::time(it.cpu_ns_per_op);
+        let heading =
+            format!("{}: {} takes {cpu} of CPU time per {}", it.workload, it.reference, it.unit);
+        let measured = "measured [95 % interval]";
+        let head = columns("injected", "true effect", measured, "verdict      ", "holds the truth");
+        let rows = iter::once(&it.control).chain(&it.lanes).map(|row| row.line(style));
+        let smallest = format!(
+            "Smallest difference that four of five such runs detect: {} ({} of {}).",
+            it.smallest_effect.map_or("unknown".to_owned(), words::percent),
+            words::counted(it.rounds, "round"),
+            words::counted(it.blocks / it.rounds.max(1), "block")
+        );
+        format!(
+            "{}\n{head}{}\n{}\n{}",
+            paragraph(&heading, Tone::Plain),
+            rows.collect::<String>(),
+            paragraph(&smallest, Tone::Faint),
+            paragraph(&self.sentence, if self.passed { Tone::Good } else { Tone::Unsure })
+        )
     }
 }
 
-fn cpu(cell: &Cell) -> Option<&Figure> {
-    cell.metrics.get(&Metric::CpuNsPerOp)
-}
-
-fn row(delayed: &Delayed, cell: Option<&Cell>, reference_ns: Option<f64>) -> Row {
-    let effect = reference_ns.map(|ns| delayed.ns as f64 / ns);
-    let lost = |why: &str| Row {
-        lane: delayed.lane.clone(),
-        injected_ns: delayed.ns,
-        effect,
-        ratio: None,
-        lo: None,
-        hi: None,
-        verdict: Call::Lost,
-        holds_truth: None,
-        why: Some(words::one_line(why)),
+fn sentence(figures: &Figures) -> String {
+    let missed = figures.lanes.iter().rposition(|row| !row.detected);
+    let detects = match figures.lanes.get(missed.map_or(0, |at| at + 1)) {
+        Some(Row { effect, .. }) => {
+            format!("This machine detects differences of {} and more.", words::percent(*effect))
+        }
+        None => "This run did not detect the largest difference.".to_owned(),
     };
-    let Some(cell) = cell else { return lost("it was not in the run") };
-    if cell.status != Status::Ok {
-        return lost(cell.reason.as_deref().unwrap_or("no reason was recorded"));
-    }
-    let Some(figure) = cpu(cell) else { return lost("it has no figures") };
-    let holds_truth = figure.interval().zip(effect).map(|(interval, effect)| {
-        let truth = 1.0 + effect;
-        interval.lo <= truth && interval.hi.is_none_or(|hi| truth <= hi)
-    });
-    Row {
-        ratio: figure.ratio,
-        lo: figure.lo,
-        hi: figure.hi,
-        verdict: match figure.verdict {
-            Some(Verdict::Dearer | Verdict::Slower) => Call::Called,
-            Some(Verdict::Cheaper | Verdict::Faster) => Call::WrongWay,
-            Some(Verdict::Tie) => Call::NotCalled,
-            Some(Verdict::Inconclusive) | None => Call::Undecided,
-        },
-        holds_truth,
-        why: figure.why.clone(),
-        ..lost("")
-    }
-}
-
-/// Whether a control shows a difference. Its own verdict does not say: it is `inconclusive` then.
-fn differs(control: &Cell) -> bool {
-    Metric::TIMED.iter().filter_map(|metric| control.metrics.get(metric)).any(|figure| {
-        let outside =
-            figure.interval().is_some_and(|it| it.lo > 1.0 || it.hi.is_some_and(|hi| hi < 1.0));
-        figure.p.is_some_and(|p| p < ALPHA) && outside
-    })
+    let missed = figures.lanes.iter().filter(|row| !row.detected);
+    let missed: Vec<String> = missed.map(|row| words::percent(row.effect)).collect();
+    let missed = match &missed[..] {
+        [] => String::new(),
+        missed => format!(" It missed {}.", words::list(missed)),
+    };
+    let control = if figures.control.detected {
+        "The control differs from the reference, although it is the same program: nothing here is \
+         reliable."
+    } else {
+        "The control shows no difference."
+    };
+    format!("{detects}{missed} {control}")
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    /// Lanes slower by 1, 2 and 5 %, each detected or not, and a control.
+    fn outcome(detected: [bool; 3], control_differs: bool) -> Outcome {
+        let row = |ns, detected| {
+            let truth = 1.0 + ns as f64 / 8_000.0;
+            let measured =
+                Interval { ratio: truth + 0.001, lo: truth - 0.005, hi: Some(truth + 0.006) };
+            Row::new("tokio", ns, 8_000.0, measured, detected)
+        };
+        Outcome::of(Figures {
+            workload: "tcp-echo/size=1024/conns=32".to_owned(),
+            unit: "message".to_owned(),
+            reference: "tokio".to_owned(),
+            cpu_ns_per_op: 8_000.0,
+            control: row(0, control_differs),
+            lanes: iter::zip([80, 160, 400], detected).map(|(ns, it)| row(ns, it)).collect(),
+            steal: None,
+            smallest_effect: Some(0.009),
+            rounds: 30,
+            blocks: 240,
+            seed: 7,
+            budget_s: 60.0,
+        })
+    }
+
+    #[test]
+    fn outcome_passes_if_all_required_effects_are_detected() {
+        let cases = [
+            ([true, true, true], true, "This machine detects differences of 1.0 % and more. The"),
+            ([false, true, true], true, "differences of 2.0 % and more. It missed 1.0 %. The"),
+            ([true, false, true], false, "differences of 5.0 % and more. It missed 2.0 %. The"),
+            ([false, false, true], false, "5.0 % and more. It missed 1.0 % and 2.0 %. The"),
+            ([true, true, false], false, "did not detect the largest difference. It missed 5.0 %."),
+        ];
+        for (detected, passed, sentence) in cases {
+            let outcome = outcome(detected, false);
+            assert!(outcome.sentence.contains(sentence), "{outcome:?}");
+            assert_eq!(outcome.passed, passed, "{outcome:?}");
+            assert_eq!(outcome.remedy.is_none(), passed, "{outcome:?}");
+            assert!(passed || outcome.remedy.unwrap().contains("--budget 240s"));
+        }
+    }
+
+    #[test]
+    fn outcome_fails_if_the_control_differs() {
+        let outcome = outcome([true; 3], true);
+        assert!(!outcome.passed && outcome.sentence.contains("The control differs"), "{outcome:?}");
+    }
+
+    #[test]
+    fn outcome_fails_if_all_effects_are_small() {
+        let mut figures = outcome([true; 3], false).figures;
+        figures.lanes.truncate(1);
+        let outcome = Outcome::of(figures);
+        assert!(!outcome.passed && outcome.remedy.unwrap().contains("1.5 % or more: inject more"));
+    }
+
+    #[test]
+    fn row_holds_truth() {
+        let holds =
+            |lo, hi| Row::new("", 80, 8_000.0, Interval { ratio: 1.0, lo, hi }, true).holds_truth;
+        assert!(holds(1.0, Some(1.02)) && holds(1.0, None));
+        assert!(!holds(1.0, Some(1.005)) && !holds(1.011, None));
+    }
+
+    #[test]
+    fn text_fits_eighty_columns() {
+        let mut figures = outcome([false, true, true], false).figures;
+        figures.lanes[2].holds_truth = false;
+        let style = Style { width: 80, color: false, unicode: false };
+        let expected = "\
+tcp-echo/size=1024/conns=32: tokio takes 8.00 us of CPU time per message
+
+   injected  true effect  measured [95 % interval]   verdict        holds the truth
+    control       0.00 %  +0.10 % [-0.50, +0.60]     no difference  yes
+      80 ns       1.00 %  +1.10 % [+0.50, +1.60]     missed         yes
+     160 ns       2.00 %  +2.10 % [+1.50, +2.60]     detected       yes
+     400 ns       5.00 %  +5.10 % [+4.50, +5.60]     detected       no
+
+Smallest difference that four of five such runs detect: 0.9 % (30 rounds of 8
+  blocks).
+
+This machine detects differences of 2.0 % and more. It missed 1.0 %. The control
+  shows no difference.
+";
+        assert_eq!(Outcome::of(figures).text(style), expected);
+    }
+}

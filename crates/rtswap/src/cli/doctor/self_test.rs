@@ -1,8 +1,6 @@
-//! Runs a self-test: aims at 1, 2 and 5 %, measures, and hands the record to be judged.
+//! Runs a self-test: chooses delays of 1, 2 and 5 %, measures, and takes the figures from the record.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -13,38 +11,36 @@ use rtswap_harness::lane::Trouble;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::schedule::Bench as _;
-use rtswap_report::{Style, Summary, words};
-use rtswap_workload::Spec;
+use rtswap_report::{Figure, Metric, Style, Summary, WarningKind, words};
+use rtswap_service::Services;
+use rtswap_stats::Verdict;
+use rtswap_workload::{Resources, Spec};
 
-use super::outcome::{Delayed, Noise, Outcome};
+use super::outcome::{Figures, Outcome, Row};
 use super::{Args, print};
 use crate::Registry;
 use crate::cli::measure::Job;
 use crate::cli::{Exit, select, signals};
-use rtswap_service::Services;
-use rtswap_workload::Resources;
 
 const REFERENCE: &str = "tokio";
-/// The workload whose noise and cost are best known.
+/// The workload whose noise and cost are known best.
 const WORKLOAD: &str = "tcp-echo/size=1024/conns=32";
-/// Differences to aim at.
 const EFFECTS: [f64; 3] = [0.01, 0.02, 0.05];
 
-/// Processes and slices for taking aim: about a second.
-const AIM_PROCESSES: u64 = 4;
-const AIM_SLICES: u32 = 4;
-
-type Cpus = Vec<usize>;
+/// Processes and slices for the estimate of the reference's CPU time: about a second.
+const ESTIMATE_PROCESSES: u64 = 4;
+const ESTIMATE_SLICES: u32 = 4;
 
 pub(super) fn run(
     registry: &Registry,
     args: &Args,
-    (server_cpus, load_cpus): (Cpus, Cpus),
+    server_cpus: Vec<usize>,
+    load_cpus: Vec<usize>,
 ) -> Result<ExitCode> {
     let begin = Instant::now();
     if cfg!(debug_assertions) {
         eprintln!(
-            "warning: built without optimisation, so this shows little about real runs; \
+            "warning: built without optimisation, so this says little about real runs; \
              `cargo run --release -- doctor --self-test`"
         );
     }
@@ -53,23 +49,21 @@ pub(super) fn run(
     let spec = select::workloads(registry, &[WORKLOAD.to_owned()])?.swap_remove(0);
     let mut delays = args.delays.clone();
     if delays.is_empty() {
-        let fleet = alone(registry, (&server_cpus, &load_cpus), Arc::clone(&cancel))?;
-        let cpu_ns = aim(fleet, &spec)?;
+        let alone = select::lanes_or(registry, &[REFERENCE.to_owned()], |_| true)?;
+        let (server, load) = (server_cpus.clone(), load_cpus.clone());
+        let fleet = Fleet::new(alone, server, load, Services::default(), cancel.clone())
+            .context("cannot start the load generator")?;
+        let cpu_ns = estimate(fleet, &spec)?;
         delays = delays_for(cpu_ns);
         eprintln!(
-            "{REFERENCE} takes about {} of CPU time for each {}: lanes are slowed down by {} ns.",
+            "{REFERENCE} takes about {} of CPU time per {}; delays in ns: {delays:?}",
             words::time(cpu_ns),
-            spec.family().unit,
-            words::list(&delays.iter().map(ToString::to_string).collect::<Vec<_>>())
+            spec.family().unit
         );
     }
     delays.sort_unstable();
     delays.dedup();
-    let delayed: Vec<Delayed> = delays
-        .iter()
-        .map(|&ns| Delayed { lane: format!("{REFERENCE}?delay_ns={ns}"), ns })
-        .collect();
-    let spellings: Vec<String> = delayed.iter().map(|it| it.lane.clone()).collect();
+    let spellings: Vec<String> = delays.iter().copied().map(lane).collect();
     let lanes = select::lanes(registry, &spellings, REFERENCE)?;
     let request = Request {
         workloads: vec![spec],
@@ -86,8 +80,7 @@ pub(super) fn run(
     let record = Job::begin(request, args.seed, args.out.as_deref(), Resources::new())?
         .carry_out(registry, cancel)?;
     let summary = Summary::of(&record);
-    let outcome = Outcome::of(&summary, &delayed, Noise::of(&record))
-        .context("the record holds no workload")?;
+    let outcome = Outcome::of(figures(&summary, &delays)?);
     print(args.format, &outcome, |style| outcome.text(style))?;
     eprint!("{}", rtswap_report::warnings(&summary, &Style::of_stdout()));
     match outcome.remedy {
@@ -96,30 +89,31 @@ pub(super) fn run(
     }
 }
 
-fn alone(
-    registry: &Registry,
-    (server, load): (&[usize], &[usize]),
-    cancel: Arc<AtomicBool>,
-) -> Result<Fleet> {
-    let lanes = select::lanes_or(registry, &[REFERENCE.to_owned()], |_| true)?;
-    Fleet::new(lanes, server.to_vec(), load.to_vec(), Services::default(), cancel)
-        .context("cannot start the load generator")
+fn lane(delay_ns: u64) -> String {
+    format!("{REFERENCE}?delay_ns={delay_ns}")
 }
 
-/// CPU time of the fleet's only lane for one operation, nanoseconds: the lower quartile over a few
-/// slices of a few processes, because whatever disturbs a slice makes it dearer.
-fn aim(mut fleet: Fleet, spec: &Spec) -> Result<f64> {
+fn no_figures(lane: &str, why: &str) -> anyhow::Error {
+    anyhow!(
+        "{lane} has no figures: {}; `rtswap verify --lane {REFERENCE} --workload tcp-echo` shows whether it works",
+        words::one_line(why)
+    )
+}
+
+/// CPU time of the fleet's only lane per operation, nanoseconds: the lower quartile over a few slices of
+/// a few processes, because every disturbance of a slice adds to it.
+fn estimate(mut fleet: Fleet, spec: &Spec) -> Result<f64> {
     let workload = plan::workload(spec, plan::SLICE_MS);
-    let mut figures = Vec::new();
     let failed = |trouble| match trouble {
         Trouble::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
-        Trouble::Lost(_, reason) => anyhow!("{REFERENCE} cannot be measured: {reason}"),
+        Trouble::Lost(_, reason) => no_figures(REFERENCE, &reason),
     };
-    for process in 0..AIM_PROCESSES {
-        // Only the length of the environment is drawn from it.
+    let mut figures = Vec::new();
+    for process in 0..ESTIMATE_PROCESSES {
+        // The seed decides the length of the environment alone.
         let mut rng = Pcg64::seed_from_u64(process);
         fleet.start(&workload, &[0], &mut rng).swap_remove(0).map_err(failed)?;
-        for _ in 0..AIM_SLICES {
+        for _ in 0..ESTIMATE_SLICES {
             let slice = fleet.slice(&workload, 0).map_err(failed)?;
             if slice.ops > 0 {
                 figures.push(slice.cpu_ns as f64 / slice.ops as f64);
@@ -128,9 +122,8 @@ fn aim(mut fleet: Fleet, spec: &Spec) -> Result<f64> {
         fleet.stop(None);
     }
     figures.sort_unstable_by(f64::total_cmp);
-    figures.get(figures.len() / 4).copied().with_context(|| {
-        format!("{REFERENCE} finished no operation; `rtswap verify` shows what is wrong")
-    })
+    let quartile = figures.get(figures.len() / 4).copied();
+    quartile.ok_or_else(|| no_figures(REFERENCE, "it finished no operation"))
 }
 
 /// [`EFFECTS`] in nanoseconds.
@@ -138,21 +131,44 @@ fn delays_for(cpu_ns: f64) -> Vec<u64> {
     EFFECTS.iter().map(|effect| (cpu_ns * effect).round().max(1.0) as u64).collect()
 }
 
+fn figures(summary: &Summary, delays: &[u64]) -> Result<Figures> {
+    let workload = summary.workloads.first().context("the record holds no workload")?;
+    let figure = |lane: &str| -> Result<&Figure> {
+        let cell = summary.cell(&workload.name, lane).context("the record lacks a lane")?;
+        let why = cell.reason.as_deref().unwrap_or("no reason was recorded");
+        cell.metrics.get(&Metric::CpuNsPerOp).ok_or_else(|| no_figures(lane, why))
+    };
+    let cpu_ns_per_op = figure(REFERENCE)?.value;
+    let control_differs = summary.warnings.iter().any(|it| it.kind == WarningKind::ControlDiffers);
+    let row = |lane: &str, delay_ns: u64| -> Result<Row> {
+        let figure = figure(lane)?;
+        let interval = figure.interval().ok_or_else(|| no_figures(lane, "it has no ratio"))?;
+        let detected = if delay_ns == 0 { control_differs } else { figure.is(Verdict::Dearer) };
+        Ok(Row::new(lane, delay_ns, cpu_ns_per_op, interval, detected))
+    };
+    Ok(Figures {
+        workload: workload.name.clone(),
+        unit: workload.unit.clone(),
+        reference: REFERENCE.to_owned(),
+        cpu_ns_per_op,
+        control: row(select::CONTROL, 0)?,
+        lanes: delays.iter().map(|&ns| row(&lane(ns), ns)).collect::<Result<_>>()?,
+        steal: workload.steal,
+        smallest_effect: workload.mde.get(&Metric::CpuNsPerOp).copied(),
+        rounds: workload.rounds,
+        blocks: workload.blocks,
+        seed: summary.seed,
+        budget_s: summary.plan.budget_s,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn delays_are_shares_of_what_an_operation_takes() {
+    fn delays_for_shares_of_cpu_time() {
         assert_eq!(delays_for(8_049.0), [80, 161, 402]);
-        assert_eq!(delays_for(10.0), [1, 1, 1], "a lane without a delay would be no test");
-    }
-
-    #[test]
-    fn what_the_test_needs_ships() {
-        let registry = Registry::standard();
-        let workloads = select::workloads(&registry, &[WORKLOAD.to_owned()]).unwrap();
-        assert_eq!(workloads[0].to_string(), WORKLOAD);
-        assert!(registry.lane(REFERENCE).is_some());
+        assert_eq!(delays_for(10.0), [1, 1, 1], "a lane without a delay is no test");
     }
 }
