@@ -36,13 +36,13 @@ pub mod origin;
 mod postgres;
 mod redis;
 mod server;
+pub mod spawn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use rtswap_workload::{ParamValue, Resources, Uses};
 
-pub use child::{PARENT, on_cpus};
 pub use server::SERVERS;
 use server::{Given, Kind, Server};
 

@@ -40,7 +40,7 @@ pub(super) struct Args {
     self_test: bool,
     /// Time that the self-test may take: 90s, 5m.
     #[arg(
-        long, value_parser = args::seconds, value_name = "TIME", default_value = "2m",
+        long, value_parser = args::duration, value_name = "TIME", default_value = "2m",
         requires = "self_test"
     )]
     budget: Duration,

@@ -1,9 +1,7 @@
-use std::num::NonZeroI32;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use rtswap_harness::lane::PARENT;
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rtswap_service::spawn::die_with_parent;
 
 use crate::Registry;
 use crate::cli::{FAILED, USAGE};
@@ -25,13 +23,7 @@ pub(super) struct Args {
 pub(super) fn run(registry: &Registry, args: &Args) -> ExitCode {
     if !args.orphan {
         // The end of standard input says the same, but only to a lane that reads it just then.
-        let told = set_parent_process_death_signal(Some(Signal::KILL));
-        // The parent may have died before that: then somebody else is the parent now.
-        let parent = std::env::var(PARENT).ok().and_then(|pid| pid.parse().ok());
-        let orphaned = parent.is_some_and(|pid: i32| {
-            getppid().map(Pid::as_raw_nonzero).map(NonZeroI32::get) != Some(pid)
-        });
-        if told.is_err() || orphaned {
+        if die_with_parent().is_err() {
             return ExitCode::from(FAILED);
         }
     }

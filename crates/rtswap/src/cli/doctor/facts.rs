@@ -28,7 +28,7 @@ pub(super) fn checks(registry: &Registry, server: &[usize], load: &[usize]) -> V
     std::thread::sleep(SAMPLE);
     let after = stat();
     let allowed = machine::cpus();
-    let virtual_machine = machine::receipt(Vec::new()).virtual_machine;
+    let virtual_machine = machine::environment(Vec::new()).virtual_machine;
     let of_cpus = |file: &str| -> Vec<(usize, String)> {
         let read =
             |cpu: &usize| Some((*cpu, read(&format!("/sys/devices/system/cpu/cpu{cpu}/{file}"))?));
@@ -45,7 +45,8 @@ pub(super) fn checks(registry: &Registry, server: &[usize], load: &[usize]) -> V
         .collect();
     let descriptors = getrlimit(Resource::Nofile);
     let need = need(registry);
-    let opened = SyscallCounter::open(std::process::id()).map(drop);
+    let opened = SyscallCounter::open(std::process::id());
+    let opened = opened.map(drop).map_err(|error| error.to_string());
     let folder = Path::new(measure::FOLDER);
     let folder = if folder.is_dir() { folder } else { Path::new(".") };
     let free = statvfs(folder).ok().map(|it| it.f_bavail.saturating_mul(it.f_frsize));

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64;
-use rtswap_harness::fleet::Fleet;
-use rtswap_harness::lane::Trouble;
+use rtswap_harness::backend::ProcessBackend;
+use rtswap_harness::lane::LaneError;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, Request};
-use rtswap_harness::schedule::Bench as _;
+use rtswap_harness::schedule::Backend as _;
 use rtswap_report::{Style, Summary, words};
 use rtswap_workload::Spec;
 
@@ -73,7 +73,7 @@ pub(super) fn run(
     let lanes = select::lanes(registry, &spellings, REFERENCE)?;
     let request = Request {
         workloads: vec![spec],
-        lanes: lanes.into_iter().map(|(lane, _)| lane).collect(),
+        lanes,
         reference: REFERENCE.to_owned(),
         budget: args.budget.saturating_sub(begin.elapsed()).max(Duration::from_secs(1)),
         precision: None,
@@ -83,8 +83,8 @@ pub(super) fn run(
         server_cpus,
         load_cpus,
     };
-    let record = Job::begin(request, args.seed, args.out.as_deref(), Resources::new())?
-        .carry_out(registry, cancel)?;
+    let record =
+        Job::begin(request, args.seed, args.out.as_deref(), Resources::new())?.carry_out(cancel)?;
     let summary = Summary::of(&record);
     let outcome = Outcome::of(&summary, &delayed, Noise::of(&record))
         .context("the record holds no workload")?;
@@ -100,20 +100,20 @@ fn alone(
     registry: &Registry,
     (server, load): (&[usize], &[usize]),
     cancel: Arc<AtomicBool>,
-) -> Result<Fleet> {
+) -> Result<ProcessBackend> {
     let lanes = select::lanes_or(registry, &[REFERENCE.to_owned()], |_| true)?;
-    Fleet::new(lanes, server.to_vec(), load.to_vec(), Services::default(), cancel)
+    ProcessBackend::new(lanes, server.to_vec(), load.to_vec(), Services::default(), cancel)
         .context("cannot start the load generator")
 }
 
 /// CPU time of the fleet's only lane for one operation, nanoseconds: the lower quartile over a few
 /// slices of a few processes, because whatever disturbs a slice makes it dearer.
-fn aim(mut fleet: Fleet, spec: &Spec) -> Result<f64> {
+fn aim(mut fleet: ProcessBackend, spec: &Spec) -> Result<f64> {
     let workload = plan::workload(spec, plan::SLICE_MS);
     let mut figures = Vec::new();
     let failed = |trouble| match trouble {
-        Trouble::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
-        Trouble::Lost(_, reason) => anyhow!("{REFERENCE} cannot be measured: {reason}"),
+        LaneError::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
+        LaneError::Lost(_, reason) => anyhow!("{REFERENCE} cannot be measured: {reason}"),
     };
     for process in 0..AIM_PROCESSES {
         // Only the length of the environment is drawn from it.
