@@ -115,7 +115,7 @@ fn text(listing: &Listing, style: TableStyle) -> String {
     let lanes = listing.lanes.iter().map(|lane| {
         let usable = lane.reason.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}"));
         let chosen = match lane.kind {
-            Kind::Native | Kind::Polled => "tax",
+            Kind::Native | Kind::Polled => "overhead",
             Kind::Peer => "--peers",
             _ if lane.in_default => "default",
             _ => "--lane",
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_lane_and_every_selected_workload_is_listed() {
+    fn listing_has_every_lane_and_default_workload() {
         let registry = Registry::standard();
         let listing = listing(&registry);
         assert_eq!(listing.lanes.len(), registry.lanes.len());

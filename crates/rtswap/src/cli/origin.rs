@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let mut end = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot wait for signals")?;
     let options = Options { addr: args.addr, root: args.root.clone(), ..Options::default() };
     let origin = Origin::start(&options).map_err(|error| anyhow!(error))?;
-    // Somebody who has closed our output may want to be served even so.
+    // A closed standard output does not end the server.
     let _ = writeln!(
         io::stdout(),
         "images are at {url}/SIZE-NUMBER, as in {url}/65536-7\nthe root certificate is {}",
