@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, TableStyle, presets};
 use rtswap_harness::record::Kind;
-use rtswap_workload::Spec;
+use rtswap_workload::{Family, Spec, families};
 use serde::Serialize;
 
 use crate::Registry;
@@ -48,6 +48,9 @@ struct WorkloadLine {
     driven_by: &'static str,
     in_default: bool,
     in_quick: bool,
+    /// The cargo feature that brings it, where it is not built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_feature: Option<&'static str>,
 }
 
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
@@ -100,6 +103,7 @@ fn workload(registry: &Registry, spec: &Spec) -> WorkloadLine {
         },
         in_default: registry.default.contains(&name.as_str()),
         in_quick: registry.quick.contains(&name.as_str()),
+        missing_feature: missing_feature(spec.family()),
         name,
     }
 }
@@ -125,12 +129,13 @@ fn text(listing: &Listing, style: TableStyle) -> String {
         about.map(ToString::to_string).into_iter().chain([usable]).collect()
     });
     let workloads = listing.workloads.iter().map(|workload| {
-        let chosen = match (workload.in_default, workload.in_quick) {
-            (_, true) => "default, quick",
-            (true, false) => "default",
-            (false, false) => "--all",
+        let chosen = match (workload.missing_feature, workload.in_default, workload.in_quick) {
+            (Some(feature), ..) => format!("not built in: --features {feature}"),
+            (None, _, true) => "default, quick".to_owned(),
+            (None, true, false) => "default".to_owned(),
+            (None, false, false) => "--all".to_owned(),
         };
-        [workload.name.as_str(), chosen, workload.operation].map(ToOwned::to_owned).to_vec()
+        vec![workload.name.clone(), chosen, workload.operation.to_owned()]
     });
     format!(
         "{}\n{}\nParameters take other values too: --workload tcp-echo/size=64/conns=8\n",
@@ -140,6 +145,11 @@ fn text(listing: &Listing, style: TableStyle) -> String {
         ),
         table(&["workload", "measured by", "one operation is"], workloads.collect()),
     )
+}
+
+/// The feature of a family whose program is not built in.
+fn missing_feature(family: &Family) -> Option<&'static str> {
+    family.feature.filter(|feature| *feature == families::APPS && !cfg!(feature = "apps"))
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
     let default = if args.quick { registry.quick } else { registry.default };
     let workloads = select::workloads_or(registry, &args.workload, args.all, default)?;
     let specs = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
-    let reference = args.reference.as_deref().unwrap_or(select::REFERENCE);
+    let reference = args.reference.as_deref().unwrap_or(select::default_reference(registry));
     let lanes = select::lanes(registry, &specs, reference)?;
     let reference = lanes[0].plan.name.clone();
     let (server_cpus, load_cpus) = args.setting.placement()?;

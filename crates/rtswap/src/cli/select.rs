@@ -16,8 +16,14 @@ use crate::cli::{CpuList, Exit};
 use rtswap_lane::Lane;
 pub(super) use workloads::{workloads, workloads_or};
 
-/// The lane that ratios are taken against unless another is given.
-pub(super) const REFERENCE: &str = "tokio";
+/// The lane that ratios are taken against by default: tokio, or where that is not built in the first runtime
+/// that is, or the first floor.
+pub(super) fn default_reference(registry: &Registry) -> &str {
+    let tokio = registry.runtimes().find(|lane| lane.name == "tokio");
+    let built = tokio.or_else(|| registry.runtimes().next());
+    let any = built.or_else(|| registry.lanes.iter().find(|lane| lane.kind == Kind::Floor));
+    any.map_or("tokio", |lane| &lane.name)
+}
 
 /// CPUs of the lanes and of the load generator: the lists that are given, or half of the CPUs each.
 pub(super) fn placement(

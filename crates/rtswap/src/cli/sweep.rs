@@ -129,7 +129,7 @@ fn write_plot(sweep: &Sweep, path: &Path) -> Result<()> {
 fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Result<Request> {
     let workloads = workloads(registry, workload, over)?;
     let specs = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
-    let reference = args.reference.as_deref().unwrap_or(select::REFERENCE);
+    let reference = args.reference.as_deref().unwrap_or(select::default_reference(registry));
     let lanes = select::lanes(registry, &specs, reference)?;
     let reference = lanes[0].plan.name.clone();
     let (server_cpus, load_cpus) = args.setting.placement()?;
