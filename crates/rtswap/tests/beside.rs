@@ -158,7 +158,7 @@ fn a_tax_pairs_each_adapter_with_what_was_written_by_hand() {
     chain.sort_unstable();
     assert_eq!(chain[2] - chain[0], 2, "nobody is between those that are compared: {order:?}");
     let shown = case.rtswap().args(["summary", RECORD]).assert().success();
-    shown.stdout(contains("poll-smol-local").and(contains("ratio to that")));
+    shown.stdout(contains("poll-smol-local").and(contains("ratio to baseline")));
     case.assert_nothing_left();
 }
 
@@ -212,7 +212,7 @@ fn what_is_no_sweep_is_told_and_so_is_a_plot_that_cannot_be_written() {
     let case = Case::new();
     case.quick_run("spawn/tasks=1", &["smol-local".to_owned()]).assert().success();
     let no_sweep = told(&case, 1, &["sweep", "--record", RECORD]);
-    assert!(no_sweep.contains("this is no sweep") && no_sweep.contains("--over"), "{no_sweep}");
+    assert!(no_sweep.contains("not a sweep") && no_sweep.contains("--over"), "{no_sweep}");
     assert!(told(&case, 1, &["sweep", "--record", "missing"]).contains("missing"));
     let wrong = ["sweep", "--workload", "tcp-echo", "--over", "sise=1,2"];
     assert!(told(&case, 2, &wrong).contains("it has `size`, `conns`"));

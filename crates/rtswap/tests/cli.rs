@@ -110,7 +110,7 @@ fn the_listing_is_the_same_in_every_format() {
 #[test]
 fn the_summary_of_a_run_has_the_shape_that_is_documented() {
     let summary = json(DONE.stdout.as_bytes());
-    assert_eq!(summary["schema"], 1);
+    assert_eq!(summary["schema"], 2);
     assert_eq!(summary["reference"], "tokio-local");
     for field in ["rtswap", "command", "kernel", "cpu_model", "cpus", "started_unix_s"] {
         assert!(!summary["receipt"][field].is_null(), "the receipt has no {field}");
@@ -149,10 +149,9 @@ fn assert_measured(cell: &Value) {
         assert!(metrics[name]["value"].as_f64() > Some(0.0), "{name}: {cell:#}");
     }
     if cell["lane"] != "tokio-local" {
-        let speed = ["faster", "slower", "tie", "inconclusive"];
-        let cost = ["cheaper", "dearer", "tie", "inconclusive"];
-        one_of(&metrics["ops_per_s"]["verdict"], &speed);
-        one_of(&metrics["cpu_ns_per_op"]["verdict"], &cost);
+        let verdicts = ["better", "worse", "undecided"];
+        one_of(&metrics["ops_per_s"]["verdict"], &verdicts);
+        one_of(&metrics["cpu_ns_per_op"]["verdict"], &verdicts);
     }
 }
 
@@ -250,7 +249,7 @@ fn a_document_that_cannot_be_spliced_is_told_and_untouched() {
     for (text, tells) in [
         ("nothing here\n", "has no markers"),
         ("<!-- BEGIN: summary -->\n", "line 1: BEGIN: summary has no END"),
-        ("<!-- BEGIN: nope -->\n<!-- END: nope -->\n", "known names are"),
+        ("<!-- BEGIN: nope -->\n<!-- END: nope -->\n", "known sections are"),
     ] {
         fs::write(case.path("README.md"), text).unwrap();
         assert!(told().contains(tells), "{tells}");

@@ -31,7 +31,7 @@ pub(super) fn print(record: &Record, format: Format) -> Result<ExitCode> {
     let style = Style::of_stdout();
     let text = match format {
         Format::Table => rtswap_report::table(&summary, &style),
-        Format::Json => rtswap_report::json(&summary) + "\n",
+        Format::Json => rtswap_report::json(&summary),
         Format::Markdown => rtswap_report::markdown(&summary),
     };
     io::stdout().write_all(text.as_bytes())?;

@@ -202,10 +202,10 @@ fn row(delayed: &Delayed, cell: Option<&Cell>, reference_ns: Option<f64>) -> Row
         lo: figure.lo,
         hi: figure.hi,
         verdict: match figure.verdict {
-            Some(Verdict::Dearer | Verdict::Slower) => Call::Called,
-            Some(Verdict::Cheaper | Verdict::Faster) => Call::WrongWay,
-            Some(Verdict::Tie) => Call::NotCalled,
-            Some(Verdict::Inconclusive) | None => Call::Undecided,
+            Some(Verdict::Worse) => Call::Called,
+            Some(Verdict::Better) => Call::WrongWay,
+            Some(_) if figure.is_decidable() => Call::NotCalled,
+            _ => Call::Undecided,
         },
         holds_truth,
         why: figure.why.clone(),
@@ -213,7 +213,7 @@ fn row(delayed: &Delayed, cell: Option<&Cell>, reference_ns: Option<f64>) -> Row
     }
 }
 
-/// Whether a control shows a difference. Its own verdict does not say: it is `inconclusive` then.
+/// Whether a control shows a difference. Its own verdict is `undecided` then.
 fn differs(control: &Cell) -> bool {
     Metric::TIMED.iter().filter_map(|metric| control.metrics.get(metric)).any(|figure| {
         let outside =

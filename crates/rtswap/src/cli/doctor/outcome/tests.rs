@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 
 use rtswap_harness::record::{Block, Header, Kind, LanePlan, Plan, Receipt, SCHEMA, Slice};
-use rtswap_report::{Bound, PlanSummary, Style, WorkloadSummary};
-use rtswap_stats::Verdict::{Cheaper, Dearer, Inconclusive, Tie};
+use rtswap_report::{Bound, Cause, PlanSummary, Style, WorkloadSummary};
 
 use super::*;
 
@@ -10,17 +9,25 @@ const ECHO: &str = "tcp-echo/size=1024/conns=32";
 /// CPU time of the reference for one operation.
 const REFERENCE_NS: f64 = 8_000.0;
 
-fn figure(value: f64, interval: (f64, f64, f64), verdict: Verdict, p: f64) -> Figure {
+/// A verdict, with its cause if it is undecided.
+type Decision = (Verdict, Option<Cause>);
+const BETTER: Decision = (Verdict::Better, None);
+const WORSE: Decision = (Verdict::Worse, None);
+const NOT_FOUND: Decision = (Verdict::Undecided, Some(Cause::NotSignificant));
+const UNDECIDABLE: Decision = (Verdict::Undecided, Some(Cause::TooFewRounds));
+
+fn figure(value: f64, interval: (f64, f64, f64), decision: Decision, p: f64) -> Figure {
     let (lo, ratio, hi) = interval;
     Figure {
         value,
         ratio: Some(ratio),
         lo: Some(lo),
         hi: Some(hi),
-        verdict: Some(verdict),
+        verdict: Some(decision.0),
         mde: Some(0.009),
         p: Some(p),
-        why: (!verdict.differs()).then(|| "chance alone does as much".to_owned()),
+        cause: decision.1,
+        why: decision.1.map(|_| "too few rounds".to_owned()),
     }
 }
 
@@ -54,7 +61,7 @@ fn cell(lane: &str, role: Role, cpu: Option<Figure>) -> Cell {
 /// 400 ns (5 %).
 struct Made {
     control: Option<Figure>,
-    lanes: [Option<Verdict>; 3],
+    lanes: [Option<Decision>; 3],
 }
 
 const DELAYS: [u64; 3] = [80, 160, 400];
@@ -64,11 +71,11 @@ fn delayed() -> Vec<Delayed> {
 }
 
 fn level() -> Figure {
-    figure(REFERENCE_NS, (0.996, 1.001, 1.006), Tie, 0.8)
+    figure(REFERENCE_NS, (0.996, 1.001, 1.006), NOT_FOUND, 0.8)
 }
 
 impl Made {
-    fn lanes(lanes: [Verdict; 3]) -> Self {
+    fn lanes(lanes: [Decision; 3]) -> Self {
         Self { control: Some(level()), lanes: lanes.map(Some) }
     }
 
@@ -129,14 +136,14 @@ impl Made {
 
 #[test]
 fn a_machine_that_sees_two_percent_passes_and_says_what_it_missed() {
-    let outcome = Made::lanes([Tie, Dearer, Dearer]).outcome();
+    let outcome = Made::lanes([NOT_FOUND, WORSE, WORSE]).outcome();
     assert!(outcome.passed && outcome.remedy.is_none());
     assert_eq!(
         outcome.sentence,
         "This machine sees differences of 2.0 % and more; 1.0 % was not called. The control was \
          not called."
     );
-    let outcome = Made::lanes([Dearer; 3]).outcome();
+    let outcome = Made::lanes([WORSE; 3]).outcome();
     assert!(outcome.passed);
     assert!(outcome.sentence.starts_with("This machine sees differences of 1.0 % and more. The"));
 }
@@ -150,34 +157,34 @@ fn a_machine_that_misses_what_it_must_see_is_told_to_measure_longer() {
         outcome.sentence.split(" The control").next().unwrap().to_owned()
     };
     assert_eq!(
-        said([Tie, Tie, Dearer]),
+        said([NOT_FOUND, NOT_FOUND, WORSE]),
         "This machine sees differences of 5.0 % and more; 1.0 % and 2.0 % were not called."
     );
     assert_eq!(
-        said([Dearer, Tie, Dearer]),
+        said([WORSE, NOT_FOUND, WORSE]),
         "This machine sees differences of 5.0 % and more; 2.0 % was not called, although 1.0 % was."
     );
     assert_eq!(
-        said([Tie, Dearer, Tie]),
+        said([NOT_FOUND, WORSE, NOT_FOUND]),
         "This run saw too little: 1.0 % and 5.0 % were not called, although 2.0 % was."
     );
     assert_eq!(
-        said([Tie, Tie, Tie]),
+        said([NOT_FOUND, NOT_FOUND, NOT_FOUND]),
         "This run saw too little: 1.0 %, 2.0 % and 5.0 % were not called."
     );
     assert_eq!(
-        said([Tie, Cheaper, Dearer]),
+        said([NOT_FOUND, BETTER, WORSE]),
         "This machine sees differences of 5.0 % and more; 1.0 % was not called. 2.0 % was called \
-         cheaper, although it is dearer."
+         better, although it uses more CPU time."
     );
-    assert_eq!(said([Inconclusive; 3]), "Nothing is decided: chance alone does as much.");
+    assert_eq!(said([UNDECIDABLE; 3]), "Nothing is decided: too few rounds.");
 }
 
 #[test]
 fn a_control_that_is_called_spoils_everything() {
-    // Its own verdict is inconclusive then, and so is every other.
-    let off = figure(REFERENCE_NS, (1.004, 1.012, 1.02), Inconclusive, 0.01);
-    let made = Made { control: Some(off.clone()), lanes: [Some(Inconclusive); 3] };
+    // Its own verdict is undecided then, and so is every other.
+    let off = figure(REFERENCE_NS, (1.004, 1.012, 1.02), UNDECIDABLE, 0.01);
+    let made = Made { control: Some(off.clone()), lanes: [Some(UNDECIDABLE); 3] };
     let outcome = made.outcome();
     assert!(!outcome.passed);
     assert!(outcome.sentence.contains("The control was called, although it is the same program"));
@@ -189,7 +196,7 @@ fn a_control_that_is_called_spoils_everything() {
     assert!(outcome.remedy.unwrap().contains("28 % of the CPU time to others: test at a quieter"));
 
     // In throughput alone it spoils them as well, though CPU time looks fine.
-    let mut summary = Made::lanes([Dearer; 3]).summary();
+    let mut summary = Made::lanes([WORSE; 3]).summary();
     summary.cells[4].metrics.insert(Metric::OpsPerS, off);
     let outcome = Outcome::of(&summary, &delayed(), Noise::default()).unwrap();
     assert!(!outcome.passed && outcome.control.verdict == Call::Called);
@@ -197,29 +204,29 @@ fn a_control_that_is_called_spoils_everything() {
 
 #[test]
 fn an_interval_that_leaves_one_by_chance_is_no_call() {
-    let chance = figure(REFERENCE_NS, (1.001, 1.004, 1.008), Tie, 0.3);
-    assert!(Made { control: Some(chance), lanes: [Some(Dearer); 3] }.outcome().passed);
+    let chance = figure(REFERENCE_NS, (1.001, 1.004, 1.008), NOT_FOUND, 0.3);
+    assert!(Made { control: Some(chance), lanes: [Some(WORSE); 3] }.outcome().passed);
 }
 
 #[test]
 fn a_lane_that_is_lost_is_named_with_its_reason() {
-    let made = Made { control: Some(level()), lanes: [Some(Tie), None, Some(Dearer)] };
+    let made = Made { control: Some(level()), lanes: [Some(NOT_FOUND), None, Some(WORSE)] };
     let outcome = made.outcome();
     assert!(!outcome.passed);
     assert!(outcome.sentence.contains("slowed down by 160 ns was lost: it crashed: signal 11."));
     assert!(outcome.remedy.unwrap().contains("`rtswap verify"));
 
-    let made = Made { control: Some(level()), lanes: [None, Some(Dearer), Some(Dearer)] };
+    let made = Made { control: Some(level()), lanes: [None, Some(WORSE), Some(WORSE)] };
     assert!(made.outcome().passed, "1 % need not be seen");
 
-    let made = Made { control: None, lanes: [Some(Inconclusive); 3] };
+    let made = Made { control: None, lanes: [Some(UNDECIDABLE); 3] };
     let outcome = made.outcome();
     assert!(!outcome.passed && outcome.sentence.contains("The control was lost: it crashed"));
 }
 
 #[test]
 fn without_the_reference_there_is_nothing_to_compare() {
-    let mut summary = Made::lanes([Inconclusive; 3]).summary();
+    let mut summary = Made::lanes([UNDECIDABLE; 3]).summary();
     summary.cells[0] = cell("tokio", Role::Reference, None);
     let outcome = Outcome::of(&summary, &delayed(), Noise::default()).unwrap();
     assert!(!outcome.passed);
@@ -237,7 +244,7 @@ fn without_the_reference_there_is_nothing_to_compare() {
 
 #[test]
 fn delays_that_are_too_small_prove_nothing() {
-    let summary = Made::lanes([Dearer; 3]).summary();
+    let summary = Made::lanes([WORSE; 3]).summary();
     let outcome = Outcome::of(&summary, &delayed()[..1], Noise::default()).unwrap();
     assert!(!outcome.passed);
     assert!(outcome.remedy.unwrap().contains("1.5 % or more: inject more"));
@@ -245,7 +252,7 @@ fn delays_that_are_too_small_prove_nothing() {
 
 #[test]
 fn the_truth_is_looked_for_in_the_interval() {
-    let mut summary = Made::lanes([Dearer; 3]).summary();
+    let mut summary = Made::lanes([WORSE; 3]).summary();
     let cpu = summary.cells[2].metrics.get_mut(&Metric::CpuNsPerOp).unwrap();
     (cpu.lo, cpu.hi) = (Some(1.021), Some(1.03));
     summary.cells[3].metrics.get_mut(&Metric::CpuNsPerOp).unwrap().hi = None;
@@ -258,7 +265,7 @@ fn the_truth_is_looked_for_in_the_interval() {
 
 #[test]
 fn the_table_fits_eighty_columns() {
-    let text = Made::lanes([Tie, Dearer, Dearer]).outcome().text(Style {
+    let text = Made::lanes([NOT_FOUND, WORSE, WORSE]).outcome().text(Style {
         width: 80,
         color: false,
         unicode: false,
@@ -287,7 +294,7 @@ control was not called.
 
 #[test]
 fn programs_get_the_same() {
-    let json = serde_json::to_value(Made::lanes([Tie, Dearer, Dearer]).outcome()).unwrap();
+    let json = serde_json::to_value(Made::lanes([NOT_FOUND, WORSE, WORSE]).outcome()).unwrap();
     assert_eq!(json["passed"], true);
     assert_eq!(json["control"]["verdict"], "not-called");
     assert_eq!(json["lanes"][1]["injected_ns"], 160);

@@ -20,8 +20,10 @@ impl Outcome {
                     row.injected_ns,
                     row.why.as_deref().unwrap_or("it has no figures")
                 )),
-                Call::WrongWay => sentences
-                    .push(format!("{} was called cheaper, although it is dearer.", row.effect())),
+                Call::WrongWay => sentences.push(format!(
+                    "{} was called better, although it uses more CPU time.",
+                    row.effect()
+                )),
                 Call::Called | Call::NotCalled | Call::Undecided => {}
             }
         }
@@ -177,7 +179,7 @@ impl Outcome {
             let (verdict, good) = match row.verdict {
                 Call::Called => ("called", !is_control),
                 Call::NotCalled => ("not called", is_control),
-                Call::WrongWay => ("cheaper", false),
+                Call::WrongWay => ("less CPU", false),
                 Call::Undecided => ("undecided", false),
                 Call::Lost => ("lost", false),
             };
