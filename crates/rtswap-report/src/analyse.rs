@@ -11,16 +11,13 @@ use rtswap_stats::{
 
 use crate::data::{Data, timed};
 use crate::summary::{
-    Bound, Cell, Figure, FloorShare, Interval, Metric, PlanSummary, Role, SCHEMA, Summary,
-    WorkloadSummary,
+    ALPHA, Bound, Cause, Cell, Figure, FloorShare, Interval, Metric, PlanSummary, Role, SCHEMA,
+    Summary, WorkloadSummary,
 };
 use crate::{sentence, warn};
 
-/// The chance of any false alarm in one workload's family of comparisons.
-pub const ALPHA: f64 = 0.05;
-
-/// Share of its CPUs from which on somebody is said to use them to the full. The rest is the
-/// scheduler's and the ends of the slice.
+/// Share of its CPUs above which a lane or the generator counts as using them to the full. The rest is
+/// scheduling and the ends of the slice.
 const FULL: f64 = 0.9;
 
 impl Summary {
@@ -70,7 +67,7 @@ impl Summary {
             } else {
                 sentence::of(&this, &cells, &plan.reference)
             };
-            notes.look(&data, &this, &cells, decided.control_differs());
+            notes.observe(&data, &this, &cells, decided.control_differs());
             summary.workloads.push(this);
             summary.cells.extend(cells);
         }
@@ -84,11 +81,11 @@ impl Summary {
 }
 
 /// Whether all intervals of a workload are as narrow as `precision` (relative half-width: 0.005 is
-/// ±0.5 %): for each lane that is still in, the control among them, the one of its deciding metric.
+/// ±0.5 %): for each lane that still takes part, the control among them, in its deciding metric.
 ///
-/// For a stop rule, to be asked after each round. It looks at widths only, never at verdicts, and
-/// says no until there are enough rounds to decide anything ([`rounds_needed`]). `false` for a
-/// workload that is not in the plan or whose reference is lost.
+/// For a stop rule, to be asked after each round. It looks at widths alone, never at verdicts, and is
+/// `false` until there are enough rounds to decide anything ([`rounds_needed`]), for a workload that is
+/// not in the plan, and if the reference is lost.
 pub fn precise_enough(record: &Record, workload: &str, precision: f64) -> bool {
     let Some(plan) = record.header.plan.workloads.iter().find(|w| w.name == workload) else {
         return false;
@@ -144,7 +141,7 @@ impl<'a> Decided<'a> {
                     if let Some(estimate) = estimate(&paired, &options) {
                         keys.push((lane.name.as_str(), metric));
                         comparisons.push(Comparison {
-                            better: metric.better(),
+                            direction: metric.direction(),
                             control: lane.control,
                             metric: metric as usize,
                             estimate,
@@ -166,12 +163,12 @@ impl<'a> Decided<'a> {
         self.controls.iter().find_map(|&lane| self.rows.get(&(lane, metric)).map(|row| row.0))
     }
 
-    /// The timed metrics in which the reference differs from itself.
+    /// The timed metrics in which the control differs from the reference.
     fn control_differs(&self) -> Vec<(Metric, Interval)> {
         let row = |metric| {
             self.controls.iter().find_map(|&lane| {
                 let (estimate, decision) = self.rows.get(&(lane, metric))?;
-                (decision.why == Some(Reason::ControlDiffers))
+                (decision.reason == Some(Reason::ControlDiffers))
                     .then_some((metric, (*estimate).into()))
             })
         };
@@ -179,7 +176,7 @@ impl<'a> Decided<'a> {
     }
 }
 
-/// The floor that takes the least CPU time per operation.
+/// The floor that uses the least CPU time per operation.
 fn best_floor<'a>(data: &Data<'a>) -> Option<&'a str> {
     let cpu = |lane: &str| data.value(lane, |slice| timed(Metric::CpuNsPerOp, slice));
     data.lanes()
@@ -189,7 +186,7 @@ fn best_floor<'a>(data: &Data<'a>) -> Option<&'a str> {
         .map(|(lane, _)| lane)
 }
 
-/// How near a lane comes to the best floor.
+/// A lane against the best floor.
 fn floor_share(data: &Data, lane: &str, floor: &str) -> Option<FloorShare> {
     let paired = data.paired_with(floor, lane, Metric::CpuNsPerOp);
     let Interval { ratio, lo, hi } = estimate(&paired, &options(data.record))?.into();
@@ -260,22 +257,18 @@ fn absence(data: &Data, lane: &str) -> (Status, String) {
     let (status, reason) = if data.slices(lane).next().is_some() {
         (
             Status::Failed,
-            "it finished no operation in any of its slices; look at what it does, or measure longer slices",
+            "it finished no operation in any slice; check what it does, or measure longer slices",
         )
     } else if !data.blocks.is_empty() {
         (
             Status::Skipped,
-            "the record holds no slice of it, though it did not drop out; measure again",
+            "the record has no slice of it, although it did not drop out; measure again",
         )
     } else {
         let reason = match stopped(data) {
-            Some(Stop::Lanes) => "not measured: no lane was left to compare with",
-            Some(Stop::Budget) => {
-                "not measured: the time was spent before its turn; give a larger --budget"
-            }
-            _ => {
-                "not measured: the run ended before its turn; `rtswap run --resume` goes on with it"
-            }
+            Some(Stop::Lanes) => "not measured: no lane was left to compare",
+            Some(Stop::Budget) => "not measured: the time budget was spent; give a larger --budget",
+            _ => "not measured: the run ended before; `rtswap run --resume` continues it",
         };
         (Status::Skipped, reason)
     };
@@ -295,6 +288,7 @@ fn figure(data: &Data, cell: &Cell, metric: Metric, value: f64, decided: &Decide
         verdict: None,
         mde: None,
         p: None,
+        cause: None,
         why: None,
     };
     if cell.role == Role::Reference {
@@ -302,18 +296,20 @@ fn figure(data: &Data, cell: &Cell, metric: Metric, value: f64, decided: &Decide
     }
     let reference = data.against(&cell.lane);
     let Some((estimate, decision)) = decided.rows.get(&(cell.lane.as_str(), metric)) else {
-        let why = if !data.live(reference) {
-            format!(
-                "{reference} was lost, and with it what to compare with; choose another reference"
-            )
+        let (cause, why) = if !data.live(reference) {
+            let why = format!("the reference {reference} was lost; choose another reference");
+            (Cause::NoReference, why)
         } else if Metric::COUNTED.contains(&metric)
             && data.paired_counts(&cell.lane, metric).is_err()
         {
-            "a count of zero has no ratio; compare the figures themselves".to_owned()
+            let why = "a count of zero has no ratio; compare the counts themselves".to_owned();
+            (Cause::ZeroCount, why)
         } else {
-            format!("it was never measured together with {reference}; measure again")
+            let why = format!("it has no block in common with {reference}; measure again");
+            (Cause::NotPaired, why)
         };
-        return Figure { verdict: Some(Verdict::Inconclusive), why: Some(why), ..blank };
+        let verdict = Some(Verdict::Undecided);
+        return Figure { verdict, cause: Some(cause), why: Some(why), ..blank };
     };
     let interval = Interval::from(*estimate);
     Figure {
@@ -324,11 +320,12 @@ fn figure(data: &Data, cell: &Cell, metric: Metric, value: f64, decided: &Decide
         verdict: Some(decision.verdict),
         mde: Some(decision.mde).filter(|mde| mde.is_finite()),
         p: Some(decision.p_adjusted),
-        why: decision.why.map(|why| why.to_string()),
+        cause: decision.reason.map(Cause::from),
+        why: decision.reason.map(|reason| reason.to_string()),
     }
 }
 
-/// What kept the lane's operations from being more, from the medians over its slices.
+/// The bottleneck of the lane's slices, from medians over them.
 fn bound(data: &Data, lane: &str) -> Bound {
     let plan = &data.record.header.plan;
     let (server_cpus, load_cpus) = (plan.server_cpus.len().max(1), plan.load_cpus.len().max(1));
@@ -353,7 +350,7 @@ fn bound(data: &Data, lane: &str) -> Bound {
 
 fn deciding(data: &Data, lane: &str) -> Metric {
     let both = [lane, data.against(lane)];
-    // What a contract costs is CPU time, whoever is the limit.
+    // The overhead of an adapter is CPU time, whatever the bottleneck.
     if !data.is_paired() && both.iter().all(|lane| bound(data, lane) == Bound::Lane) {
         Metric::OpsPerS
     } else {
@@ -371,13 +368,13 @@ fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadS
             let lanes = cells.iter().filter(|cell| cell.role == Role::Lane);
             let largest = lanes
                 .filter_map(|cell| cell.metrics.get(&metric))
-                .filter(|figure| !figure.is(Verdict::Inconclusive))
+                .filter(|figure| figure.is_decidable())
                 .filter_map(|figure| figure.mde)
                 .max_by(f64::total_cmp)?;
             Some((metric, largest))
         })
         .collect();
-    // Without the reference there is nothing to rank but the lanes' own figures.
+    // Without the reference, lanes are ranked by their own figures.
     let full = cells
         .iter()
         .filter(|cell| cell.live())

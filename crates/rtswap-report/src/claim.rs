@@ -1,27 +1,28 @@
-//! What uvloop's authors claim, beside what was measured.
+//! The claims of uvloop's authors, checked against measurements.
+
+use std::collections::BTreeSet;
 
 use rtswap_schema::record::Status;
 use rtswap_schema::workload::ParamValue;
 use rtswap_stats::rounds_needed;
 use serde::Serialize;
 
-use crate::analyse::ALPHA;
 use crate::grid::{Column, MISSING, status_word};
 use crate::markdown;
 use crate::style::{Style, Tone};
-use crate::summary::{Bound, Cell, Interval, Metric, Summary, WorkloadSummary};
-use crate::{machine, table, words};
+use crate::summary::{ALPHA, Bound, Cell, Interval, Metric, Summary, WorkloadSummary};
+use crate::{format, machine, table};
 
 /// The lane that the claims are about.
 pub const SUBJECT: &str = "uvloop";
 
-/// Where the claims and the published figures are from; "2 to 4 times" is from uvloop's own page.
+/// The source of the claims and the published figures; "2 to 4 times" is from uvloop's own page.
 pub const SOURCE: &str = "https://magic.io/blog/uvloop-blazing-fast-python-networking/ (May 2016)";
 
 /// Echoes per second that uvloop's authors published for uvloop, with messages of 1 KiB.
 pub const PUBLISHED: f64 = 106_000.0;
 
-/// Bytes of a message in what was published.
+/// Bytes of a message in the published measurement.
 pub const PUBLISHED_SIZE: u64 = 1024;
 
 /// Operations per second of uvloop, compared with those of another lane.
@@ -29,21 +30,19 @@ pub const PUBLISHED_SIZE: u64 = 1024;
 pub struct Claim {
     /// The lane that uvloop is compared with.
     pub than: &'static str,
-    /// What is claimed, in words.
+    /// The claim as text.
     pub says: &'static str,
-    /// The same where there is little room.
+    /// The claim for narrow tables.
     pub brief: &'static str,
-    /// The claim holds if the ratio uvloop / other is not less.
+    /// The least ratio uvloop / other for which the claim holds.
     pub least: f64,
-    /// And not more, if it says so.
+    /// The largest such ratio, if the claim has one.
     pub most: Option<f64>,
     /// Echoes per second that uvloop's authors published for the other, with messages of 1 KiB.
     pub published: f64,
 }
 
-/// What is claimed.
-///
-/// "Close to Go" names no bounds: a quarter more or less is taken for close.
+/// The claims. "Close to Go" has no bounds in the source: here it is up to a quarter more or less.
 pub const CLAIMS: [Claim; 4] = [
     Claim {
         than: "gevent",
@@ -79,20 +78,22 @@ pub const CLAIMS: [Claim; 4] = [
     },
 ];
 
-/// Whether a claim is true here.
+/// Whether a claim holds in the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Finding {
-    /// The whole interval lies within what is claimed, and the ratio by more than the noise floor.
+    /// The whole interval lies within the bounds of the claim, and the ratio lies within them by more
+    /// than the noise floor.
     Holds,
-    /// Outside, likewise.
+    /// The whole interval lies outside of the bounds, and the ratio by more than the noise floor.
     DoesNotHold,
     /// Neither, or nothing was measured.
     Undecided,
 }
 
 impl Finding {
-    /// In words.
+    /// The finding as text.
     pub fn name(self) -> &'static str {
         match self {
             Self::Holds => "holds",
@@ -113,25 +114,25 @@ impl Finding {
 /// One claim in one workload.
 #[derive(Clone, Debug, Serialize)]
 pub struct Judgement {
-    /// What is claimed.
+    /// The claim.
     pub claim: Claim,
     /// The workload's full name.
     pub workload: String,
     /// Operations per second of uvloop.
     pub subject_ops_per_s: Option<f64>,
-    /// Operations per second of the other.
+    /// Operations per second of the other lane.
     pub other_ops_per_s: Option<f64>,
-    /// uvloop / other, measured side by side, with its 95 % interval.
+    /// uvloop / other, from slices in the same blocks, with its 95 % interval.
     pub ratio: Option<Interval>,
-    /// The same from what was published; only for messages of 1 KiB.
+    /// The published ratio; only for messages of 1 KiB.
     pub published_ratio: Option<f64>,
-    /// Whether it is so here.
+    /// Whether the claim holds in the measurement.
     pub finding: Finding,
-    /// Why it is undecided, with the remedy.
+    /// Why the finding is undecided, with the remedy.
     pub why: Option<String>,
 }
 
-/// Judges the claims in every workload of a record in which uvloop is the reference; claim by claim.
+/// Judges the claims in every workload of a record whose reference is uvloop, claim by claim.
 pub fn judge(summary: &Summary) -> Vec<Judgement> {
     if summary.reference != SUBJECT {
         return Vec::new();
@@ -146,7 +147,7 @@ fn one(summary: &Summary, claim: &Claim, workload: &WorkloadSummary) -> Option<J
     let other = summary.cell(&workload.name, claim.than)?;
     let figure = |cell: &Cell| cell.metrics.get(&Metric::OpsPerS).cloned();
     let ratio = figure(other).and_then(|it| it.interval()).map(|it| inverse(&it));
-    let (finding, why) = match hindrance(workload, subject, other) {
+    let (finding, why) = match obstacle(workload, subject, other) {
         Some(why) => (Finding::Undecided, Some(why)),
         None => decide(claim, ratio, workload.noise_floor.get(&Metric::OpsPerS).copied()),
     };
@@ -163,7 +164,7 @@ fn one(summary: &Summary, claim: &Claim, workload: &WorkloadSummary) -> Option<J
     })
 }
 
-/// The ratio the other way round.
+/// The inverse ratio.
 fn inverse(of: &Interval) -> Interval {
     let inverse = |it: f64| (it > 0.0).then(|| 1.0 / it);
     Interval {
@@ -173,32 +174,33 @@ fn inverse(of: &Interval) -> Interval {
     }
 }
 
-/// What keeps a claim from being judged at all.
-fn hindrance(workload: &WorkloadSummary, subject: &Cell, other: &Cell) -> Option<String> {
+/// Why a claim cannot be judged at all.
+fn obstacle(workload: &WorkloadSummary, subject: &Cell, other: &Cell) -> Option<String> {
     for cell in [subject, other] {
         if cell.status != Status::Ok {
-            let reason = cell.reason.as_deref().map(words::one_line).unwrap_or_default();
+            let reason = cell.reason.as_deref().map(format::one_line).unwrap_or_default();
             return Some(format!("{} {}: {reason}", cell.lane, status_word(cell.status)));
         }
     }
     let needed = rounds_needed(1, ALPHA);
     if workload.rounds < needed {
         let rounds = workload.rounds;
-        return Some(format!("{rounds} rounds decide nothing; measure at least {needed}"));
+        let why = format!("too few rounds: {rounds} of at least {needed}; measure more rounds");
+        return Some(why);
     }
     let limited = |cell: &&Cell| cell.bound == Some(Bound::Generator);
     let limited: Vec<_> = [subject, other].into_iter().filter(limited).map(|it| &it.lane).collect();
     (!limited.is_empty()).then(|| {
-        let lanes = words::list(&limited);
-        format!("the load generator was the limit for {lanes}; give it more CPUs")
+        let lanes = format::list(&limited);
+        format!("the load generator was the bottleneck for {lanes}; give it more CPUs")
     })
 }
 
-/// The rule by which a difference from 1 is called, for the bounds of a claim: a ratio lies beyond a bound
-/// if its whole interval does, and it by more than the control's interval reaches from 1.
+/// The rule of verdicts, for the bounds of a claim instead of 1: a ratio lies beyond a bound if its whole
+/// interval does, and the ratio by more than the noise floor.
 fn decide(claim: &Claim, ratio: Option<Interval>, noise: Option<f64>) -> (Finding, Option<String>) {
     let (Some(Interval { ratio, lo, hi: Some(hi) }), Some(noise)) = (ratio, noise) else {
-        let why = "no interval, or no control to know the noise by; measure longer";
+        let why = "the ratio has no interval, or the control has no data; measure longer";
         return (Finding::Undecided, Some(why.to_owned()));
     };
     let above = |bound: f64| lo >= bound && ratio / (1.0 + noise) >= bound;
@@ -209,9 +211,11 @@ fn decide(claim: &Claim, ratio: Option<Interval>, noise: Option<f64>) -> (Findin
     } else if above(least) && most.is_none_or(below) {
         (Finding::Holds, None)
     } else {
-        let doubt = |edge: f64| format!("{edge} lies within the interval or the noise floor");
+        let doubt = |bound: f64| format!("{bound} lies within the interval or the noise floor");
         let why = match most {
-            Some(most) if above(least) => format!("it is at least {least}, but {}", doubt(most)),
+            Some(most) if above(least) => {
+                format!("the ratio is at least {least}, but {}", doubt(most))
+            }
             _ => doubt(least),
         };
         (Finding::Undecided, Some(why + "; measure longer"))
@@ -222,7 +226,7 @@ fn decide(claim: &Claim, ratio: Option<Interval>, noise: Option<f64>) -> (Findin
 pub fn claims(summary: &Summary, style: &Style) -> String {
     let judged = judge(summary);
     let mut parts = vec![
-        style.paint("What uvloop's authors claim, and what was measured", Tone::Strong),
+        style.paint("Claims of uvloop's authors, and measurements", Tone::Strong),
         String::new(),
     ];
     parts.extend(fitting(&judged, style));
@@ -237,7 +241,7 @@ pub fn claims(summary: &Summary, style: &Style) -> String {
     parts.join("\n") + "\n"
 }
 
-/// The table, without what it can spare and then in fewer words if it is too wide.
+/// The table. If it is too wide, it loses columns, and then the long form of the claims.
 fn fitting(judged: &[Judgement], style: &Style) -> Vec<String> {
     let mut lines = Vec::new();
     for brief in [false, true] {
@@ -275,7 +279,7 @@ fn columns(judged: &[Judgement], brief: bool) -> Vec<Column> {
         let entries = judged.iter().map(|it| entry(it).unwrap_or((MISSING.into(), Tone::Faint)));
         Column { head: head.map(str::to_owned), entries: entries.collect(), right, dispensable }
     };
-    let rate = |rate: Option<f64>| Some((words::rate(rate?), Tone::Plain));
+    let rate = |rate: Option<f64>| Some((format::rate(rate?), Tone::Plain));
     vec![
         column(["", "uvloop is"], false, 0, &|it| {
             let says = if brief { it.claim.brief } else { it.claim.says };
@@ -289,37 +293,38 @@ fn columns(judged: &[Judgement], brief: bool) -> Vec<Column> {
             Some((it.finding.name().to_owned(), it.finding.tone()))
         }),
         column(["ratio", "[95 % interval]"], false, 0, &|it| {
-            Some((words::interval(it.ratio.as_ref()?), Tone::Plain))
+            Some((format::interval(it.ratio.as_ref()?), Tone::Plain))
         }),
         column(["ratio", "of 2016"], true, 1, &|it| {
-            Some((words::number(it.published_ratio?), Tone::Faint))
+            Some((format::number(it.published_ratio?), Tone::Faint))
         }),
         column(["uvloop,", "op/s"], true, 2, &|it| rate(it.subject_ops_per_s)),
-        column(["the other,", "op/s"], true, 2, &|it| rate(it.other_ops_per_s)),
+        column(["other lane,", "op/s"], true, 2, &|it| rate(it.other_ops_per_s)),
     ]
 }
 
 type Entry = Option<(String, Tone)>;
 
-/// Why some are undecided, each reason once.
+/// Why findings are undecided, each reason once.
 fn reasons(judged: &[Judgement]) -> Vec<String> {
-    let told = judged.iter().filter_map(|it| {
+    let all = judged.iter().filter_map(|it| {
         let why = it.why.as_ref()?;
         Some(format!("{}: undecided: {why}", it.claim.says))
     });
-    let mut reasons: Vec<String> = told.collect();
-    let mut told = std::collections::BTreeSet::new();
-    reasons.retain(|why| told.insert(why.clone()));
+    let mut reasons: Vec<String> = all.collect();
+    let mut seen = BTreeSet::new();
+    reasons.retain(|why| seen.insert(why.clone()));
     reasons
 }
 
 fn key() -> String {
-    let others = CLAIMS.iter().map(|it| format!("{} {}", it.than, words::rate(it.published)));
+    let others = CLAIMS.iter().map(|it| format!("{} {}", it.than, format::rate(it.published)));
     format!(
-        "ratio: uvloop's operations per second divided by the other's, measured side by side. A claim \
-         holds, or does not, if the whole interval says so, and the ratio by more than the noise floor. ratio \
-         of 2016: from what uvloop's authors published for messages of 1 KiB, in echoes per second: uvloop {}, {}; {SOURCE}.",
-        words::rate(PUBLISHED),
+        "ratio: uvloop's operations per second divided by the other lane's, from slices in the same blocks. A \
+         claim holds if the whole interval lies within its bounds, and the ratio by more than the noise floor; it \
+         does not hold if both lie outside. ratio of 2016: from the figures that uvloop's authors published for \
+         messages of 1 KiB, in echoes per second: uvloop {}, {}; {SOURCE}.",
+        format::rate(PUBLISHED),
         others.collect::<Vec<_>>().join(", ")
     )
 }
@@ -334,17 +339,16 @@ mod tests {
     }
 
     #[test]
-    fn a_least_ratio_holds_above_it_and_not_below_it() {
+    fn decide_claim_with_least_ratio() {
         let [gevent, ..] = &CLAIMS;
         assert_eq!(found(gevent, 2.1, 2.2, 0.01), Finding::Holds);
         assert_eq!(found(gevent, 1.5, 1.6, 0.01), Finding::DoesNotHold);
         assert_eq!(found(gevent, 1.9, 2.1, 0.0), Finding::Undecided);
-        // However much more it is.
         assert_eq!(found(gevent, 9.0, 9.1, 0.01), Finding::Holds);
     }
 
     #[test]
-    fn a_range_holds_within_it_and_not_beside_it() {
+    fn decide_claim_with_range() {
         let [.., asyncio] = &CLAIMS;
         assert_eq!(found(asyncio, 2.5, 3.5, 0.01), Finding::Holds);
         assert_eq!(found(asyncio, 4.2, 4.3, 0.01), Finding::DoesNotHold);
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_noise_floor_could_make_is_undecided() {
+    fn decide_leaves_claim_within_noise_floor_undecided() {
         let [gevent, _, go, _] = &CLAIMS;
         assert_eq!(found(gevent, 2.1, 2.2, 0.07), Finding::Holds);
         assert_eq!(found(gevent, 2.1, 2.2, 0.08), Finding::Undecided);
@@ -366,12 +370,12 @@ mod tests {
     }
 
     #[test]
-    fn the_edge_that_is_in_doubt_is_named() {
+    fn decide_names_bound_in_doubt() {
         let doubt = |lo: f64, hi: f64| {
             let ratio = Some(Interval { ratio: f64::midpoint(lo, hi), lo, hi: Some(hi) });
             decide(&CLAIMS[3], ratio, Some(0.01)).1.unwrap()
         };
-        assert!(doubt(3.9, 4.1).starts_with("it is at least 2, but 4 lies within the interval"));
+        assert!(doubt(3.9, 4.1).starts_with("the ratio is at least 2, but 4 lies within"));
         assert!(doubt(1.9, 2.1).starts_with("2 lies within the interval"));
         let ratio = Some(Interval { ratio: 3.0, lo: 2.9, hi: Some(3.1) });
         let (finding, why) = decide(&CLAIMS[3], ratio, None);
@@ -380,9 +384,9 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_turned_round_keeps_its_ends_in_order() {
-        let turned = inverse(&Interval { ratio: 0.5, lo: 0.4, hi: Some(0.625) });
-        assert_eq!(turned, Interval { ratio: 2.0, lo: 1.6, hi: Some(2.5) });
+    fn inverse_keeps_ends_in_order() {
+        let closed = inverse(&Interval { ratio: 0.5, lo: 0.4, hi: Some(0.625) });
+        assert_eq!(closed, Interval { ratio: 2.0, lo: 1.6, hi: Some(2.5) });
         let open = inverse(&Interval { ratio: 0.5, lo: 0.0, hi: None });
         assert_eq!(open, Interval { ratio: 2.0, lo: 0.0, hi: None });
     }

@@ -45,7 +45,7 @@ impl<'a> Data<'a> {
         plan.and_then(|plan| plan.against.as_deref()).unwrap_or(self.reference())
     }
 
-    /// Whether lanes are compared with one of their own each.
+    /// Whether each lane has a reference of its own.
     pub fn is_paired(&self) -> bool {
         self.record.header.plan.lanes.iter().any(|lane| lane.against.is_some())
     }
@@ -61,7 +61,7 @@ impl<'a> Data<'a> {
         if lane.control {
             Role::Control
         } else if lane.name == self.reference()
-            // The one in the middle of a chain is compared itself.
+            // A lane that has a reference itself is compared, even if it is another lane's reference.
             || (lane.against.is_none()
                 && others().any(|other| other.against.as_ref() == Some(&lane.name)))
         {
@@ -80,7 +80,7 @@ impl<'a> Data<'a> {
         self.lost(lane).is_none() && self.slices(lane).any(usable)
     }
 
-    /// The lanes to compare with their reference, where both have figures.
+    /// The lanes to compare: those with figures whose reference has figures too.
     pub fn compared(&self) -> Vec<&'a LanePlan> {
         let both = |lane: &&LanePlan| self.live(&lane.name) && self.live(self.against(&lane.name));
         self.lanes().filter(|lane| self.role(lane) != Role::Reference).filter(both).collect()
@@ -101,7 +101,7 @@ impl<'a> Data<'a> {
         median(rounds.into_values().filter_map(median))
     }
 
-    /// The lane's own figures by round, each over 1: in a shape that has intervals.
+    /// The lane's own figures by round, each paired with 1, so that they can be estimated like ratios.
     pub fn figures(&self, lane: &str, metric: Metric) -> Vec<Vec<(f64, f64)>> {
         let mut rounds: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
         for block in &self.blocks {
@@ -137,9 +137,9 @@ impl<'a> Data<'a> {
 
     /// The log ratios of an exact count to the reference's, one for each round.
     ///
-    /// A count of zero has no ratio, and a small number put in its place would be the ratio. So
-    /// zero against zero is equality, and zero against anything else in any round leaves the
-    /// metric without a ratio (to leave out those rounds alone would favour the others).
+    /// A count of zero has no ratio, and any small number in its place would determine the ratio. So two
+    /// zeros are equal, and a single zero in any round leaves the metric without a ratio: leaving out
+    /// such rounds alone would bias it.
     pub fn paired_counts(&self, lane: &str, metric: Metric) -> Result<Paired, ZeroCount> {
         let mut rounds = Vec::new();
         let against = self.against(lane);
@@ -155,7 +155,7 @@ impl<'a> Data<'a> {
         Ok(Paired::from_figures(&rounds))
     }
 
-    /// What a connection that is open takes, bytes: the median over rounds.
+    /// Memory per open connection, bytes: the median over rounds.
     pub fn memory_per_conn(&self, lane: &str) -> Option<f64> {
         let conns = self.plan.number("conns")? as f64;
         median(self.lane_rounds(lane).filter_map(|round| {
@@ -169,7 +169,7 @@ impl<'a> Data<'a> {
         self.rounds.iter().filter_map(move |round| round.lanes.get(lane))
     }
 
-    /// Merged from the rounds' histograms: percentiles of slices cannot be averaged.
+    /// Latencies from the merged histograms of all rounds, since percentiles cannot be averaged.
     pub fn latency(&self, lane: &str) -> Option<Latency> {
         let mut all: Option<Histogram<u64>> = None;
         for text in self.lane_rounds(lane).filter_map(|round| round.latency_hdr.as_deref()) {
@@ -195,14 +195,14 @@ impl<'a> Data<'a> {
     }
 }
 
-/// One of two counts is zero, so there is no ratio.
+/// Only one of two counts is zero, so there is no ratio.
 pub(crate) struct ZeroCount;
 
 fn slice<'a>(block: &'a Block, lane: &str) -> Option<&'a Slice> {
     block.slices.iter().find(|slice| slice.lane == lane)
 }
 
-/// A window in which nothing was finished, or whose clocks stood still, has no figure.
+/// Whether a slice has figures: it finished operations, and its clocks advanced.
 pub(crate) fn usable(slice: &Slice) -> bool {
     slice.ops > 0 && slice.elapsed_ns > 0 && slice.cpu_ns > 0
 }

@@ -1,27 +1,27 @@
-//! A workload's table before it is laid out: what stands where, the same for all formats.
+//! The rows and columns of a workload's table, the same for all output formats.
 
-use rtswap_schema::record::Stop;
+use rtswap_schema::record::{Status, Stop};
 use rtswap_stats::Verdict;
 
+use crate::error_bar::Scale;
+use crate::format;
 use crate::style::Tone;
-use crate::summary::{Cell, Figure, Metric, Role, Summary, WorkloadSummary};
-use crate::whisker::Scale;
-use crate::words;
+use crate::summary::{Cell, Figure, Interval, Latency, Metric, Role, Summary, WorkloadSummary};
 
-/// Stands where a lane has no figure that the others have.
+/// The entry of a lane without a figure that other lanes have.
 pub(crate) const MISSING: &str = "–";
 
 /// One column.
 pub(crate) struct Column {
-    /// Two lines.
+    /// Two lines of heading.
     pub head: [String; 2],
     pub entries: Vec<(String, Tone)>,
     pub right: bool,
-    /// The higher, the sooner it is left out for want of room; 0 never.
+    /// Columns with higher values are left out first if the table is too wide; 0 never.
     pub dispensable: u8,
 }
 
-/// The lanes of a workload that have figures, best first, and those that have none.
+/// The lanes of a workload with figures, best first, and those without.
 pub(crate) struct Grid<'a> {
     pub summary: &'a Summary,
     pub workload: &'a WorkloadSummary,
@@ -31,7 +31,7 @@ pub(crate) struct Grid<'a> {
 
 impl<'a> Grid<'a> {
     pub fn of(summary: &'a Summary, workload: &'a WorkloadSummary) -> Self {
-        // Pairs are about the lanes that are compared, not about what each is compared with.
+        // The native lanes of a paired run appear in the ratios alone.
         let shown = |cell: &&Cell| match cell.role {
             Role::Control => false,
             Role::Reference => !summary.is_paired(),
@@ -50,15 +50,15 @@ impl<'a> Grid<'a> {
         self.rows.is_empty()
     }
 
-    /// The columns that have anything in them, in order. `whisker` is the width of the drawn one,
-    /// if there is to be one.
-    pub fn columns(&self, whisker: Option<usize>) -> Vec<Column> {
+    /// The columns with any entries, in order. `error_bars` is the width of the column of error bars;
+    /// `None` leaves it out.
+    pub fn columns(&self, error_bars: Option<usize>) -> Vec<Column> {
         let lead = self.workload.deciding;
         let other = if lead == Metric::OpsPerS { Metric::CpuNsPerOp } else { Metric::OpsPerS };
-        let latency = |f: fn(&crate::Latency) -> u64| {
-            move |cell: &Cell| cell.latency_ns.as_ref().map(|l| words::time(f(l) as f64))
+        let latency = |f: fn(&Latency) -> u64| {
+            move |cell: &Cell| cell.latency_ns.as_ref().map(|l| format::time(f(l) as f64))
         };
-        let whisker = whisker.map(|width| self.whisker_column(lead, width));
+        let error_bars = error_bars.map(|width| self.error_bar_column(lead, width));
         let columns = [
             self.column(["", "lane"], 0, false, |cell| Some(cell.lane.clone())),
             self.column(["compared", "with"], 1, false, |cell| {
@@ -70,7 +70,7 @@ impl<'a> Grid<'a> {
         let others = [
             self.verdict_column(),
             self.column(["share of", "best floor"], 1, true, |cell| {
-                cell.of_floor.as_ref().map(|it| words::percent(it.share))
+                cell.of_floor.as_ref().map(|it| format::percent(it.share))
             }),
             self.column(["", "streams"], 1, false, |cell| cell.note("streams")),
             self.column(["", "files"], 1, false, |cell| cell.note("files")),
@@ -82,12 +82,12 @@ impl<'a> Grid<'a> {
             }),
             self.column(["latency", "median"], 6, true, latency(|l| l.p50)),
             self.column(["latency", "99 %"], 5, true, latency(|l| l.p99)),
-            self.column(["", "memory"], 7, true, |cell| cell.memory_bytes.map(words::bytes)),
+            self.column(["", "memory"], 7, true, |cell| cell.memory_bytes.map(format::bytes)),
             self.column(["memory per", "connection"], 1, true, |cell| {
-                cell.memory_per_conn_bytes.map(words::bytes)
+                cell.memory_per_conn_bytes.map(format::bytes)
             }),
         ];
-        let all = columns.into_iter().chain(whisker).chain(others);
+        let all = columns.into_iter().chain(error_bars).chain(others);
         all.filter(|c| c.entries.iter().any(|(text, _)| text != MISSING)).collect()
     }
 
@@ -109,7 +109,7 @@ impl<'a> Grid<'a> {
         let entries = self.rows.iter().map(|cell| match cell.metrics.get(&lead) {
             _ if cell.role == Role::Reference => ("reference".to_owned(), Tone::Faint),
             Some(figure) => match figure.interval() {
-                Some(interval) => (words::interval(&interval), tone(figure)),
+                Some(interval) => (format::interval(&interval), tone(figure)),
                 None => (MISSING.to_owned(), Tone::Faint),
             },
             None => (MISSING.to_owned(), Tone::Faint),
@@ -122,10 +122,10 @@ impl<'a> Grid<'a> {
         }
     }
 
-    fn whisker_column(&self, lead: Metric, width: usize) -> Column {
+    fn error_bar_column(&self, lead: Metric, width: usize) -> Column {
         let interval = |cell: &Cell| cell.metrics.get(&lead).and_then(Figure::interval);
         let scale = Scale::of(self.rows.iter().copied().filter_map(interval));
-        let one = crate::Interval { ratio: 1.0, lo: 1.0, hi: Some(1.0) };
+        let one = Interval { ratio: 1.0, lo: 1.0, hi: Some(1.0) };
         let compared = self.rows.iter().any(|cell| interval(cell).is_some());
         let entries = self.rows.iter().map(|cell| {
             let its = if cell.role == Role::Reference { Some(one) } else { interval(cell) };
@@ -142,12 +142,12 @@ impl<'a> Grid<'a> {
             format!("{left}{}{right}", " ".repeat(gap))
         };
         let (lo, hi) = scale.ends();
-        let words = match lead {
+        let ends = match lead {
             Metric::OpsPerS => ["slower", "faster"],
-            _ => ["cheaper", "dearer"],
+            _ => ["less CPU", "more"],
         };
         Column {
-            head: [spread(words[0], words[1]), spread(&format!("{lo:.2}"), &format!("{hi:.2}"))],
+            head: [spread(ends[0], ends[1]), spread(&format!("{lo:.2}"), &format!("{hi:.2}"))],
             entries: entries.collect(),
             right: false,
             dispensable: 4,
@@ -158,9 +158,8 @@ impl<'a> Grid<'a> {
         let entries = self.rows.iter().map(|cell| match cell.decisive() {
             _ if cell.role == Role::Reference => (MISSING.to_owned(), Tone::Faint),
             Some(figure) => {
-                let verdict = figure.verdict.map_or(MISSING, Verdict::as_str);
                 let mark = if self.otherwise(cell) { " *" } else { "" };
-                (format!("{verdict}{mark}"), tone(figure))
+                (format!("{}{mark}", verdict(cell, figure)), tone(figure))
             }
             None => (MISSING.to_owned(), Tone::Faint),
         });
@@ -174,27 +173,27 @@ impl<'a> Grid<'a> {
 
     fn other_ratio_column(&self, other: Metric) -> Column {
         let mut column = self.column(["ratio to", ""], 4, true, |cell| {
-            cell.metrics.get(&other)?.ratio.map(words::ratio)
+            cell.metrics.get(&other)?.ratio.map(format::ratio)
         });
         self.summary.base().clone_into(&mut column.head[1]);
         column
     }
 
-    /// Whether another metric than the table's decides for this lane.
+    /// Whether a metric other than the table's decides for this lane.
     fn otherwise(&self, cell: &Cell) -> bool {
         cell.role == Role::Lane
             && cell.deciding != Some(self.workload.deciding)
             && cell.decisive().is_some_and(|figure| figure.ratio.is_some())
     }
 
-    /// What the asterisk means, where there is one.
+    /// The meaning of the asterisk, if there is one.
     pub fn footnote(&self) -> Option<&'static str> {
         self.rows.iter().any(|cell| self.otherwise(cell)).then_some(
-            "* by CPU time per operation, because this lane did not keep its CPUs busy all the time",
+            "* decided by CPU time per operation, because this lane did not use its CPUs to the full",
         )
     }
 
-    /// Noise floor, smallest visible effect, generator and rounds.
+    /// Noise floor, minimum detectable effect, generator and rounds.
     pub fn foot(&self) -> String {
         let (workload, lead) = (self.workload, self.workload.deciding);
         let control = self.summary.cells_of(&workload.name).find(|cell| cell.role == Role::Control);
@@ -203,61 +202,60 @@ impl<'a> Grid<'a> {
         let mut parts = vec![match (interval, floor, control) {
             (Some(interval), Some(floor), _) => format!(
                 "noise floor ±{} (control {})",
-                words::percent(*floor),
-                words::interval(&interval)
+                format::percent(*floor),
+                format::interval(&interval)
             ),
             (_, _, None) => "noise floor unknown (no control lane)".to_owned(),
             (_, _, Some(Cell { reason: Some(reason), status, .. })) => format!(
                 "noise floor unknown (control {}: {})",
                 status_word(*status),
-                words::one_line(reason)
+                format::one_line(reason)
             ),
             _ => "noise floor unknown".to_owned(),
         }];
-        // A lane that another metric decides says nothing about this one's sharpness.
+        // Lanes that another metric decides have no part in this metric's detectable effect.
         let decided =
             self.rows.iter().filter(|cell| cell.role == Role::Lane && !self.otherwise(cell));
         let mde = decided
             .filter_map(|cell| cell.metrics.get(&lead))
-            .filter(|figure| !figure.is(Verdict::Inconclusive))
+            .filter(|figure| figure.is_decidable())
             .filter_map(|figure| figure.mde)
             .max_by(f64::total_cmp);
         if let Some(mde) = mde {
-            parts.push(format!("smallest effect this run could see: {}", words::percent(mde)));
+            parts.push(format!("minimum detectable effect {}", format::percent(mde)));
         }
         if let Some(ns) = workload.load_cpu_ns_per_op {
-            parts.push(format!("generator {} CPU/op", words::time(ns)));
+            parts.push(format!("generator {} CPU/op", format::time(ns)));
         }
         if let Some(sockets) = workload.time_wait {
-            parts.push(format!("at most {} sockets in TIME_WAIT", words::rate(sockets as f64)));
+            parts.push(format!("at most {} sockets in TIME_WAIT", format::rate(sockets as f64)));
         }
         let stopped = match workload.stopped {
             Some(Stop::Rounds) => "as planned",
             Some(Stop::Precision) => "then precise enough",
-            Some(Stop::Budget) => "then the time was spent",
+            Some(Stop::Budget) => "then the time budget was spent",
             Some(Stop::Lanes) => "then no lane was left",
             Some(_) => "then it was stopped",
-            None => "then the run was broken off",
+            None => "then the run was cut short",
         };
-        parts.push(format!("{}, {stopped}", words::counted(workload.rounds, "round")));
+        parts.push(format!("{}, {stopped}", format::counted(workload.rounds, "round")));
         parts.join("; ")
     }
 }
 
-/// `unsupported: io_uring is blocked`, by lane.
+/// Why a lane has no figures: `unsupported: io_uring is blocked`.
 pub(crate) fn loss(cell: &Cell) -> String {
-    let reason = cell.reason.as_deref().map(words::one_line).unwrap_or_default();
+    let reason = cell.reason.as_deref().map(format::one_line).unwrap_or_default();
     let reason = if reason.is_empty() { "no reason was recorded".to_owned() } else { reason };
     format!("{}: {reason}", status_word(cell.status))
 }
 
-pub(crate) fn status_word(status: rtswap_schema::record::Status) -> &'static str {
-    use rtswap_schema::record::Status;
+pub(crate) fn status_word(status: Status) -> &'static str {
     match status {
         Status::Ok => "ok",
         Status::Unsupported => "unsupported",
         Status::Failed => "failed",
-        Status::Invalid => "did the work wrong",
+        Status::Invalid => "invalid",
         Status::Skipped => "skipped",
         _ => "no figures",
     }
@@ -265,14 +263,28 @@ pub(crate) fn status_word(status: rtswap_schema::record::Status) -> &'static str
 
 pub(crate) fn tone(figure: &Figure) -> Tone {
     match figure.verdict {
-        Some(Verdict::Faster | Verdict::Cheaper) => Tone::Good,
-        Some(Verdict::Slower | Verdict::Dearer) => Tone::Bad,
-        Some(Verdict::Inconclusive) => Tone::Unsure,
-        Some(Verdict::Tie) | None => Tone::Plain,
+        Some(Verdict::Better) => Tone::Good,
+        Some(Verdict::Worse) => Tone::Bad,
+        Some(_) if !figure.is_decidable() => Tone::Unsure,
+        _ => Tone::Plain,
     }
 }
 
-/// The lower, the better: ratios where there are any, otherwise the figures themselves.
+/// The verdict in the words of the metric that decides.
+fn verdict(cell: &Cell, figure: &Figure) -> &'static str {
+    let rate = cell.deciding == Some(Metric::OpsPerS);
+    match figure.verdict {
+        Some(Verdict::Better) if rate => "faster",
+        Some(Verdict::Better) => "less CPU",
+        Some(Verdict::Worse) if rate => "slower",
+        Some(Verdict::Worse) => "more CPU",
+        Some(_) if figure.is_decidable() => "undecided",
+        Some(_) => "undecided ?",
+        None => MISSING,
+    }
+}
+
+/// The sort key, lower for better lanes: from the ratio if there is one, otherwise from the figure.
 fn rank(metric: Metric, cell: &Cell) -> f64 {
     let Some(figure) = cell.metrics.get(&metric) else { return f64::INFINITY };
     let log = match (cell.role, figure.ratio) {
@@ -293,8 +305,8 @@ fn value_head(metric: Metric) -> [&'static str; 2] {
 fn value(cell: &Cell, metric: Metric) -> Option<String> {
     let value = cell.metrics.get(&metric)?.value;
     Some(match metric {
-        Metric::OpsPerS => words::rate(value),
-        Metric::CpuNsPerOp => words::time(value),
-        Metric::SyscallsPerOp | Metric::CtxSwitchesPerOp => words::count(value),
+        Metric::OpsPerS => format::rate(value),
+        Metric::CpuNsPerOp => format::time(value),
+        Metric::SyscallsPerOp | Metric::CtxSwitchesPerOp => format::count(value),
     })
 }

@@ -1,4 +1,4 @@
-//! Tables, exports and the spliced README: from a record to what a reader sees.
+//! Tables, pages and exports: from a record to its report.
 //!
 //! ```text
 //! Record ── Summary::of ──> Summary ──┬── table, warnings    terminal
@@ -8,9 +8,8 @@
 //! ```
 //!
 //! Everything is computed from the record alone, so statistics can be redone without measuring
-//! again, and the same record always gives the same report, byte for byte. Nothing here decides
-//! anything: that is `rtswap-stats`. Nothing here does I/O but [`Style::of_stdout`], which looks at the
-//! terminal.
+//! again, and the same record always gives the same report, byte for byte. The decisions are those of
+//! `rtswap-stats`. The only I/O is in [`Style::of_stdout`], which asks for the terminal's width.
 //!
 //! # What is compared
 //!
@@ -20,19 +19,21 @@
 //! | `syscalls_per_op`, `ctx_switches_per_op` | one round's count, over the reference's in the same round | all lanes × both metrics |
 //!
 //! Verdicts are adjusted within a family and a workload. Slices without operations or CPU time have no
-//! figure. A count of zero against another count has no ratio (see [`Figure::ratio`]): any number put
-//! in zero's place would be the ratio.
+//! figure. A count of zero against another count has no ratio (see [`Figure::ratio`]), since any number
+//! in place of zero would determine it.
 //!
-//! Which verdict counts depends on who was the limit: see [`Cell::deciding`].
+//! The bottleneck determines which verdict counts: see [`Cell::deciding`].
 
 mod analyse;
 pub mod claim;
 mod data;
+mod error_bar;
+pub mod format;
 mod grid;
 mod machine;
 mod markdown;
 mod overview;
-mod plot;
+pub mod plot;
 mod sentence;
 mod splice;
 mod style;
@@ -40,18 +41,19 @@ mod summary;
 pub mod sweep;
 mod table;
 mod warn;
-mod whisker;
-pub mod words;
 
-pub use analyse::{ALPHA, precise_enough};
+pub use analyse::precise_enough;
 pub use markdown::markdown;
 pub use splice::{SpliceError, is_stale, sections, splice};
 pub use style::{Style, Tone};
 pub use summary::{
-    Bound, Cell, Figure, FloorShare, Interval, Latency, Metric, PlanSummary, Role, SCHEMA, Summary,
-    Warning, WarningKind, WorkloadSummary,
+    ALPHA, Bound, Cause, Cell, Figure, FloorShare, Interval, Latency, Metric, PlanSummary, Role,
+    SCHEMA, Summary, Warning, WarningKind, WorkloadSummary,
 };
 pub use table::{table, warnings};
+
+#[doc(hidden)]
+// The former name of the module, which `rtswap doctor` uses.
 
 /// The summary as JSON, indented, with a newline at its end.
 pub fn json(summary: &Summary) -> String {

@@ -1,12 +1,12 @@
 //! The report as GitHub-flavoured Markdown.
 
+use crate::format;
 use crate::grid::{Column, Grid, loss};
 use crate::machine;
 use crate::overview::Overview;
 use crate::style::Tone;
 use crate::summary::Summary;
 use crate::table::legend;
-use crate::words;
 
 /// The whole report, its warnings included.
 pub fn markdown(summary: &Summary) -> String {
@@ -26,18 +26,18 @@ pub fn markdown(summary: &Summary) -> String {
     parts.join("\n\n") + "\n"
 }
 
-/// Workloads × lanes; the longer of the two stands below each other, because a page is narrow.
+/// Workloads × lanes, transposed if there are more lanes than workloads, because a page is narrow.
 pub(crate) fn markdown_overview(summary: &Summary) -> String {
     let overview = Overview::of(summary);
     let mut columns = overview.columns(0..overview.lanes.len());
     if overview.lanes.len() > summary.workloads.len() {
-        columns = turned(&columns);
+        columns = transposed(&columns);
     }
     format!("{}\n\n{}", rows(&columns), escaped(&overview.key(true)))
 }
 
-/// Rows for columns; the first of either has the names.
-fn turned(columns: &[Column]) -> Vec<Column> {
+/// Rows as columns; the first column and the headings hold the names.
+fn transposed(columns: &[Column]) -> Vec<Column> {
     let Some((names, others)) = columns.split_first() else { return Vec::new() };
     let heads = std::iter::once("lane".to_owned())
         .chain(names.entries.iter().map(|(name, _)| name.clone()));
@@ -70,7 +70,7 @@ fn section(grid: &Grid) -> String {
         format!("One operation is {}.", escaped(&workload.operation)),
     ];
     if !grid.is_empty() {
-        // A drawing has no place in a page with proportional type.
+        // Error bars need a monospaced font.
         parts.push(rows(&grid.columns(None)));
     }
     if !grid.lost.is_empty() {
@@ -103,21 +103,21 @@ pub(crate) fn rows(columns: &[Column]) -> String {
     lines.join("\n")
 }
 
-/// So that names and reasons, which anyone may have written, show as they are.
+/// Foreign text (names, reasons) without effect as markup.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
-    let text = words::one_line(text);
+    let text = format::one_line(text);
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        // Inside a word, as in io_uring, an underscore is only that.
+        // Inside a word, as in io_uring, an underscore is not markup.
         let in_word = before.is_alphanumeric() && chars.peek().is_some_and(|c| c.is_alphanumeric());
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '_' if in_word => out.push(c),
-            // Brackets alone make no link.
+            // Brackets alone are not markup.
             '|' | '*' | '_' | '\\' => out.extend(['\\', c]),
             c => out.push(c),
         }
@@ -127,5 +127,5 @@ pub(crate) fn escaped(text: &str) -> String {
 }
 
 fn code(name: &str) -> String {
-    format!("`{}`", words::one_line(name).replace('`', "'"))
+    format!("`{}`", format::one_line(name).replace('`', "'"))
 }

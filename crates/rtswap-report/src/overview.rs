@@ -1,13 +1,13 @@
-//! Workloads × lanes: every cell's ratio and verdict at a glance.
+//! Workloads × lanes: the ratio and the verdict of every cell.
 
 use std::ops::Range;
 
 use rtswap_stats::Verdict;
 
+use crate::format;
 use crate::grid::{Column, MISSING, status_word, tone};
 use crate::style::Tone;
 use crate::summary::{Cell, Metric, Role, Summary};
-use crate::words;
 
 /// The overview of a summary.
 pub(crate) struct Overview<'a> {
@@ -45,11 +45,11 @@ impl<'a> Overview<'a> {
         columns
     }
 
-    /// What the signs mean.
+    /// The meaning of the signs.
     pub fn key(&self, unicode: bool) -> String {
-        let (better, worse) = if unicode { ("▲", "▼") } else { ("+", "-") };
+        let [better, worse, none] = if unicode { ["▲", "▼", "○"] } else { ["+", "-", "o"] };
         let reference = match self.summary.base() {
-            "that" => "the lane that each is compared with",
+            "baseline" => "the lane that each is compared with",
             base => base,
         };
         let by_cpu = self
@@ -57,13 +57,10 @@ impl<'a> Overview<'a> {
             .cells
             .iter()
             .any(|cell| cell.role == Role::Lane && cell.deciding == Some(Metric::CpuNsPerOp));
-        let cpu = if by_cpu {
-            "; \"cpu\": the ratio of CPU time per operation, where less is better"
-        } else {
-            ""
-        };
+        let cpu =
+            if by_cpu { "; cpu: ratio of CPU time per operation, lower is better" } else { "" };
         format!(
-            "Ratios to {reference}. {better} better than {reference}, {worse} worse, = tie, ? inconclusive{cpu}."
+            "Ratios to {reference}. {better}: better than {reference}; {worse}: worse; {none}: undecided, no difference was found; ?: undecided, the run cannot decide{cpu}."
         )
     }
 }
@@ -75,17 +72,17 @@ fn entry(cell: Option<&Cell>) -> (String, Tone) {
     }
     let Some(figure) = cell.decisive() else { return (MISSING.to_owned(), Tone::Faint) };
     let sign = match figure.verdict {
-        Some(Verdict::Faster | Verdict::Cheaper) => "▲",
-        Some(Verdict::Slower | Verdict::Dearer) => "▼",
-        Some(Verdict::Tie) => "=",
-        Some(Verdict::Inconclusive) | None => "?",
+        Some(Verdict::Better) => "▲",
+        Some(Verdict::Worse) => "▼",
+        Some(_) if figure.is_decidable() => "○",
+        _ => "?",
     };
     if cell.against.is_some() {
-        // What is to be 1 is told with how near it is known to be.
-        let interval = figure.interval().map_or(MISSING.to_owned(), |it| words::interval(&it));
+        // An overhead needs its interval, since most are close to none.
+        let interval = figure.interval().map_or(MISSING.to_owned(), |it| format::interval(&it));
         return (format!("{interval} {sign}"), tone(figure));
     }
-    let ratio = figure.ratio.map_or(MISSING.to_owned(), words::ratio);
+    let ratio = figure.ratio.map_or(MISSING.to_owned(), format::ratio);
     let cpu = if cell.deciding == Some(Metric::CpuNsPerOp) { " cpu" } else { "" };
     (format!("{ratio} {sign}{cpu}"), tone(figure))
 }

@@ -1,21 +1,21 @@
-//! A sweep as plots, one above the other: CPU time per operation, its ratio to the reference, and where
-//! it was counted the memory of a connection.
+//! A sweep as plots, one above the other: CPU time per operation, its ratio to the reference, and the
+//! memory per connection if it was measured.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use rtswap_schema::record::Kind;
 
+use crate::format;
 use crate::summary::Interval;
 use crate::sweep::{Point, Series, Sweep};
-use crate::words;
 
 const WIDTH: u32 = 920;
 const PANEL_HEIGHT: u32 = 340;
-/// For the names of the lanes, on the right.
+/// Width of the names of the lanes, on the right.
 const LEGEND_WIDTH: u32 = 170;
 const TITLE_HEIGHT: u32 = 36;
 
-/// Colours that are told apart with most kinds of colour blindness: Okabe and Ito's, and darker ones.
+/// Colors that can be distinguished with most kinds of color blindness: Okabe and Ito's, and darker ones.
 const COLORS: [RGBColor; 12] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
@@ -34,23 +34,27 @@ const COLORS: [RGBColor; 12] = [
 /// One plot.
 struct Panel {
     title: String,
-    /// What a point shows, in its unit.
+    /// The figure of a point, in its unit.
     value: fn(&Point) -> Option<Interval>,
     label: fn(f64) -> String,
-    /// A value to draw a line at.
-    level: Option<f64>,
+    /// The value of a horizontal line.
+    baseline: Option<f64>,
 }
 
-pub(crate) fn svg(sweep: &Sweep) -> String {
+/// The plots of a sweep, as a page of SVG.
+///
+/// # Panics
+/// Never: drawing into a string cannot fail.
+pub fn svg(sweep: &Sweep) -> String {
     let panels = panels(sweep);
     let mut text = String::new();
     {
         let height = TITLE_HEIGHT + PANEL_HEIGHT * panels.len() as u32;
         let root = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
-        draw(&root, sweep, &panels).expect("a string takes all");
-        root.present().expect("a string takes all");
+        draw(&root, sweep, &panels).expect("drawing into a string cannot fail");
+        root.present().expect("drawing into a string cannot fail");
     }
-    // Fonts of the reader's machine.
+    // The fonts of the reader's machine.
     text.replace("font-family=\"sans-serif\"", "font-family=\"system-ui, sans-serif\"")
 }
 
@@ -59,14 +63,14 @@ fn panels(sweep: &Sweep) -> Vec<Panel> {
         Panel {
             title: format!("CPU time per {}", sweep.unit),
             value: |point| point.cpu_ns_per_op,
-            label: |ns| whole(&words::time(ns)),
-            level: None,
+            label: |ns| whole(&format::time(ns)),
+            baseline: None,
         },
         Panel {
             title: format!("CPU time, ratio to {}", sweep.reference),
             value: |point| point.cpu_ratio.as_ref()?.interval(),
-            label: |ratio| whole(&words::number(ratio)),
-            level: Some(1.0),
+            label: |ratio| whole(&format::number(ratio)),
+            baseline: Some(1.0),
         },
         Panel {
             title: "memory per connection".to_owned(),
@@ -75,8 +79,8 @@ fn panels(sweep: &Sweep) -> Vec<Panel> {
                 Some(Interval { ratio: bytes, lo: bytes, hi: Some(bytes) })
             },
             // Powers of ten, as the axis has them.
-            label: |bytes| format!("{} B", words::rate(bytes)),
-            level: None,
+            label: |bytes| format!("{} B", format::rate(bytes)),
+            baseline: None,
         },
     ];
     let points = || sweep.lanes.iter().flat_map(|lane| &lane.points);
@@ -116,7 +120,7 @@ fn draw_panel<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
     };
     let shown = || sweep.lanes.iter().flat_map(|lane| &lane.points).filter_map(panel.value);
     let ends = |it: Interval| [it.ratio, it.lo.max(it.ratio / 2.0), it.hi.unwrap_or(it.ratio)];
-    let all: Vec<f64> = shown().flat_map(ends).chain(panel.level).collect();
+    let all: Vec<f64> = shown().flat_map(ends).chain(panel.baseline).collect();
     let least = all.iter().copied().fold(f64::INFINITY, f64::min);
     let most = all.iter().copied().fold(0.0, f64::max);
     let mut chart = ChartBuilder::on(area)
@@ -135,11 +139,11 @@ fn draw_panel<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
         .x_labels(8)
         .y_labels(8)
         .x_desc(&sweep.over)
-        .x_label_formatter(&|x| words::rate(x.round()))
+        .x_label_formatter(&|x| format::rate(x.round()))
         .y_label_formatter(&|y| (panel.label)(*y))
         .draw()?;
-    if let Some(level) = panel.level {
-        let ends = [(first as f64 * 0.9, level), (last as f64 * 1.1, level)];
+    if let Some(baseline) = panel.baseline {
+        let ends = [(first as f64 * 0.9, baseline), (last as f64 * 1.1, baseline)];
         chart.draw_series(LineSeries::new(ends, BLACK.stroke_width(1)))?;
     }
     for (index, lane) in sweep.lanes.iter().enumerate() {
@@ -155,7 +159,7 @@ fn draw_panel<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
             chart.draw_series(LineSeries::new(line.iter().copied(), style))?;
         }
         chart.draw_series(line.iter().map(|&at| Circle::new(at, 3, style.color.filled())))?;
-        // One round has no interval.
+        // A single round has no interval.
         let bounded = points().filter(|(_, it)| it.hi.is_some());
         chart.draw_series(bounded.map(|(at, it)| {
             let [_, lo, hi] = ends(it);
@@ -165,7 +169,7 @@ fn draw_panel<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
     Ok(())
 }
 
-/// The lanes that the panel has, from the highest at the right end to the lowest, as the lines are.
+/// The lanes of the panel, in the order of their lines at the right end.
 fn legend<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
     let last =
         |lane: &Series| lane.points.iter().rev().filter_map(panel.value).map(|it| it.ratio).next();

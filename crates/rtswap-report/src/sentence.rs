@@ -1,99 +1,141 @@
-//! A workload's result in plain words.
+//! A workload's result as sentences.
 //!
-//! Each clause must be true of whatever data led to it. So nothing is called equal: a tie is stated as
-//! the largest difference that may still be there.
+//! Each clause must hold for all data that lead to it. So no lanes are called equal: if no difference was
+//! found, the sentence states the largest difference that the interval allows.
 
 use rtswap_schema::record::{Kind, Status};
 use rtswap_stats::Verdict;
 
-use crate::summary::{Bound, Cell, Figure, Interval, Metric, Role, WorkloadSummary};
-use crate::words;
+use crate::format;
+use crate::summary::{Bound, Cause, Cell, Figure, Interval, Metric, Role, WorkloadSummary};
 
-/// Factor from which on a count is worth naming beside a difference in time.
+/// Factor between two counts above which they are named as a possible reason for a difference.
 const NOTABLE: f64 = 1.1;
 
-/// Who is better than the reference, by how much, how certainly, and what the counters say to it.
+/// The smallest difference that a sentence states, since no smaller one can be excluded.
+const LEAST_PART: f64 = 0.0001;
+
+/// Which lanes are better or worse than the reference, by how much, and how their counts differ.
 pub(crate) fn of(workload: &WorkloadSummary, cells: &[Cell], reference: &str) -> String {
-    let about = About { workload, cells, reference };
-    if let Some(sentence) = about.nothing() {
+    let result = Comparison { workload, cells, reference };
+    if let Some(sentence) = result.incomparable() {
         return sentence;
     }
-    let mut sentences: Vec<String> = about.limit().into_iter().collect();
-    sentences.extend(about.differences());
-    sentences.extend(about.ties());
-    sentences.extend(about.undecided());
+    let mut sentences: Vec<String> = result.bottleneck().into_iter().collect();
+    sentences.extend(result.differences());
+    let figures = result.figures();
+    if let Some((lanes, reach)) = no_difference(&figures) {
+        let most = reach.map(|it| format!("; the intervals allow up to {it}")).unwrap_or_default();
+        sentences.push(format!("No difference from {reference} was found for {lanes}{most}."));
+    }
+    sentences.extend(undecidable(&figures));
     sentences.join(" ")
 }
 
-/// Which lanes take more than the ones that they are paired with, and which do not.
+/// The overhead of each lane over the lane that it is paired with.
 pub(crate) fn of_pairs(cells: &[Cell]) -> String {
     let of = |polled: bool| cells.iter().filter(move |cell| (cell.kind == Kind::Polled) == polled);
-    let contract = taxes(of(false), "The contract", |_| "by hand".to_owned());
-    let polls = taxes(of(true), "Being polled", |cell| {
-        format!("{} over owned buffers", cell.against.as_deref().unwrap_or("the same"))
-    });
-    [contract, polls].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    let baseline = |cell: &Cell| cell.against.clone().unwrap_or_else(|| "its baseline".to_owned());
+    let contract = overheads(of(false), "The contract", baseline);
+    let polled =
+        overheads(of(true), "Polling", |cell| format!("{} with owned buffers", baseline(cell)));
+    [contract, polled].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// What something costs the lanes.
-fn taxes<'a>(
+/// The overhead of `what` on each lane.
+fn overheads<'a>(
     cells: impl Iterator<Item = &'a Cell>,
     what: &str,
     than: impl Fn(&Cell) -> String,
 ) -> Vec<String> {
     let figures: Vec<_> = cells
         .filter(|cell| cell.role == Role::Lane && cell.live())
-        .filter_map(|cell| Some((cell, cell.decisive()?.interval()?)))
+        .filter_map(|cell| Some((cell, cell.decisive()?)))
         .collect();
-    let (free, other): (Vec<_>, Vec<_>) =
-        figures.into_iter().partition(|(_, interval)| interval.is_level());
     let mut sentences = Vec::new();
-    if !free.is_empty() {
-        let lanes: Vec<_> = free.iter().map(|(cell, _)| cell.lane.as_str()).collect();
-        let reach = free.iter().filter_map(|(_, interval)| interval.reach()).fold(0.0, f64::max);
-        sentences.push(format!(
-            "{what} costs {} nothing that this run can see: any difference is below {}.",
-            words::list(&lanes),
-            words::percent(reach.max(0.0001))
-        ));
+    if let Some((lanes, reach)) = no_difference(&figures) {
+        sentences.push(match reach {
+            Some(reach) => {
+                format!("{what} costs {lanes} less than {reach} of CPU time, if anything.")
+            }
+            None => format!("No overhead was found for {lanes}."),
+        });
     }
-    for (cell, Interval { ratio, lo, hi }) in other {
-        let ends = [Some(lo), hi].map(|end| end.map(|end| words::percent((end - 1.0).abs())));
-        let [Some(lo), Some(hi)] = ends else { continue };
-        let (part, more) = (words::percent((ratio - 1.0).abs()), ratio > 1.0);
-        let (less, most) = if more { (lo, hi) } else { (hi, lo) };
-        let word = if more { "more" } else { "less" };
+    for (cell, figure) in &figures {
+        let Some(Interval { ratio, lo, hi: Some(hi) }) = figure.interval() else { continue };
+        let word = match figure.verdict {
+            Some(Verdict::Better) => "less",
+            Some(Verdict::Worse) => "more",
+            _ => continue,
+        };
+        let part = format::percent((ratio - 1.0).abs());
+        let parts = format::between((lo - 1.0).abs(), (hi - 1.0).abs());
         let (lane, than) = (&cell.lane, than(cell));
-        sentences.push(format!(
-            "{lane} takes {part} {word} CPU time than {than} (between {less} and {most})."
-        ));
+        sentences.push(format!("{lane} uses {part} {word} CPU time than {than} ({parts})."));
     }
+    sentences.extend(undecidable(&figures));
     sentences
 }
 
-struct About<'a> {
+/// The lanes without a difference that was found, and the largest that their intervals allow.
+fn no_difference(figures: &[(&Cell, &Figure)]) -> Option<(String, Option<String>)> {
+    let found = || {
+        let no_difference = |figure: &Figure| figure.cause.is_some_and(Cause::no_difference);
+        figures.iter().filter(move |(_, figure)| no_difference(figure))
+    };
+    let lanes: Vec<&str> = found().map(|(cell, _)| cell.lane.as_str()).collect();
+    let reaches = found().map(|(_, it)| it.interval()?.reach());
+    let reach = reaches.reduce(|a, b| Some(a?.max(b?)))?;
+    Some((format::list(&lanes), reach.map(|reach| format::percent(reach.max(LEAST_PART)))))
+}
+
+/// The lanes that the run cannot decide, grouped by reason, which is mostly the same for all.
+fn undecidable(figures: &[(&Cell, &Figure)]) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (cell, figure) in figures {
+        if !figure.is(Verdict::Undecided) || figure.is_decidable() {
+            continue;
+        }
+        let why = figure.why.as_deref().unwrap_or("no reason was recorded");
+        match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, lanes)) => lanes.push(&cell.lane),
+            None => reasons.push((why, vec![&cell.lane])),
+        }
+    }
+    let sentence = |(why, lanes): (&str, Vec<&str>)| {
+        if lanes.len() == figures.len() {
+            return format!("All lanes are undecided: {why}.");
+        }
+        let verb = if lanes.len() == 1 { "is" } else { "are" };
+        format!("{} {verb} undecided: {why}.", format::list(&lanes))
+    };
+    reasons.into_iter().map(sentence).collect()
+}
+
+/// A workload whose lanes are compared with one reference.
+struct Comparison<'a> {
     workload: &'a WorkloadSummary,
     cells: &'a [Cell],
     reference: &'a str,
 }
 
-impl<'a> About<'a> {
-    /// What there is to say where nothing can be compared.
-    fn nothing(&self) -> Option<String> {
+impl<'a> Comparison<'a> {
+    /// Why no lanes can be compared.
+    fn incomparable(&self) -> Option<String> {
         let reference = self.reference;
         if self.cells.iter().all(|cell| !cell.live()) {
             let begun = self.cells.iter().any(|cell| cell.status != Status::Skipped);
             let sentence = if begun {
-                "No lane could be measured; the reasons are given with each."
+                "No lane has figures; each has its reason above."
             } else {
-                "Not measured; the reasons are given with each lane."
+                "Not measured; each lane has its reason above."
             };
             return Some(sentence.to_owned());
         }
         let its_cell = self.cells.iter().find(|cell| cell.role == Role::Reference);
         if !its_cell.is_some_and(Cell::live) {
             return Some(format!(
-                "{reference} is what the others are compared with, and it has no figures here, so there are no ratios."
+                "The reference {reference} has no figures, so there are no ratios."
             ));
         }
         if self.lanes().next().is_none() {
@@ -104,7 +146,7 @@ impl<'a> About<'a> {
 
     fn lanes(&self) -> impl Iterator<Item = &'a Cell> {
         let live = || self.cells.iter().filter(|cell| cell.role == Role::Lane && cell.live());
-        // A floor is no contestant, unless there is no other.
+        // Floors are a lower bound, and compared only if there are no other lanes.
         let only_floors = live().all(|cell| cell.kind == Kind::Floor);
         live().filter(move |cell| only_floors || cell.kind != Kind::Floor)
     }
@@ -113,67 +155,63 @@ impl<'a> About<'a> {
         &self.workload.unit
     }
 
-    /// Why CPU time decides, if it does for all.
-    fn limit(&self) -> Option<String> {
+    /// Why CPU time decides, if it decides for all lanes.
+    fn bottleneck(&self) -> Option<String> {
         if self.workload.deciding == Metric::OpsPerS {
             return None;
         }
         let cells = || self.cells.iter().filter(|cell| cell.live());
-        let limit = if cells().all(|cell| cell.bound == Some(Bound::Generator)) {
-            "The load generator was the limit, not the lanes".to_owned()
-        } else if cells().any(|cell| cell.bound == Some(Bound::Generator)) {
-            "The load generator was the limit in part".to_owned()
+        let generator = |cell: &Cell| cell.bound == Some(Bound::Generator);
+        let bottleneck = if cells().all(generator) {
+            "The load generator was the bottleneck".to_owned()
+        } else if cells().any(generator) {
+            "The load generator was the bottleneck for some lanes".to_owned()
         } else {
-            format!("{} did not keep its CPUs busy all the time", self.reference)
+            format!("{} did not use its CPUs to the full", self.reference)
         };
         let unit = self.unit();
         Some(format!(
-            "{limit}, so CPU time per {unit} decides, not {} per second.",
-            words::plural(unit)
+            "{bottleneck}, so CPU time per {unit} decides, not {} per second.",
+            format::plural(unit)
         ))
     }
 
-    /// Those of a verdict, in listing order, with their deciding figures and log ratios.
-    fn with(&self, wanted: impl Fn(Verdict) -> bool) -> Vec<(&'a Cell, &'a Figure, f64)> {
-        self.lanes()
-            .filter_map(|cell| {
-                let figure = cell.decisive()?;
-                let log = figure.ratio.map_or(0.0, |ratio| ratio.ln().abs());
-                wanted(figure.verdict?).then_some((cell, figure, log))
-            })
-            .collect()
+    /// The lanes with their deciding figures, in listing order.
+    fn figures(&self) -> Vec<(&'a Cell, &'a Figure)> {
+        self.lanes().filter_map(|cell| Some((cell, cell.decisive()?))).collect()
     }
 
-    /// In each direction the largest one in full, the others in brief: the table has the rest.
+    /// In each direction the largest difference in full, the others in brief.
     fn differences(&self) -> Vec<String> {
+        let size = |figure: &Figure| figure.ratio.map_or(0.0, |ratio| ratio.ln().abs());
         let mut sentences = Vec::new();
-        for worse in [false, true] {
-            let mut found = self.with(|verdict| verdict.differs() && verdict.worse() == worse);
-            found.sort_by(|a, b| b.2.total_cmp(&a.2));
-            let Some(((cell, figure, _), others)) = found.split_first() else { continue };
+        for verdict in [Verdict::Better, Verdict::Worse] {
+            let mut found = self.figures();
+            found.retain(|(_, figure)| figure.is(verdict));
+            found.sort_by(|a, b| size(b.1).total_cmp(&size(a.1)));
+            let Some(((cell, figure), others)) = found.split_first() else { continue };
             sentences.push(self.difference(cell, figure));
             let others: Vec<String> =
-                others.iter().filter_map(|(cell, figure, _)| brief(cell, figure)).collect();
+                others.iter().filter_map(|(cell, figure)| brief(cell, figure)).collect();
             if !others.is_empty() {
-                let word = if worse { "worse" } else { "better" };
-                sentences.push(format!("Also {word}: {}.", words::list(&others)));
+                sentences.push(format!("Also {verdict}: {}.", format::list(&others)));
             }
         }
         sentences
     }
 
-    /// `smol handles 22 % fewer messages per second than tokio (between 21 and 23 %)`, and what the
-    /// counters say to it.
+    /// `smol handles 22 % fewer messages per second than tokio (between 21 and 23 %)`, and the counts that
+    /// differ.
     fn difference(&self, cell: &Cell, figure: &Figure) -> String {
         let (Some(ratio), Some(lo)) = (figure.ratio, figure.lo) else { return String::new() };
         let hi = figure.hi.unwrap_or(f64::INFINITY);
         let (lane, reference, unit) = (&cell.lane, self.reference, self.unit());
-        let units = words::plural(unit);
+        let units = format::plural(unit);
         let by_speed = cell.deciding == Some(Metric::OpsPerS);
-        let part = words::percent((ratio - 1.0).abs());
-        let parts = words::between((lo - 1.0).abs(), (hi - 1.0).abs());
-        let times = words::number(ratio);
-        let bounds = format!("between {} and {}", words::number(lo), words::number(hi));
+        let part = format::percent((ratio - 1.0).abs());
+        let parts = format::between((lo - 1.0).abs(), (hi - 1.0).abs());
+        let times = format::number(ratio);
+        let bounds = format!("between {} and {}", format::number(lo), format::number(hi));
         let claim = match (by_speed, ratio) {
             (true, 2.0..) => {
                 format!(
@@ -182,7 +220,7 @@ impl<'a> About<'a> {
             }
             (false, 2.0..) => {
                 format!(
-                    "{lane} needs {times} times the CPU time per {unit} that {reference} needs ({bounds})"
+                    "{lane} uses {times} times as much CPU time per {unit} as {reference} ({bounds})"
                 )
             }
             (true, _) => {
@@ -193,37 +231,37 @@ impl<'a> About<'a> {
             }
             (false, _) => {
                 let word = if ratio > 1.0 { "more" } else { "less" };
-                format!("{lane} needs {part} {word} CPU time per {unit} than {reference} ({parts})")
+                format!("{lane} uses {part} {word} CPU time per {unit} than {reference} ({parts})")
             }
         };
-        let worse = figure.verdict.is_some_and(Verdict::worse);
-        // Said once for all where the reference is in the same position.
-        let limited = match cell.bound {
+        let worse = figure.is(Verdict::Worse);
+        // Where CPU time decides for all lanes, the first sentence has the bottleneck.
+        let bottleneck = match cell.bound {
             Some(Bound::Generator) if self.workload.deciding == Metric::OpsPerS => {
-                "; the load generator was its limit, so CPU time decides"
+                "; the load generator was its bottleneck, so CPU time decides"
             }
             Some(Bound::None) if self.workload.deciding == Metric::OpsPerS => {
-                "; it did not keep its CPUs busy all the time, so CPU time decides"
+                "; it did not use its CPUs to the full, so CPU time decides"
             }
             _ => "",
         };
-        format!("{claim}{limited}{}.", self.counters(cell, worse))
+        format!("{claim}{bottleneck}{}.", self.counts(cell, worse))
     }
 
-    /// What the exact counts say to a difference: the one that goes the same way, if any; else
-    /// the system calls, if they go the other way.
-    fn counters(&self, cell: &Cell, worse: bool) -> String {
-        let mut against = String::new();
-        for (metric, what, verb) in [
-            (Metric::SyscallsPerOp, "system calls", "makes"),
-            (Metric::CtxSwitchesPerOp, "context switches", "goes through"),
+    /// The exact count that differs in the direction of a difference; if there is none, the system calls
+    /// that differ in the other direction.
+    fn counts(&self, cell: &Cell, worse: bool) -> String {
+        let mut opposite = String::new();
+        for (metric, what) in [
+            (Metric::SyscallsPerOp, "system calls"),
+            (Metric::CtxSwitchesPerOp, "context switches"),
         ] {
             let Some((own, its)) = self.count(cell, metric) else { continue };
             let (unit, reference) = (self.unit(), self.reference);
             let counts = format!(
-                "{verb} {} {what} per {unit} to {reference}'s {}",
-                words::count(own),
-                words::count(its)
+                "makes {} {what} per {unit}, {reference} {}",
+                format::count(own),
+                format::count(its)
             );
             if own.max(its) < NOTABLE * own.min(its) || own.max(its) < 0.01 {
                 continue;
@@ -231,73 +269,27 @@ impl<'a> About<'a> {
             if (own > its) == worse {
                 return format!("; it {counts}");
             }
-            if against.is_empty() && metric == Metric::SyscallsPerOp {
-                against = format!(", although it {counts}");
+            if metric == Metric::SyscallsPerOp {
+                opposite = format!(", although it {counts}");
             }
         }
-        against
+        opposite
     }
 
     fn count(&self, cell: &Cell, metric: Metric) -> Option<(f64, f64)> {
         let reference = self.cells.iter().find(|cell| cell.role == Role::Reference)?;
         Some((cell.metrics.get(&metric)?.value, reference.metrics.get(&metric)?.value))
     }
-
-    fn ties(&self) -> Option<String> {
-        let found = self.with(|verdict| verdict == Verdict::Tie);
-        let lanes: Vec<&str> = found.iter().map(|(cell, _, _)| cell.lane.as_str()).collect();
-        if lanes.is_empty() {
-            return None;
-        }
-        let reach = found
-            .iter()
-            .map(|(_, figure, _)| {
-                figure.interval().and_then(|i| i.reach()).unwrap_or(f64::INFINITY)
-            })
-            .fold(0.0, f64::max);
-        let verb = if lanes.len() == 1 { "is" } else { "are" };
-        let lanes = words::list(&lanes);
-        let reference = self.reference;
-        Some(if reach.is_finite() {
-            let below = words::percent(reach.max(0.0001));
-            format!("{lanes} {verb} level with {reference}: any difference is below {below}.")
-        } else {
-            format!("No difference between {lanes} and {reference} was found.")
-        })
-    }
-
-    /// Grouped by reason: it is mostly the same for all.
-    fn undecided(&self) -> Vec<String> {
-        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for (cell, figure, _) in self.with(|verdict| verdict == Verdict::Inconclusive) {
-            let why = figure.why.as_deref().unwrap_or("the run cannot answer");
-            match reasons.iter_mut().find(|(reason, _)| *reason == why) {
-                Some((_, lanes)) => lanes.push(&cell.lane),
-                None => reasons.push((why, vec![&cell.lane])),
-            }
-        }
-        let all = self.lanes().count();
-        reasons
-            .into_iter()
-            .map(|(why, lanes)| {
-                if lanes.len() == all {
-                    format!("Nothing is decided: {why}.")
-                } else {
-                    format!("Nothing is decided about {}: {why}.", words::list(&lanes))
-                }
-            })
-            .collect()
-    }
 }
 
 /// `compio (24 % more)`.
 fn brief(cell: &Cell, figure: &Figure) -> Option<String> {
     let ratio = figure.ratio?;
-    let part = words::percent((ratio - 1.0).abs());
-    let times = words::number(ratio);
+    let part = format::percent((ratio - 1.0).abs());
+    let times = format::number(ratio);
     let difference = match (cell.deciding? == Metric::OpsPerS, ratio) {
         (true, 2.0..) => format!("{times} times as many"),
-        (false, 2.0..) => format!("{times} times the CPU time"),
+        (false, 2.0..) => format!("{times} times as much CPU time"),
         (true, _) => format!("{part} {}", if ratio > 1.0 { "more" } else { "fewer" }),
         (false, _) => format!("{part} {} CPU time", if ratio > 1.0 { "more" } else { "less" }),
     };

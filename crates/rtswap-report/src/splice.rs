@@ -1,17 +1,17 @@
-//! Putting what is generated between the markers of a document.
+//! Replaces generated sections of a document.
 //!
-//! A section is what stands between two lines of their own:
+//! A section is the text between two markers, each on a line of its own:
 //!
 //! ```text
 //! <!-- BEGIN: summary -->
 //! <!-- END: summary -->
 //! ```
 //!
-//! A document may show several records: the sections of each bear its name before a slash,
-//! `tax/summary`, and are left alone while those of another are replaced.
+//! A document may have sections of several records. Their names then begin with the name of the record,
+//! `tax/summary`, and sections of other records stay as they are.
 //!
-//! A marker counts only at the start of its line; indented, it is text, so that a document can explain
-//! them.
+//! A marker must be at the start of its line. An indented marker is text, so that a document can explain
+//! markers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,21 +21,22 @@ use crate::{claim, machine};
 
 /// Why a document cannot be spliced. Lines are counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SpliceError {
-    /// Nothing is generated under that name.
-    #[error("line {line}: nothing is generated under the name {name:?}; known names are {}", known.join(", "))]
+    /// No section is generated under that name.
+    #[error("line {line}: unknown section {name:?}; known sections are {}", known.join(", "))]
     UnknownName {
-        /// Where.
+        /// The line of the marker.
         line: usize,
-        /// The name asked for.
+        /// The name in the document.
         name: String,
-        /// The names there are.
+        /// The names of the generated sections.
         known: Vec<String>,
     },
     /// A section is never closed.
     #[error("line {line}: BEGIN: {name} has no END; add `<!-- END: {name} -->` after it")]
     Unclosed {
-        /// Where it begins.
+        /// The line of its BEGIN.
         line: usize,
         /// Its name.
         name: String,
@@ -43,34 +44,34 @@ pub enum SpliceError {
     /// An END without its BEGIN.
     #[error("line {line}: END: {name} has no BEGIN; add `<!-- BEGIN: {name} -->` before it")]
     Unopened {
-        /// Where.
+        /// The line of the marker.
         line: usize,
         /// Its name.
         name: String,
     },
     /// A marker of another section inside a section.
     #[error(
-        "line {line}: {marker} stands inside {inside}, which is replaced as a whole; close that first"
+        "line {line}: {marker} is inside {inside}, which is replaced as a whole; close {inside} first"
     )]
     Inside {
-        /// Where.
+        /// The line of the marker.
         line: usize,
-        /// The marker there.
+        /// The marker.
         marker: String,
         /// The name of the section around it.
         inside: String,
     },
-    /// Nearly a marker.
+    /// A marker with a mistake.
     #[error(
-        "line {line}: this looks like a marker but is none; write `<!-- BEGIN: name -->` or `<!-- END: name -->` on a line of its own"
+        "line {line}: malformed marker; write `<!-- BEGIN: name -->` or `<!-- END: name -->` on a line of its own"
     )]
     Malformed {
-        /// Where.
+        /// The line of the marker.
         line: usize,
     },
-    /// Nothing to replace.
+    /// The document has no markers.
     #[error(
-        "the document has no markers; put `<!-- BEGIN: {name} -->` and `<!-- END: {name} -->` where it is to stand"
+        "the document has no markers; put `<!-- BEGIN: {name} -->` and `<!-- END: {name} -->` where {name} is to appear"
     )]
     NoMarkers {
         /// One of the names that could be used.
@@ -78,15 +79,15 @@ pub enum SpliceError {
     },
 }
 
-/// What a document can have spliced in, by name:
+/// The sections that a document can have, by name:
 /// - `summary`: the whole report as Markdown,
-/// - `tables`: its tables alone,
+/// - `tables`: the tables alone,
 /// - `overview`: workloads × lanes,
 /// - `machine`: CPU, kernel, date, command, rounds and seed,
-/// - `claims`: what uvloop's authors claim and what was measured, if uvloop is the reference.
+/// - `claims`: the claims of uvloop's authors and the measurements, if uvloop is the reference.
 ///
-/// `command` regenerates the document and is written at the head of each section. With `record`, a
-/// name of this record in the document, they are called `record/summary` and so on.
+/// `command` regenerates the document; each section begins with it. `record` is the name of this record
+/// in the document; with it the sections are called `record/summary` and so on.
 pub fn sections(
     summary: &Summary,
     record: Option<&str>,
@@ -111,11 +112,11 @@ pub fn sections(
     sections
 }
 
-/// Replaces what stands between `<!-- BEGIN: name -->` and `<!-- END: name -->` by `generated[name]`.
-/// Everything else, the markers included, stays byte for byte. A name may be used several times.
+/// Replaces the text between `<!-- BEGIN: name -->` and `<!-- END: name -->` by `generated[name]`.
+/// Everything else, the markers included, stays byte for byte. A name may occur several times.
 ///
 /// # Errors
-/// [`SpliceError`], naming the line; nothing is replaced by halves.
+/// [`SpliceError`] names the line.
 pub fn splice(document: &str, generated: &BTreeMap<String, String>) -> Result<String, SpliceError> {
     let mut out = String::with_capacity(document.len());
     let mut inside: Option<(usize, &str)> = None;
@@ -126,7 +127,7 @@ pub fn splice(document: &str, generated: &BTreeMap<String, String>) -> Result<St
             (None, None) => out.push_str(text),
             (None, Some(_)) => {}
             (Some(Marker::Begin(name) | Marker::End(name)), None)
-                if !generated.contains_key(name) && is_anothers(name, generated) =>
+                if !generated.contains_key(name) && is_of_other_record(name, generated) =>
             {
                 out.push_str(text);
             }
@@ -169,13 +170,13 @@ pub fn splice(document: &str, generated: &BTreeMap<String, String>) -> Result<St
     Ok(out)
 }
 
-/// Whether a section belongs to another record than what was generated.
-fn is_anothers(name: &str, generated: &BTreeMap<String, String>) -> bool {
+/// Whether a section belongs to another record than the generated ones.
+fn is_of_other_record(name: &str, generated: &BTreeMap<String, String>) -> bool {
     let record = |name: &str| name.split_once('/').map(|(record, _)| record.to_owned());
     generated.keys().next().is_some_and(|ours| record(ours) != record(name))
 }
 
-/// Whether [`splice`] would change the document: what `--check` asks.
+/// Whether [`splice`] would change the document, for `--check`.
 ///
 /// # Errors
 /// As [`splice`].

@@ -1,43 +1,43 @@
-//! How much a terminal can show.
+//! The capabilities of a terminal.
 
 use std::env;
 use std::io::{self, IsTerminal};
 
 use anstyle::{AnsiColor, Effects};
 
-use crate::words;
+use crate::format;
 
-/// What a file or a pipe gets: wide enough for all but the least important columns, narrow
-/// enough for a mail or a log.
+/// The width for a file or a pipe: enough for all columns except the least important, and narrow enough
+/// for a mail or a log.
 const FILE_WIDTH: usize = 110;
 
-/// Below this nothing can be laid out; a terminal that claims less is taken not to know.
+/// The least width of a table; a terminal that reports less is not believed.
 const LEAST_WIDTH: usize = 40;
 
-/// What stays on the same line as the number before it.
+/// Units, which stay on the same line as their number.
 const UNITS: [&str; 5] = ["%", "ns", "µs", "us", "ms"];
 
-/// How much the reader's terminal can show.
+/// The capabilities of the reader's terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Columns.
     pub width: usize,
-    /// Whether colours and bold type may be used.
+    /// Whether colors and bold type may be used.
     pub color: bool,
-    /// Whether anything beyond ASCII may be used.
+    /// Whether characters outside of ASCII may be used.
     pub unicode: bool,
 }
 
 impl Default for Style {
-    /// For a file: no colours, ASCII, a fixed width.
+    /// For a file: no colors, ASCII, a fixed width.
     fn default() -> Self {
         Self { width: FILE_WIDTH, color: false, unicode: false }
     }
 }
 
 impl Style {
-    /// For standard output as it is: the terminal's width, no colours where `NO_COLOR` is set or
-    /// the output is no terminal, ASCII where the locale is not UTF-8.
+    /// For the standard output: the terminal's width, no colors if `NO_COLOR` is set or the output is not
+    /// a terminal, ASCII if the locale is not UTF-8.
     pub fn of_stdout() -> Self {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
@@ -57,12 +57,12 @@ impl Style {
         }
     }
 
-    /// The text as this terminal can show it.
+    /// The text in the characters of this terminal.
     pub fn text(self, text: &str) -> String {
-        if self.unicode { text.to_owned() } else { words::ascii(text) }
+        if self.unicode { text.to_owned() } else { format::ascii(text) }
     }
 
-    /// The text in the colour of what it is about.
+    /// The text in the color of its tone.
     pub fn paint(self, text: &str, tone: Tone) -> String {
         let style = tone.style();
         if self.color && !text.is_empty() {
@@ -81,26 +81,26 @@ impl Style {
         let options = textwrap::Options::new(self.width)
             .initial_indent(first)
             .subsequent_indent(indent)
-            // The name of a lane or a workload is one word.
+            // Names of lanes and workloads are not hyphenated.
             .word_splitter(textwrap::WordSplitter::NoHyphenation);
         textwrap::fill(&tied, options).replace('\u{a0}', " ")
     }
 }
 
-/// What a piece of text is about, which its colour follows.
+/// The meaning of a text, which determines its color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing in particular.
+    /// Ordinary text.
     Plain,
-    /// What to read first.
+    /// A heading or a name.
     Strong,
-    /// What to read last.
+    /// Less important text.
     Faint,
-    /// Better, or as it should be.
+    /// Better, or correct.
     Good,
     /// Worse, or wrong.
     Bad,
-    /// Neither, or a warning.
+    /// Unknown, or a warning.
     Unsure,
 }
 

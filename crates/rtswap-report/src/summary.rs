@@ -1,20 +1,24 @@
-//! What a record says, without how it was found out.
+//! The summary of a record: its types, which are also the shape of its JSON.
 
 use std::collections::BTreeMap;
 
 use rtswap_schema::record::{Ended, Kind, Receipt, Status, Stop};
 use rtswap_schema::workload::ParamValue;
-use rtswap_stats::{Better, Estimate, Verdict};
+use rtswap_stats::{Direction, Estimate, Reason, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The version of the summary's JSON.
-pub const SCHEMA: u32 = 1;
+/// The version of the summary's JSON. Version 1 had the verdicts `faster`, `slower`, `cheaper`,
+/// `dearer`, `tie` and `inconclusive`, and no [`Figure::cause`].
+pub const SCHEMA: u32 = 2;
 
-/// A run in figures: one [`Cell`] for each lane of each workload, and what is true of them all.
+/// The probability of any false alarm in one workload's family of comparisons.
+pub const ALPHA: f64 = 0.05;
+
+/// A run in figures: one [`Cell`] for each lane of each workload, and figures of the whole run.
 ///
-/// In JSON, `null` stands for what is not known; nothing is left out for being unknown but the
-/// metrics of a cell, which hold only what was measured.
+/// In JSON a figure that is not known is `null`. Only the metrics of a cell that were not measured are
+/// left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// [`SCHEMA`].
@@ -23,36 +27,36 @@ pub struct Summary {
     pub receipt: Receipt,
     /// The run's seed.
     pub seed: u64,
-    /// What was to be measured, and how it ended.
+    /// The plan of the run, and how the run ended.
     pub plan: PlanSummary,
     /// The lane that ratios are taken against.
     pub reference: String,
     /// The control's ratio to the reference in `ops_per_s` and `cpu_ns_per_op`, pooled over all
-    /// workloads: 1 but for noise.
+    /// workloads. It differs from 1 by noise alone.
     pub control: BTreeMap<Metric, Interval>,
     /// The workloads, in running order.
     pub workloads: Vec<WorkloadSummary>,
     /// The cells: workloads in running order, in each the lanes in listing order.
     pub cells: Vec<Cell>,
-    /// What a reader should know before trusting the figures.
+    /// Reasons to distrust the figures, with remedies.
     pub warnings: Vec<Warning>,
 }
 
 impl Summary {
-    /// Whether each lane is compared with one of its own: an adapter with what was written by hand.
+    /// Whether each lane has a reference of its own: an adapter's lane its native lane.
     pub fn is_paired(&self) -> bool {
         self.cells.iter().any(|cell| cell.against.is_some())
     }
 
-    /// Whether lanes are compared with lanes of several kinds, so that each has to say with which.
+    /// Whether the references are of several kinds, so that each row has to name its own.
     pub fn is_chained(&self) -> bool {
         self.cells.iter().any(|cell| cell.kind == Kind::Polled && cell.against.is_some())
     }
 
-    /// What stands in a heading for the lane that ratios are taken against.
+    /// The word for the lane that ratios are taken against, in a heading.
     pub fn base(&self) -> &str {
         match (self.is_paired(), self.is_chained()) {
-            (true, true) => "that",
+            (true, true) => "baseline",
             (true, false) => "native",
             (false, _) => &self.reference,
         }
@@ -69,30 +73,30 @@ impl Summary {
     }
 }
 
-/// What was to be measured, and how it ended.
+/// The plan of the run, and how the run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanSummary {
     /// Rounds of each workload.
     pub rounds: u32,
-    /// Blocks of each round, where a workload has no more weight than any.
+    /// Blocks of each round, of the workload with the fewest.
     pub blocks: u32,
-    /// Blocks of a round of the workload that has most.
+    /// Blocks of each round, of the workload with the most.
     pub blocks_most: u32,
     /// CPUs of the lanes.
     pub server_cpus: Vec<usize>,
     /// CPUs of the load generator.
     pub load_cpus: Vec<usize>,
-    /// Seconds that the run might take.
+    /// Seconds that the run was allowed to take.
     pub budget_s: f64,
-    /// Relative half-width of an interval that was enough.
+    /// Relative half-width of the intervals that ended a workload: 0.01 is 1 %.
     pub precision: Option<f64>,
     /// How the run ended; `None` if it was killed.
     pub ended: Option<Ended>,
-    /// Seconds that it took.
+    /// Seconds that the run took.
     pub elapsed_s: Option<f64>,
 }
 
-/// What is compared between lanes.
+/// A figure that is compared between lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -107,16 +111,16 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// The metrics of the timed slices; they make one family of comparisons.
+    /// The metrics of the timed slices, which are one family of comparisons.
     pub const TIMED: [Self; 2] = [Self::OpsPerS, Self::CpuNsPerOp];
     /// The exact counts, which are another family.
     pub const COUNTED: [Self; 2] = [Self::SyscallsPerOp, Self::CtxSwitchesPerOp];
 
-    /// Which direction is good.
-    pub fn better(self) -> Better {
+    /// The direction of the metric.
+    pub fn direction(self) -> Direction {
         match self {
-            Self::OpsPerS => Better::Higher,
-            _ => Better::Lower,
+            Self::OpsPerS => Direction::HigherIsBetter,
+            _ => Direction::LowerIsBetter,
         }
     }
 }
@@ -128,7 +132,7 @@ pub struct Interval {
     pub ratio: f64,
     /// Lower end.
     pub lo: f64,
-    /// Upper end; `None` where there is no bound (a single block).
+    /// Upper end; `None` without a bound (a single block).
     pub hi: Option<f64>,
 }
 
@@ -140,13 +144,6 @@ impl From<Estimate> for Interval {
 }
 
 impl Interval {
-    /// Whether the two are as good as equal: the interval holds 1, or no end of it is more than 1 %
-    /// away.
-    pub fn is_level(&self) -> bool {
-        let Some(hi) = self.hi else { return true };
-        (self.lo <= 1.0 && 1.0 <= hi) || (self.lo >= 0.99 && hi <= 1.01)
-    }
-
     /// How far from 1 the interval reaches, relative: 0.006 for \[0.996, 1.006\].
     pub fn reach(&self) -> Option<f64> {
         Some((self.hi? - 1.0).max(1.0 - self.lo).max(0.0))
@@ -159,20 +156,22 @@ pub struct Figure {
     /// The lane's own figure: the median over rounds of the medians over blocks.
     pub value: f64,
     /// Lane over reference, from the ratios within blocks (not from the two `value`s). `None` for the
-    /// reference itself, where the reference was lost, and where a count of zero allows none.
+    /// reference itself, if the reference was lost, and if only one of two counts is zero.
     pub ratio: Option<f64>,
     /// Lower end of the ratio's 95 % interval.
     pub lo: Option<f64>,
     /// Upper end of the ratio's 95 % interval.
     pub hi: Option<f64>,
-    /// What may be said; `None` for the reference itself.
+    /// How the lane compares with the reference; `None` for the reference itself.
     pub verdict: Option<Verdict>,
-    /// The smallest true difference that this run calls four times out of five, relative; `None` where
-    /// none could be called.
+    /// The smallest true difference that such a run finds four times out of five, relative; `None` if
+    /// the run cannot find any.
     pub mde: Option<f64>,
     /// p of the ratio being 1, adjusted for all comparisons of the workload.
     pub p: Option<f64>,
-    /// Why no difference is called, with the remedy; `None` where one is.
+    /// Why the verdict is undecided; `None` for every other verdict.
+    pub cause: Option<Cause>,
+    /// The cause as a sentence, with the remedy.
     pub why: Option<String>,
 }
 
@@ -182,33 +181,83 @@ impl Figure {
         Some(Interval { ratio: self.ratio?, lo: self.lo?, hi: self.hi })
     }
 
-    /// The verdict, where there is one.
+    /// Whether the metric has this verdict.
     pub fn is(&self, verdict: Verdict) -> bool {
         self.verdict == Some(verdict)
     }
+
+    /// Whether the run could have found a difference, whether or not it found one.
+    pub fn is_decidable(&self) -> bool {
+        self.verdict.is_some() && self.cause.is_none_or(Cause::no_difference)
+    }
 }
 
-/// What a lane is there for.
+/// Why a verdict is undecided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// The difference is not statistically significant.
+    NotSignificant,
+    /// The interval contains 1.
+    IntervalHoldsOne,
+    /// The ratio lies within the control's interval.
+    InsideNoiseFloor,
+    /// The run has too few rounds to decide, whatever the data.
+    TooFewRounds,
+    /// The control differs from the reference.
+    ControlDiffers,
+    /// The control has no data, so the noise floor is unknown.
+    NoControl,
+    /// The reference was lost.
+    NoReference,
+    /// Only one of the two counts is zero, so there is no ratio.
+    ZeroCount,
+    /// The lane and the reference have no block in common.
+    NotPaired,
+}
+
+impl Cause {
+    /// Whether the run could have found a difference and found none. Otherwise it cannot decide.
+    pub fn no_difference(self) -> bool {
+        matches!(self, Self::NotSignificant | Self::IntervalHoldsOne | Self::InsideNoiseFloor)
+    }
+}
+
+impl From<Reason> for Cause {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::NotSignificant => Self::NotSignificant,
+            Reason::IntervalHoldsOne => Self::IntervalHoldsOne,
+            Reason::InsideNoiseFloor => Self::InsideNoiseFloor,
+            Reason::TooFewRounds { .. } => Self::TooFewRounds,
+            Reason::ControlDiffers => Self::ControlDiffers,
+            Reason::NoControl => Self::NoControl,
+        }
+    }
+}
+
+/// The part that a lane has in the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// It is compared.
+    /// It is compared with a reference.
     Lane,
-    /// The others are compared with it.
+    /// Other lanes are compared with it.
     Reference,
-    /// It is the reference once more, and shows the noise.
+    /// It is the second process of the reference, and shows the noise.
     Control,
 }
 
-/// What kept the operations from being more.
+/// The bottleneck of a lane's slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// The lane used its CPUs to the full.
+    /// The lane: it used its CPUs to the full.
     Lane,
-    /// The load generator did.
+    /// The load generator: it used its CPUs to the full.
     Generator,
-    /// Neither: something waited.
+    /// Neither used its CPUs to the full.
     None,
 }
 
@@ -223,17 +272,17 @@ pub struct Latency {
     pub max: u64,
 }
 
-/// How near a lane comes to what the kernel allows: the CPU time per operation of the floor that takes
-/// the least, divided by the lane's, in the same blocks.
+/// A lane against the lower bound on cost: the CPU time per operation of the floor that uses the least,
+/// divided by the lane's, in the same blocks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FloorShare {
     /// The floor.
     pub floor: String,
-    /// 1 is the floor; 0.5 is a lane that takes twice its CPU time.
+    /// 1 is the floor; 0.5 is a lane that uses twice its CPU time.
     pub share: f64,
     /// Lower end of the 95 % interval.
     pub lo: f64,
-    /// Upper end of the 95 % interval; `None` where there is no bound.
+    /// Upper end of the 95 % interval; `None` without a bound.
     pub hi: Option<f64>,
 }
 
@@ -248,38 +297,38 @@ pub struct Cell {
     pub params: BTreeMap<String, ParamValue>,
     /// The lane.
     pub lane: String,
-    /// What the lane is there for.
+    /// The part that the lane has in the comparison.
     pub role: Role,
     /// What the lane stands for.
     pub kind: Kind,
     /// The lane that its ratios are taken against, if not the summary's reference.
     pub against: Option<String>,
-    /// What became of it.
+    /// The outcome.
     pub status: Status,
-    /// Why there are no figures, with the remedy; `None` where there are.
+    /// Why there are no figures, with the remedy; `None` with figures.
     pub reason: Option<String>,
-    /// What kept the operations from being more; `None` without figures.
+    /// The bottleneck; `None` without figures.
     pub bound: Option<Bound>,
-    /// The metric whose verdict counts: `ops_per_s` where both this lane and the reference used
-    /// their CPUs to the full, otherwise `cpu_ns_per_op`. `None` without figures.
+    /// The metric whose verdict counts: `ops_per_s` if both this lane and the reference used their CPUs
+    /// to the full, otherwise `cpu_ns_per_op`. `None` without figures.
     pub deciding: Option<Metric>,
-    /// What was measured.
+    /// The figures that were measured.
     pub metrics: BTreeMap<Metric, Figure>,
-    /// Latencies, where the workload has them.
+    /// Latencies, if the workload has any.
     pub latency_ns: Option<Latency>,
     /// Proportional set size at the end of a round, median over rounds, bytes.
     pub memory_bytes: Option<f64>,
-    /// What an open connection takes: the proportional set size with all connections open, less
-    /// that before, divided by their number; median over rounds, bytes. Only in `idle`. What the kernel
-    /// takes for a socket is not in it: it is the same for all.
+    /// Memory per open connection: the growth of the proportional set size by all connections, divided
+    /// by their number; median over rounds, bytes. Only in `idle`. Without the kernel's memory for a
+    /// socket, which is the same for all lanes.
     pub memory_per_conn_bytes: Option<f64>,
-    /// How near it comes to the best floor, where a floor takes part.
+    /// The lane against the best floor, if a floor takes part.
     pub of_floor: Option<FloorShare>,
     /// CPU time of the load generator per operation, nanoseconds.
     pub load_cpu_ns_per_op: Option<f64>,
-    /// CPUs that it kept busy while others worked, median over rounds.
+    /// CPUs that the lane kept busy while other lanes were measured, median over rounds.
     pub idle_cpu: Option<f64>,
-    /// What the lane said it really is, in the last round.
+    /// What the lane reported about itself in the last round.
     pub receipt: Option<Value>,
 }
 
@@ -289,7 +338,7 @@ impl Cell {
         self.status == Status::Ok
     }
 
-    /// What the lane noted of itself in its receipt under that name.
+    /// A note from the lane's report about itself.
     pub(crate) fn note(&self, name: &str) -> Option<String> {
         Some(self.receipt.as_ref()?.get("notes")?.get(name)?.as_str()?.to_owned())
     }
@@ -300,7 +349,7 @@ impl Cell {
     }
 }
 
-/// What is true of all lanes of a workload.
+/// Figures of a workload that all lanes share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadSummary {
     /// Its full name.
@@ -313,66 +362,67 @@ pub struct WorkloadSummary {
     pub by_generator: bool,
     /// Rounds with data.
     pub rounds: usize,
-    /// Rounds that this many comparisons need before anything can be decided.
+    /// Rounds that so many comparisons need before anything can be decided.
     pub rounds_needed: usize,
     /// Blocks with data, over all rounds.
     pub blocks: usize,
-    /// Why it was measured no further; `None` if the run was killed before.
+    /// Why measuring stopped; `None` if the run was killed before.
     pub stopped: Option<Stop>,
     /// Share of the machine's CPU time that the hypervisor gave to others: median over rounds, 0 to 1.
     pub steal: Option<f64>,
-    /// The most sockets in `TIME_WAIT` at the end of a round, of the whole machine; only where the
-    /// workload makes them, by closing what it has connected.
+    /// The most sockets in `TIME_WAIT` at the end of a round, on the whole machine; only for workloads
+    /// that close their connections.
     pub time_wait: Option<u64>,
     /// CPU time of the load generator per operation, median over the lanes, nanoseconds.
     pub load_cpu_ns_per_op: Option<f64>,
-    /// How far from 1 the control's interval reaches, relative: no smaller difference is called.
+    /// How far from 1 the control's interval reaches, relative. No smaller difference is found.
     pub noise_floor: BTreeMap<Metric, f64>,
-    /// The smallest difference that would have been seen in any of the lanes: the largest of their
-    /// [`Figure::mde`], relative. A metric is missing where no difference could have been called.
+    /// The smallest difference that the run finds in every lane: the largest [`Figure::mde`] of the
+    /// lanes, relative. A metric is missing if the run can find no difference.
     pub mde: BTreeMap<Metric, f64>,
-    /// The metric that its table is sorted by: `ops_per_s` where the reference used its CPUs to
-    /// the full, otherwise `cpu_ns_per_op`. A cell may differ, see [`Cell::deciding`].
+    /// The metric that the table is sorted by: `ops_per_s` if the reference used its CPUs to the full,
+    /// otherwise `cpu_ns_per_op`. A cell may differ, see [`Cell::deciding`].
     pub deciding: Metric,
-    /// Who is better, by how much and why, in plain words.
+    /// Which lanes are better or worse, by how much and why, in sentences.
     pub sentence: String,
 }
 
-/// What a warning is about.
+/// The subject of a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum WarningKind {
     /// The run was killed or interrupted: blocks are missing.
     Interrupted,
-    /// Nothing can be decided with so few rounds.
+    /// The run has too few rounds to decide.
     TooFewRounds,
-    /// The reference differs from itself.
+    /// The control differs from the reference.
     ControlDiffers,
-    /// No control, so no noise floor.
+    /// There is no control, so the noise floor is unknown.
     NoControl,
-    /// The load generator was the limit.
+    /// The load generator was the bottleneck.
     GeneratorBound,
-    /// A lane kept a CPU busy while others worked.
+    /// A lane kept a CPU busy while other lanes were measured.
     IdleBurn,
-    /// The hypervisor gave the CPUs to others.
+    /// The hypervisor gave CPU time to other machines.
     Steal,
-    /// Other programs took the CPUs.
+    /// Other programs used the CPUs.
     Busy,
-    /// There are no exact counts.
+    /// System calls and context switches were not counted.
     CountsMissing,
 }
 
-/// Something that a reader should know before trusting the figures, and what to do about it.
+/// A reason to distrust figures, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// What it is about.
+    /// The subject.
     pub kind: WarningKind,
-    /// The workloads it is true of; empty for the whole run.
+    /// The workloads that it concerns; empty for the whole run.
     pub workloads: Vec<String>,
-    /// The lanes it is about; empty for all.
+    /// The lanes that it concerns; empty for all.
     pub lanes: Vec<String>,
-    /// What is the matter.
+    /// What was observed.
     pub message: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }

@@ -1,8 +1,8 @@
-//! One workload over the values of one of its parameters: what grows with the load, and what does not.
+//! One workload over the values of one of its parameters: figures that grow with the load.
 
 use std::fmt::Write as _;
 
-use rtswap_schema::record::{Kind, Record, Status};
+use rtswap_schema::record::{Kind, LanePlan, Record, Status};
 use rtswap_stats::{Paired, estimate};
 use serde::Serialize;
 
@@ -11,16 +11,17 @@ use crate::data::Data;
 use crate::grid::{Column, MISSING, status_word, tone};
 use crate::style::{Style, Tone};
 use crate::summary::{Cell, Figure, Interval, Metric, Role, Summary};
-use crate::{machine, plot, table, words};
+use crate::{format, machine, table};
 
 /// A sweep in figures.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Sweep {
     /// The workload's name without parameters.
     pub workload: String,
     /// Its other parameters, as a name spells them: `size=1024`; empty without any.
     pub fixed: String,
-    /// The parameter that is varied.
+    /// The parameter that varies.
     pub over: String,
     /// One operation's noun.
     pub unit: String,
@@ -34,6 +35,7 @@ pub struct Sweep {
 
 /// One lane's points.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Series {
     /// The lane.
     pub lane: String,
@@ -45,8 +47,9 @@ pub struct Series {
 
 /// One lane at one value.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Point {
-    /// What became of it.
+    /// The outcome.
     pub status: Status,
     /// Why there are no figures.
     pub reason: Option<String>,
@@ -57,16 +60,16 @@ pub struct Point {
     pub cpu_ratio: Option<Figure>,
     /// System calls of the lane per operation.
     pub syscalls_per_op: Option<f64>,
-    /// What an open connection takes, bytes.
+    /// Memory per open connection, bytes.
     pub memory_per_conn_bytes: Option<f64>,
 }
 
-/// What a table shows of a point.
+/// The entry of a table for a point.
 type Entry<'a> = &'a dyn Fn(&Point) -> Option<(String, Tone)>;
 
-/// Why a record is no sweep.
+/// Why a record is not a sweep.
 #[derive(Debug, thiserror::Error)]
-#[error("this is no sweep: {0}; `rtswap sweep --over PARAM=VALUE,VALUE` makes one")]
+#[error("not a sweep: {0}; `rtswap sweep --over PARAM=VALUE,VALUE` records one")]
 pub struct NoSweep(&'static str);
 
 impl Sweep {
@@ -76,23 +79,25 @@ impl Sweep {
     /// [`NoSweep`] if its workloads do not differ in exactly one parameter.
     pub fn of(record: &Record, summary: &Summary) -> Result<Self, NoSweep> {
         let plans = &record.header.plan.workloads;
-        let [first, others @ ..] = &plans[..] else { return Err(NoSweep("it is empty")) };
+        let [first, others @ ..] = &plans[..] else {
+            return Err(NoSweep("the record has no workload"));
+        };
         if others.iter().any(|other| other.family != first.family) {
-            return Err(NoSweep("it has more than one workload"));
+            return Err(NoSweep("the record has several workloads"));
         }
         let differs = |name: &&String| {
             others.iter().any(|other| other.params.get(*name) != first.params.get(*name))
         };
         let mut varied = first.params.keys().filter(differs);
         let (Some(over), None) = (varied.next(), varied.next()) else {
-            return Err(NoSweep("not exactly one parameter of its workload is varied"));
+            return Err(NoSweep("its workloads do not differ in exactly one parameter"));
         };
         let mut plans: Vec<_> = plans.iter().collect();
         if plans.iter().any(|plan| plan.number(over).is_none()) {
-            return Err(NoSweep("what is varied is no quantity"));
+            return Err(NoSweep("the parameter that varies is not a quantity"));
         }
         plans.sort_by_key(|plan| plan.number(over));
-        let series = |lane: &rtswap_schema::record::LanePlan| Series {
+        let series = |lane: &LanePlan| Series {
             lane: lane.name.clone(),
             kind: lane.kind,
             points: plans
@@ -104,8 +109,7 @@ impl Sweep {
                 .collect(),
         };
         let lanes = record.header.plan.lanes.iter();
-        let takes_part =
-            |lane: &&rtswap_schema::record::LanePlan| !lane.control && lane.does(&first.family);
+        let takes_part = |lane: &&LanePlan| !lane.control && lane.does(&first.family);
         let fixed = first.params.iter().filter(|(name, _)| *name != over);
         Ok(Self {
             workload: first.family.clone(),
@@ -129,14 +133,6 @@ impl Sweep {
         }
     }
 
-    /// The plots, as a page of SVG.
-    ///
-    /// # Panics
-    /// Never: a string takes all that is drawn.
-    pub fn svg(&self) -> String {
-        plot::svg(self)
-    }
-
     /// The tables, for a terminal.
     pub fn table(&self, summary: &Summary, style: &Style) -> String {
         let mut parts = Vec::new();
@@ -145,7 +141,7 @@ impl Sweep {
             parts.push(String::new());
             let mut lines = table::laid_out(&columns, *style);
             if table::widest(&lines) > style.width {
-                // Of an interval the middle is left.
+                // Too wide: the ratios without their intervals.
                 for (text, _) in columns.iter_mut().flat_map(|column| &mut column.entries) {
                     let middle = text.split_once(" [").map(|(middle, _)| middle.to_owned());
                     *text = middle.unwrap_or_else(|| std::mem::take(text));
@@ -187,20 +183,20 @@ impl Sweep {
         text
     }
 
-    /// A table for each thing that was measured: a row for each lane, a column for each value.
+    /// A table for each figure: a row for each lane, a column for each value.
     fn tables(&self) -> Vec<(String, Vec<Column>)> {
         let name = self.name();
         let cpu = |point: &Point| {
             let cpu = point.cpu_ns_per_op?;
-            Some((words::time(cpu.ratio), Tone::Plain))
+            Some((format::time(cpu.ratio), Tone::Plain))
         };
         let ratio = |point: &Point| {
             let figure = point.cpu_ratio.as_ref()?;
-            Some((words::interval(&figure.interval()?), tone(figure)))
+            Some((format::interval(&figure.interval()?), tone(figure)))
         };
-        let calls = |point: &Point| Some((words::count(point.syscalls_per_op?), Tone::Plain));
+        let calls = |point: &Point| Some((format::count(point.syscalls_per_op?), Tone::Plain));
         let memory =
-            |point: &Point| Some((words::bytes(point.memory_per_conn_bytes?), Tone::Plain));
+            |point: &Point| Some((format::bytes(point.memory_per_conn_bytes?), Tone::Plain));
         let tables: [(String, Entry<'_>); 4] = [
             (format!("{name}: CPU time per {}", self.unit), &cpu),
             (format!("{name}: CPU time, ratio to {} [95 % interval]", self.reference), &ratio),
@@ -245,7 +241,7 @@ impl Sweep {
             for (point, value) in lane.points.iter().zip(&self.values) {
                 if let Some(reason) = &point.reason {
                     let (over, status) = (&self.over, status_word(point.status));
-                    let reason = words::one_line(reason);
+                    let reason = format::one_line(reason);
                     losses.push(format!("{}, {over}={value}: {status}: {reason}", lane.lane));
                 }
             }

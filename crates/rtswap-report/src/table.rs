@@ -2,35 +2,37 @@
 
 use comfy_table::{Cell as TableCell, CellAlignment, Row, Table, presets};
 
+use crate::format;
 use crate::grid::{Column, Grid, loss};
 use crate::machine;
 use crate::overview::Overview;
 use crate::style::{Style, Tone};
-use crate::summary::Summary;
-use crate::words;
+use crate::summary::{Cell, Summary};
 
 /// Columns between two columns.
 const GAP: u16 = 2;
 
-/// What the words mean.
-const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, measured side \
-    by side; the true ratio lies in the brackets with 95 % certainty. noise floor: how far a second process of the \
-    reference (the control) may differ from the first; a difference is called only beyond it. faster, slower: by \
-    operations per second; cheaper, dearer: by CPU time per operation. tie: no difference was found. latency 99 %: 99 of 100 operations took no longer. share \
-    of best floor: CPU time per operation of the cheapest hand-written lane, divided by the lane's: 100 % is what the kernel allows.";
+/// The terms of every report.
+const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, from slices in the same \
+    blocks, with its 95 % confidence interval. noise floor: the largest difference within the interval of the control, a \
+    second process of the reference; smaller differences do not count. minimum detectable effect: the difference that \
+    such a run finds four times out of five. faster, slower: by operations per second; less CPU, more CPU: by CPU time \
+    per operation. undecided: no difference was found, though one below the minimum detectable effect may exist; \
+    undecided ?: the run cannot decide. latency 99 %: 99th percentile. share of best floor: CPU time per operation of the hand-written lane that \
+    uses the least, divided by the lane's.";
 
-/// What the words mean where programs use streams that are polled, or files.
+/// The terms of reports on workloads that use polled streams or files.
 const PATHS: &str = " streams: native, the runtime's own are polled; bridged, through a buffer, with a copy each \
-    way. files: who does their I/O: threads of a pool, the ring (io_uring), or the runtime's own thread in place.";
+    way. files: what does their I/O: threads of a pool, the ring (io_uring), or the runtime's own thread in place.";
 
-/// What the words of a report mean.
+/// The meaning of a report's terms.
 pub(crate) fn legend(summary: &Summary) -> String {
-    let notes = |cell: &crate::Cell| cell.note("streams").or(cell.note("files")).is_some();
+    let notes = |cell: &Cell| cell.note("streams").or(cell.note("files")).is_some();
     let paths = if summary.cells.iter().any(notes) { PATHS } else { "" };
     format!("{LEGEND}{paths}")
 }
 
-/// The whole report but for its [`warnings`], which belong on standard error.
+/// The whole report, without its [`warnings`], which belong on standard error.
 pub fn table(summary: &Summary, style: &Style) -> String {
     let style = *style;
     let mut parts: Vec<String> = summary
@@ -75,7 +77,7 @@ fn block(grid: &Grid, style: Style) -> String {
     }
     if !grid.lost.is_empty() {
         let widest = grid.lost.iter().map(|cell| cell.lane.chars().count()).max().unwrap_or(0);
-        // A long name must not squeeze the reason.
+        // A long name leaves two thirds of the width to the reason.
         let indent = " ".repeat((widest + 2).min(style.width / 3));
         for cell in &grid.lost {
             let line = format!("{:widest$}  {}", cell.lane, loss(cell));
@@ -92,11 +94,11 @@ fn block(grid: &Grid, style: Style) -> String {
     parts.join("\n")
 }
 
-/// Leaves columns out, the least important first, until the rest fits.
+/// Leaves out columns, the least important first, until the table fits.
 fn fitted(grid: &Grid, style: Style) -> String {
-    // Wide enough for "cheaper dearer" above it.
-    let whisker = if style.width >= 150 { 31 } else { 15 };
-    let mut columns = grid.columns(Some(whisker));
+    // Wide enough for the heading "less CPU  more".
+    let error_bars = if style.width >= 150 { 31 } else { 15 };
+    let mut columns = grid.columns(Some(error_bars));
     loop {
         let lines = laid_out(&columns, style);
         let width = widest(&lines);
@@ -114,12 +116,12 @@ fn fitted(grid: &Grid, style: Style) -> String {
     }
 }
 
-/// Breaks long names: all else is as narrow as it gets.
+/// Breaks long names, when no other column can be left out.
 fn narrow(names: &mut Column, by: usize) {
     let longest = names.entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let most = longest.saturating_sub(by).max(8);
     for (name, _) in &mut names.entries {
-        *name = words::broken(name, most);
+        *name = format::broken(name, most);
     }
 }
 
@@ -175,7 +177,7 @@ fn aligned(cell: TableCell, column: &Column) -> TableCell {
     cell.set_alignment(side)
 }
 
-/// As many lanes side by side as fit, the rest below.
+/// As many lanes in a row as fit, the others below.
 fn overview(overview: &Overview, style: Style) -> String {
     let mut parts = vec![style.paint("Overview", Tone::Strong), String::new()];
     let mut from = 0;
@@ -184,12 +186,12 @@ fn overview(overview: &Overview, style: Style) -> String {
         let to = (from + 1..=overview.lanes.len()).rev().find(|&to| fits(to));
         let mut columns = overview.columns(from..to.unwrap_or(from + 1));
         if to.is_none() {
-            // Two names too long to stand side by side.
+            // The names of the workload and of one lane are too long for one line.
             let half = style.width / 2 - usize::from(GAP);
             for column in &mut columns {
-                column.head[1] = words::broken(&column.head[1], half);
+                column.head[1] = format::broken(&column.head[1], half);
                 for (text, _) in &mut column.entries {
-                    *text = words::broken(text, half);
+                    *text = format::broken(text, half);
                 }
             }
         }

@@ -1,31 +1,32 @@
-//! What a reader should know before trusting the figures, each with its remedy.
+//! Reasons to distrust figures, each with its remedy.
 //!
-//! Collected over all workloads first, so that what is true of twenty of them is said once.
+//! Collected over all workloads, so that a warning that concerns twenty of them appears once.
 
 use std::collections::BTreeMap;
 
 use rtswap_schema::record::{Ended, Record, Stop};
 use rtswap_stats::{median, rounds_needed};
 
-use crate::analyse::ALPHA;
 use crate::data::Data;
-use crate::summary::{Bound, Cell, Interval, Metric, Role, Warning, WarningKind, WorkloadSummary};
-use crate::words;
+use crate::format;
+use crate::summary::{
+    ALPHA, Bound, Cell, Interval, Metric, Role, Warning, WarningKind, WorkloadSummary,
+};
 
-/// CPUs kept busy by an idle lane from which on it may disturb the others.
+/// CPUs that a waiting lane may keep busy before it disturbs the other lanes.
 const IDLE_BURN: f64 = 0.02;
 
-/// Steal from which on the machine is called busy. On shared runners 1 to 3 % is everyday.
+/// Steal above which the machine counts as busy. On shared runners 1 to 3 % is normal.
 const HEAVY_STEAL: f64 = 0.05;
 
-/// Pressure from which on something else must be running: lanes that share a CPU with threads of their own
-/// reach 0.7.
+/// CPU pressure above which other programs must be running: lanes with more threads than CPUs reach
+/// 0.7 on their own.
 const HEAVY_PRESSURE: f64 = 0.9;
 
-/// Workloads named in a message; the JSON names all.
+/// The most workloads that a message names; the JSON names all.
 const NAMED: usize = 3;
 
-/// What was noticed, workload by workload.
+/// Observations, collected workload by workload.
 #[derive(Default)]
 pub(crate) struct Notes {
     too_few: Vec<(String, usize, usize)>,
@@ -45,8 +46,8 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Looks at one workload.
-    pub fn look(
+    /// Adds the observations on one workload.
+    pub fn observe(
         &mut self,
         data: &Data,
         workload: &WorkloadSummary,
@@ -88,7 +89,7 @@ impl Notes {
             let missing =
                 data.lane_rounds(&cell.lane).rev().find_map(|round| round.counts_missing.as_ref());
             if let Some(reason) = missing.filter(|_| cell.live()) {
-                let (workloads, lanes) = self.counts.entry(words::one_line(reason)).or_default();
+                let (workloads, lanes) = self.counts.entry(format::one_line(reason)).or_default();
                 push_new(workloads, name);
                 push_new(lanes, &cell.lane);
             }
@@ -103,7 +104,7 @@ impl Notes {
         }
     }
 
-    /// All warnings, the gravest first.
+    /// All warnings, the most serious first.
     pub fn warnings(self, record: &Record) -> Vec<Warning> {
         let mut all = Vec::new();
         all.extend(self.interrupted(record));
@@ -115,10 +116,10 @@ impl Notes {
                 workloads: vec![workload.clone()],
                 lanes: lanes.clone(),
                 message: format!(
-                    "the load generator was the limit for {} in {workload}, so operations per second say little about them",
-                    words::list(lanes)
+                    "the load generator was the bottleneck for {} in {workload}, so their operations per second do not compare the lanes",
+                    format::list(lanes)
                 ),
-                remedy: "go by CPU time per operation, or give the generator more CPUs and the lanes fewer"
+                remedy: "compare CPU time per operation, or give the generator more CPUs and the lanes fewer"
                     .to_owned(),
             });
         }
@@ -126,11 +127,11 @@ impl Notes {
             all.push(Warning {
                 kind: WarningKind::IdleBurn,
                 message: format!(
-                    "{lane} kept up to {} of a CPU busy while other lanes worked, which slows them ({})",
-                    words::percent(share),
+                    "{lane} kept up to {} of a CPU busy while other lanes were measured, which slows them ({})",
+                    format::percent(share),
                     some(&workloads)
                 ),
-                remedy: format!("measure the others again without {lane}"),
+                remedy: format!("measure the other lanes again without {lane}"),
                 workloads,
                 lanes: vec![lane],
             });
@@ -139,11 +140,11 @@ impl Notes {
             all.push(Warning {
                 kind: WarningKind::Steal,
                 message: format!(
-                    "the hypervisor gave up to {} of the CPU time to other machines ({}); the intervals are wider for it",
-                    words::percent(self.steal.1),
+                    "the hypervisor gave up to {} of the CPU time to other machines ({}), which widens the intervals",
+                    format::percent(self.steal.1),
                     some(&self.steal.0)
                 ),
-                remedy: "measure at a quieter hour or on a machine of your own".to_owned(),
+                remedy: "measure at a quieter hour, or on a machine without co-tenants".to_owned(),
                 workloads: self.steal.0,
                 lanes: Vec::new(),
             });
@@ -152,12 +153,12 @@ impl Notes {
             all.push(Warning {
                 kind: WarningKind::Busy,
                 message: format!(
-                    "something waited for a CPU for {} of the time ({}), so other programs were running here; \
-                     ratios may be far from the truth",
-                    words::percent(self.pressure.1),
+                    "tasks waited for a CPU {} of the time ({}), so other programs were running; ratios may be \
+                     wrong",
+                    format::percent(self.pressure.1),
                     some(&self.pressure.0)
                 ),
-                remedy: "end them, and measure again".to_owned(),
+                remedy: "stop the other programs, then measure again".to_owned(),
                 workloads: self.pressure.0,
                 lanes: Vec::new(),
             });
@@ -167,10 +168,10 @@ impl Notes {
                 kind: WarningKind::CountsMissing,
                 message: format!(
                     "system calls and context switches of {} were not counted ({})",
-                    words::list(&lanes),
+                    format::list(&lanes),
                     some(&workloads)
                 ),
-                // The harness words its reasons together with the remedy.
+                // The reason from the harness names the remedy.
                 remedy: reason,
                 workloads,
                 lanes,
@@ -183,12 +184,12 @@ impl Notes {
         let ended = record.footer.as_ref().map(|footer| footer.ended);
         let how = match ended {
             Some(Ended::Complete) if self.short.is_empty() => return None,
-            Some(Ended::Complete) => "the record lacks blocks although the run was completed",
+            Some(Ended::Complete) => "blocks are missing although the run was completed",
             Some(Ended::Interrupted) => "the run was interrupted",
-            None => "the run was killed, or is still going on",
+            None => "the run was killed, or has not ended yet",
         };
         let blocks = if self.blocks < self.planned {
-            format!(": {} of {} planned blocks are there", self.blocks, self.planned)
+            format!(": the record has {} of {} planned blocks", self.blocks, self.planned)
         } else {
             String::new()
         };
@@ -211,14 +212,14 @@ impl Notes {
                 workloads: vec![workload.clone()],
                 lanes: Vec::new(),
                 message: format!(
-                    "two processes of {reference} differ from each other in {} ({}) in {workload}, so no verdict on it is given",
+                    "two processes of {reference} differ from each other in {} ({}) in {workload}, so no lane is better or worse there",
                     match metric {
                         Metric::OpsPerS => "operations per second",
                         _ => "CPU time per operation",
                     },
-                    words::interval(by)
+                    format::interval(by)
                 ),
-                remedy: "look for what treats them differently (CPUs, memory, other programs), then measure again"
+                remedy: "look for what treats the two differently (CPUs, memory, other programs), then measure again"
                     .to_owned(),
             })
             .collect();
@@ -228,7 +229,7 @@ impl Notes {
                 workloads: self.no_control.clone(),
                 lanes: Vec::new(),
                 message: format!(
-                    "without a control lane the noise is unknown, so no verdicts are given ({})",
+                    "without a control the noise floor is unknown, so everything is undecided ({})",
                     some(&self.no_control)
                 ),
                 remedy: "measure with the control lane".to_owned(),
@@ -241,13 +242,12 @@ impl Notes {
         let fewest = self.too_few.iter().map(|(_, rounds, _)| *rounds).min()?;
         let needed = self.too_few.iter().map(|(_, _, needed)| *needed).max()?;
         let workloads: Vec<String> = self.too_few.iter().map(|(name, ..)| name.clone()).collect();
-        // One lane and its control in two metrics: the least that can be compared.
+        // The smallest family: one lane and the control in two metrics.
         let least = rounds_needed(2 * Metric::TIMED.len(), ALPHA);
         Some(Warning {
             kind: WarningKind::TooFewRounds,
             message: format!(
-                "{} cannot decide so many comparisons, whatever the figures ({})",
-                words::counted(fewest, "round"),
+                "too few rounds for so many comparisons: {fewest} of at least {needed} ({})",
                 some(&workloads)
             ),
             remedy: format!(

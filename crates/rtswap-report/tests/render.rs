@@ -1,4 +1,4 @@
-//! What a reader sees.
+//! Tables and pages as text.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn at(width: usize) -> Style {
 }
 
 #[test]
-fn tables_at_three_widths() {
+fn table_fits_three_widths() {
     let summary = Summary::of(&gallery().record());
     for width in [80, 110, 160] {
         insta::assert_snapshot!(format!("table-{width}"), table(&summary, &at(width)));
@@ -35,14 +35,14 @@ fn tables_at_three_widths() {
 }
 
 #[test]
-fn page_in_markdown() {
+fn markdown_has_whole_report() {
     let mut run = gallery();
     run.lanes[1].idle_cpu = 0.05;
     insta::assert_snapshot!(markdown(&Summary::of(&run.record())));
 }
 
 #[test]
-fn no_line_is_wider_than_the_terminal() {
+fn table_is_never_wider_than_terminal() {
     let mut run = gallery();
     run.lanes[1].name =
         "tokio?delay_ns=110&threads=12&and=so&on=until&it=is&far=too&long=1".to_owned();
@@ -58,14 +58,14 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
-fn plain_style_is_ascii_without_escapes() {
+fn table_in_default_style_is_ascii_without_escapes() {
     let text = table(&Summary::of(&gallery().record()), &Style::default());
     assert!(text.is_ascii(), "{text}");
     assert!(!text.contains('\u{1b}'));
 }
 
 #[test]
-fn colours_change_nothing_but_colours() {
+fn color_changes_no_text() {
     let summary = Summary::of(&gallery().record());
     let plain = Style { unicode: true, ..at(110) };
     let colored = table(&summary, &Style { color: true, ..plain });
@@ -83,7 +83,7 @@ fn colours_change_nothing_but_colours() {
 }
 
 #[test]
-fn lanes_stand_best_first() {
+fn table_has_best_lane_first() {
     let text = table(&Summary::of(&gallery().record()), &Style::default());
     let at = |lane: &str| text.find(&format!("\n{lane} ")).unwrap();
     let order = ["monoio", "compio", "tokio", "smol", "tokio-uring"].map(at);
@@ -91,7 +91,7 @@ fn lanes_stand_best_first() {
 }
 
 #[test]
-fn which_way_a_lane_went_stands_beside_its_figures_and_is_explained() {
+fn table_shows_and_explains_paths_of_streams_and_files() {
     let run = run(vec![
         lane("tokio", 1.0).noting("streams", "native").noting("files", "threads"),
         lane("compio", 1.2).noting("streams", "bridged").noting("files", "ring"),
@@ -101,5 +101,5 @@ fn which_way_a_lane_went_stands_beside_its_figures_and_is_explained() {
     assert!(row.contains("bridged") && row.contains("ring"), "{row}");
     assert!(text.contains("streams: native, the runtime's own"));
     let plain = table(&Summary::of(&gallery().record()), &at(160));
-    assert!(!plain.contains("streams"), "no column and no word of it where nobody says it");
+    assert!(!plain.contains("streams"), "no column without entries");
 }

@@ -18,7 +18,7 @@ fn error(document: &str) -> SpliceError {
 }
 
 #[test]
-fn sections_are_replaced_and_the_rest_stays() {
+fn splice_replaces_sections_and_keeps_the_rest() {
     let document = "# Title\r\n<!-- BEGIN: summary -->\nold\nold\n<!-- END: summary -->\n\n\
         <!-- BEGIN: machine -->\n<!-- END: machine -->\nend without newline";
     let spliced = splice(document, &generated()).unwrap();
@@ -32,13 +32,13 @@ fn sections_are_replaced_and_the_rest_stays() {
 }
 
 #[test]
-fn indented_markers_are_text() {
+fn splice_ignores_indented_marker() {
     let document = "    <!-- BEGIN: nonsense -->\n<!-- BEGIN: machine -->\n<!-- END: machine -->\n";
     assert!(splice(document, &generated()).unwrap().starts_with("    <!-- BEGIN: nonsense -->\n"));
 }
 
 #[test]
-fn wrong_markers_are_named_with_their_line() {
+fn splice_error_names_line() {
     let cases = [
         "a\n<!-- BEGIN: tabel -->\n<!-- END: tabel -->\n",
         "<!-- BEGIN: summary -->\nold\n",
@@ -55,7 +55,7 @@ fn wrong_markers_are_named_with_their_line() {
 }
 
 #[test]
-fn all_sections_of_a_summary_carry_their_command() {
+fn sections_name_their_command() {
     let summary = Summary::of(&run(vec![lane("tokio", 1.0), lane("smol", 1.3)]).record());
     let sections = sections(&summary, None, "rtswap report results/echo.jsonl --splice README.md");
     assert_eq!(sections.keys().collect::<Vec<_>>(), ["machine", "overview", "summary", "tables"]);
@@ -73,7 +73,7 @@ fn all_sections_of_a_summary_carry_their_command() {
 }
 
 #[test]
-fn sections_of_other_records_are_left_alone() {
+fn splice_keeps_sections_of_other_records() {
     let summary = Summary::of(&run(vec![lane("tokio", 1.0), lane("smol", 1.5)]).record());
     let ours = sections(&summary, Some("echo"), "command");
     let markers =

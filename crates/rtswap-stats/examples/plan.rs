@@ -1,11 +1,11 @@
-//! What a plan can see: the figures behind the default number of rounds and blocks.
+//! The differences that a plan finds: the figures behind the default number of rounds and blocks.
 //!
 //! `cargo run --release -p rtswap-stats --example plan`, about a minute. Simulated workloads of
 //! six lanes and a control, two metrics (throughput and CPU time), Holm at 0.05 over all 14
 //! comparisons; see `rtswap_stats::simulate` for the noise.
 
 use rtswap_stats::simulate::{Noise, Plan, Run, family};
-use rtswap_stats::{Comparison, Decision, Options, decide, estimate};
+use rtswap_stats::{Comparison, Decision, Options, Reason, Verdict, decide, estimate};
 
 const RUNS: u64 = 500;
 const EFFECT: f64 = 0.02;
@@ -22,7 +22,7 @@ fn main() {
     }
 
     println!(
-        "\nA lane whose CPU time is {:.0} % up is called dearer, of {RUNS} runs",
+        "\nA lane whose CPU time is {:.0} % higher is found worse, of {RUNS} runs",
         100.0 * EFFECT
     );
     println!("(and the run's mean minimum detectable effect):");
@@ -34,7 +34,7 @@ fn main() {
             let (mut called, mut mde) = (0, 0.0);
             simulated(&effects, cost, Plan::new(rounds, blocks), |_, decisions| {
                 let lane = decisions[decisions.len() - 1];
-                called += u64::from(lane.verdict.worse());
+                called += u64::from(lane.verdict == Verdict::Worse);
                 mde += lane.mde / RUNS as f64;
             });
             print!("   {:5.1} % ({:.1} %)", percent(called), 100.0 * mde);
@@ -43,13 +43,13 @@ fn main() {
     }
 
     println!("\nWithout any true difference, of {RUNS} runs:");
-    println!("  rounds x blocks   some lane called   control differs   interval holds 1");
+    println!("  rounds x blocks   some lane differs   control differs   interval contains 1");
     for plan in [Plan::new(12, 5), Plan::new(12, 20), Plan::new(12, 30), Plan::new(20, 20)] {
         let (mut alarms, mut broken) = (0, 0);
         simulated(&[0.0; 6], cost, plan, |family, decisions| {
-            alarms += u64::from(decisions.iter().any(|d| d.verdict.differs()));
+            alarms += u64::from(decisions.iter().any(|d| d.verdict != Verdict::Undecided));
             let differs = |(c, d): (&Comparison, &Decision)| {
-                c.control && d.verdict.as_str() == "inconclusive"
+                c.control && d.reason == Some(Reason::ControlDiffers)
             };
             broken += u64::from(family.iter().zip(decisions).any(differs));
         });
@@ -60,7 +60,7 @@ fn main() {
             })
             .count() as f64;
         println!(
-            "  {:6} x {:<6}   {:14.1} %   {:13.1} %   {:14.1} %",
+            "  {:6} x {:<6}   {:15.1} %   {:13.1} %   {:17.1} %",
             plan.rounds,
             plan.blocks,
             percent(alarms),

@@ -11,63 +11,46 @@ use crate::{holm, rounds_needed};
 /// The power at which the minimum detectable effect is stated.
 const POWER: f64 = 0.8;
 
-/// Which direction of a metric is the good one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Better {
-    /// Throughput: a higher ratio is faster.
-    Higher,
-    /// A cost (CPU time, system calls, memory, latency): a higher ratio is dearer.
-    Lower,
+/// The direction of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// A higher ratio is better: throughput.
+    HigherIsBetter,
+    /// A lower ratio is better: CPU time, system calls, memory, latency.
+    LowerIsBetter,
 }
 
-/// What may be said about a lane in one metric.
+/// How a lane compares with the reference in one metric.
+///
+/// There is no verdict of equivalence: the rule of [`decide`] has no margin within which two lanes
+/// count as equivalent, and a difference that was not found may still exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Verdict {
-    /// More per second than the reference.
-    Faster,
-    /// Less per second than the reference.
-    Slower,
-    /// A lower cost than the reference.
-    Cheaper,
-    /// A higher cost than the reference.
-    Dearer,
-    /// No difference that this run could tell from noise; see [`Decision::mde`].
-    Tie,
-    /// The run cannot answer; see [`Decision::why`].
-    Inconclusive,
+    /// The lane is better than the reference.
+    Better,
+    /// The lane is worse than the reference.
+    Worse,
+    /// No difference was found, or the run cannot decide; [`Decision::reason`] says which.
+    Undecided,
 }
 
 impl Verdict {
-    /// Whether a difference was called.
-    pub fn differs(self) -> bool {
-        !matches!(self, Self::Tie | Self::Inconclusive)
-    }
-
-    /// Whether the lane was called worse than the reference.
-    pub fn worse(self) -> bool {
-        matches!(self, Self::Slower | Self::Dearer)
-    }
-
-    /// The word in records and tables.
+    /// The word in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Faster => "faster",
-            Self::Slower => "slower",
-            Self::Cheaper => "cheaper",
-            Self::Dearer => "dearer",
-            Self::Tie => "tie",
-            Self::Inconclusive => "inconclusive",
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Undecided => "undecided",
         }
     }
 
-    fn of(ratio: f64, better: Better) -> Self {
-        match (better, ratio > 1.0) {
-            (Better::Higher, true) => Self::Faster,
-            (Better::Higher, false) => Self::Slower,
-            (Better::Lower, true) => Self::Dearer,
-            (Better::Lower, false) => Self::Cheaper,
+    fn of(ratio: f64, direction: Direction) -> Self {
+        if (ratio > 1.0) == (direction == Direction::HigherIsBetter) {
+            Self::Better
+        } else {
+            Self::Worse
         }
     }
 }
@@ -81,74 +64,85 @@ impl fmt::Display for Verdict {
 /// One row of a family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
-    /// Which direction is good.
-    pub better: Better,
-    /// Whether this lane is the control: a second process of the reference.
+    /// The direction of the metric.
+    pub direction: Direction,
+    /// Whether this lane is the control: the second process of the reference.
     pub control: bool,
-    /// Which metric: the control of the same metric is the noise floor.
+    /// Identifies the metric: the control of the same metric is its noise floor.
     pub metric: usize,
     /// The lane's ratio to the reference.
     pub estimate: Estimate,
 }
 
-/// What [`decide`] says about one comparison.
+/// The decision on one comparison.
 ///
 /// In JSON an infinite `mde` is `null`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Decision {
     /// The verdict.
     pub verdict: Verdict,
     /// p after Holm over the family.
     pub p_adjusted: f64,
     /// Minimum detectable effect, relative (0.006 is 0.6 %): the smallest true difference that a
-    /// run like this one calls four times out of five. Infinite where no difference could be.
+    /// run like this one finds four times out of five. Infinite if the run can find none.
     #[serde(deserialize_with = "null_is_infinite")]
     pub mde: f64,
-    /// Why no difference is called; `None` where one is.
-    pub why: Option<Reason>,
+    /// Why the verdict is [`Undecided`](Verdict::Undecided); `None` for every other verdict.
+    pub reason: Option<Reason>,
 }
 
-/// Why a comparison is a tie or inconclusive. Displays as a sentence with the remedy.
+/// Why a verdict is undecided. Displays as a sentence with the remedy.
+///
+/// The first three mean that the run could have found a difference and found none
+/// ([`no_difference`](Self::no_difference)); the others mean that it cannot decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Reason {
-    /// Tie: p after Holm is not below alpha.
+    /// p after Holm is not below alpha.
     NotSignificant,
-    /// Tie: the interval holds 1.
+    /// The interval contains 1.
     IntervalHoldsOne,
-    /// Tie: the ratio is no further from 1 than the control's interval reaches.
+    /// The ratio lies within the control's interval.
     InsideNoiseFloor,
-    /// Inconclusive: p could not get below alpha, whatever the data.
+    /// p cannot be below alpha with so few rounds, whatever the data.
     TooFewRounds {
         /// Rounds with data.
         rounds: usize,
         /// Rounds that the family needs.
         needed: usize,
     },
-    /// Inconclusive: the reference differs from itself in this metric.
+    /// The control differs from the reference in this metric.
     ControlDiffers,
-    /// Inconclusive: without a control the noise floor is unknown.
+    /// The control has no data in this metric, so the noise floor is unknown.
     NoControl,
+}
+
+impl Reason {
+    /// Whether the run could have found a difference and found none.
+    pub fn no_difference(self) -> bool {
+        matches!(self, Self::NotSignificant | Self::IntervalHoldsOne | Self::InsideNoiseFloor)
+    }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSignificant => f.write_str(
-                "chance alone does as much; measure more rounds to see effects below the minimum detectable one",
+                "the difference is not statistically significant; measure more rounds to find smaller differences",
             ),
             Self::IntervalHoldsOne => f.write_str(
-                "the interval holds 1; measure more rounds to see effects below the minimum detectable one",
+                "the interval contains 1; measure more rounds to find smaller differences",
             ),
             Self::InsideNoiseFloor => f.write_str(
-                "the difference lies within the control's interval; measure more rounds or on a quieter machine",
+                "the ratio lies within the control's interval; measure more rounds, or on a quieter machine",
             ),
             Self::TooFewRounds { rounds, needed } => write!(
                 f,
-                "{rounds} rounds cannot decide this many comparisons; measure at least {needed}, or fewer lanes or metrics"
+                "too few rounds for so many comparisons: {rounds} of at least {needed}; measure more rounds, or fewer lanes"
             ),
             Self::ControlDiffers => f.write_str(
-                "the control differs from the reference although both are the same program; look for what treats them differently, then measure again",
+                "the control differs from the reference, although both run the same program; look for what treats the two processes differently, then measure again",
             ),
             Self::NoControl => f.write_str(
                 "the control has no data for this metric, so the noise floor is unknown; measure with the control lane",
@@ -157,28 +151,29 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What a metric's control lanes say.
+/// The noise floor of a metric.
 struct Floor {
-    /// The control's interval, stretched to hold 1.
+    /// The control's interval, extended to contain 1.
     lo: f64,
     hi: f64,
     /// Half its width, in log units.
     half_width: f64,
-    /// Why nothing can be decided in this metric, if so.
+    /// Why nothing can be decided in this metric.
     broken: Option<Reason>,
 }
 
 /// Decides one family: all lanes × metrics of a workload, the control among them.
 ///
-/// A difference is called only if all three hold:
+/// A lane is better or worse only if all three conditions hold:
 /// 1. p after [`holm`] over the family is below `alpha`;
-/// 2. the interval does not hold 1;
-/// 3. the ratio lies outside the control's interval for the same metric (stretched to hold 1),
-///    because a difference no larger than what the reference shows against itself is not news.
+/// 2. the interval does not contain 1;
+/// 3. the ratio lies outside the control's interval in the same metric (extended to contain 1),
+///    because the reference shows differences of that size from itself.
 ///
-/// Otherwise it is a tie. A comparison is inconclusive if its rounds cannot reach the level
-/// ([`rounds_needed`]), or if its metric's control has no data, has too few rounds, or itself
-/// fulfils 1 and 2. Too few rounds in one lane (it crashed half-way) do not touch the others.
+/// Otherwise no difference was found, and the comparison is undecided. It is also undecided if its
+/// rounds cannot reach the level ([`rounds_needed`]), or if its metric's control has no data, has too
+/// few rounds, or itself fulfils conditions 1 and 2. Too few rounds in one lane (after a crash) do not
+/// affect the other lanes.
 ///
 /// Decisions are in the order of `family`.
 pub fn decide(family: &[Comparison], alpha: f64) -> Vec<Decision> {
@@ -217,7 +212,7 @@ pub fn decide(family: &[Comparison], alpha: f64) -> Vec<Decision> {
                 None => Some(Reason::NoControl),
                 Some(floor) => too_few(c).or(floor.broken),
             };
-            let tie = if p_adjusted >= alpha {
+            let no_difference = if p_adjusted >= alpha {
                 Some(Reason::NotSignificant)
             } else if c.estimate.holds(1.0) {
                 Some(Reason::IntervalHoldsOne)
@@ -228,22 +223,20 @@ pub fn decide(family: &[Comparison], alpha: f64) -> Vec<Decision> {
             } else {
                 None
             };
-            let verdict = match (broken, tie) {
-                (Some(_), _) => Verdict::Inconclusive,
-                (None, Some(_)) => Verdict::Tie,
-                (None, None) => Verdict::of(ratio, c.better),
-            };
+            let reason = broken.or(no_difference);
+            let verdict =
+                reason.map_or_else(|| Verdict::of(ratio, c.direction), |_| Verdict::Undecided);
             Decision {
                 verdict,
                 p_adjusted,
                 mde: detectable(&c.estimate, family.len(), alpha, half_width),
-                why: broken.or(tie),
+                reason,
             }
         })
         .collect()
 }
 
-/// The smallest relative effect seen with a power of 80 % at Holm's strictest level.
+/// The smallest relative effect found with a power of 80 % at Holm's strictest level.
 ///
 /// Two quantiles of Student's t times the standard error, as for a t-test, at the level that the
 /// sign-flip test really has: its p comes in steps of 2^(1-n), so alpha/m is rounded down to k
@@ -251,7 +244,7 @@ pub fn decide(family: &[Comparison], alpha: f64) -> Vec<Decision> {
 /// same side), so more is needed. The factor for that was fitted to simulated normal rounds, n = 8
 /// to 20 and k = 1 to 224, and is within 4 % everywhere there; `tests/simulation.rs` holds it to 80 %.
 ///
-/// Never below the half width of the control's interval, which a called difference has to leave.
+/// Never below the half-width of the control's interval, outside of which a difference has to lie.
 fn detectable(estimate: &Estimate, comparisons: usize, alpha: f64, floor: f64) -> f64 {
     let strictest = alpha / comparisons as f64;
     let step = smallest_p(estimate.rounds);
@@ -273,7 +266,7 @@ mod tests {
     /// A family of one control and `ratios`, all with intervals of ±0.5 %, one metric.
     fn family(ratios: &[f64], rounds: usize, p: f64) -> Vec<Comparison> {
         let row = |ratio: f64, control: bool| Comparison {
-            better: Better::Lower,
+            direction: Direction::LowerIsBetter,
             control,
             metric: 0,
             estimate: Estimate {
@@ -295,89 +288,111 @@ mod tests {
     }
 
     #[test]
-    fn costs_are_dearer_or_cheaper_and_rates_faster_or_slower() {
+    fn decide_follows_direction_of_metric() {
         let mut family = family(&[1.1, 0.9], 12, 0.001);
-        assert_eq!(verdicts(&family)[1..], [Verdict::Dearer, Verdict::Cheaper]);
+        assert_eq!(verdicts(&family), [Verdict::Undecided, Verdict::Worse, Verdict::Better]);
         for row in &mut family {
-            row.better = Better::Higher;
+            row.direction = Direction::HigherIsBetter;
         }
-        assert_eq!(verdicts(&family)[1..], [Verdict::Faster, Verdict::Slower]);
-        assert_eq!(verdicts(&family)[0], Verdict::Tie);
+        assert_eq!(verdicts(&family), [Verdict::Undecided, Verdict::Better, Verdict::Worse]);
     }
 
     #[test]
-    fn each_of_the_three_conditions_alone_makes_a_tie() {
-        let why = |family: &[Comparison]| decide(family, 0.05)[1].why;
-        assert_eq!(why(&family(&[1.1], 12, 0.001)), None);
-        assert_eq!(why(&family(&[1.1], 12, 0.1)), Some(Reason::NotSignificant));
+    fn decide_finds_no_difference_if_one_condition_fails() {
+        let decided = |family: &[Comparison]| {
+            let decision = decide(family, 0.05)[1];
+            (decision.verdict, decision.reason)
+        };
+        let undecided = |reason| (Verdict::Undecided, Some(reason));
+        assert_eq!(decided(&family(&[1.1], 12, 0.001)), (Verdict::Worse, None));
+        assert_eq!(decided(&family(&[1.1], 12, 0.1)), undecided(Reason::NotSignificant));
         let mut wide = family(&[1.1], 12, 0.001);
         wide[1].estimate.lo = 0.99;
-        assert_eq!(why(&wide), Some(Reason::IntervalHoldsOne));
+        assert_eq!(decided(&wide), undecided(Reason::IntervalHoldsOne));
         let mut noisy = family(&[1.1], 12, 0.001);
         noisy[0].estimate.hi = 1.11;
-        assert_eq!(why(&noisy), Some(Reason::InsideNoiseFloor));
+        assert_eq!(decided(&noisy), undecided(Reason::InsideNoiseFloor));
         assert!(decide(&noisy, 0.05)[1].mde > 0.05);
     }
 
     #[test]
-    fn too_few_rounds_refuse_to_decide() {
+    fn decide_refuses_with_too_few_rounds() {
         let lanes = [1.5; 13];
         for decision in decide(&family(&lanes, 9, 2_f64.powi(-8)), 0.05) {
-            assert_eq!(decision.verdict, Verdict::Inconclusive);
-            let why = Some(Reason::TooFewRounds { rounds: 9, needed: 10 });
-            assert_eq!(decision.why, why);
+            assert_eq!(decision.verdict, Verdict::Undecided);
+            let reason = Some(Reason::TooFewRounds { rounds: 9, needed: 10 });
+            assert_eq!(decision.reason, reason);
             assert!(decision.mde.is_infinite());
         }
         let enough = decide(&family(&lanes, 10, 2_f64.powi(-9)), 0.05);
-        assert!(enough[1..].iter().all(|d| d.verdict == Verdict::Dearer));
+        assert!(enough[1..].iter().all(|d| d.verdict == Verdict::Worse));
         assert!(enough[1].mde.is_finite());
     }
 
     #[test]
-    fn a_lane_that_stopped_early_does_not_touch_the_others() {
+    fn decide_lets_short_lane_affect_no_other() {
         let mut family = family(&[1.5, 1.5], 12, 0.0005);
         family[1].estimate.rounds = 3;
         family[1].estimate.p = 0.25;
-        assert_eq!(verdicts(&family), [Verdict::Tie, Verdict::Inconclusive, Verdict::Dearer]);
+        let decisions = decide(&family, 0.05);
+        let short = Some(Reason::TooFewRounds { rounds: 3, needed: 7 });
+        assert_eq!(decisions[1].reason, short);
+        assert_eq!(decisions[2].verdict, Verdict::Worse);
     }
 
     #[test]
-    fn a_control_that_differs_or_is_missing_is_no_floor() {
+    fn decide_refuses_without_sound_control() {
         let mut family = family(&[1.5], 12, 0.0005);
         family[0].estimate = family[1].estimate;
         for decision in decide(&family, 0.05) {
-            assert_eq!(decision.verdict, Verdict::Inconclusive);
-            assert_eq!(decision.why, Some(Reason::ControlDiffers));
+            assert_eq!(decision.verdict, Verdict::Undecided);
+            assert_eq!(decision.reason, Some(Reason::ControlDiffers));
         }
         let alone = decide(&family[1..], 0.05);
-        assert_eq!(alone[0].why, Some(Reason::NoControl));
-        // Another metric's control does not help.
+        assert_eq!(alone[0].reason, Some(Reason::NoControl));
+        // The control of another metric does not count.
         family[0].metric = 7;
-        assert_eq!(decide(&family, 0.05)[1].why, Some(Reason::NoControl));
+        assert_eq!(decide(&family, 0.05)[1].reason, Some(Reason::NoControl));
         assert!(decide(&[], 0.05).is_empty());
     }
 
     #[test]
-    fn every_reason_that_needs_action_names_its_remedy() {
-        let few = Reason::TooFewRounds { rounds: 3, needed: 10 };
-        for reason in [few, Reason::NotSignificant, Reason::ControlDiffers, Reason::NoControl] {
+    fn reason_names_remedy() {
+        let all = [
+            (Reason::NotSignificant, true),
+            (Reason::IntervalHoldsOne, true),
+            (Reason::InsideNoiseFloor, true),
+            (Reason::TooFewRounds { rounds: 3, needed: 10 }, false),
+            (Reason::ControlDiffers, false),
+            (Reason::NoControl, false),
+        ];
+        for (reason, no_difference) in all {
+            assert!(reason.to_string().contains("; "), "{reason}");
             assert!(reason.to_string().contains("measure"), "{reason}");
+            assert_eq!(reason.no_difference(), no_difference, "{reason}");
         }
-        assert_eq!(format!("{:>6}", Verdict::Tie), "   tie");
     }
 
     #[test]
-    fn verdicts_are_lower_case_words_in_json_and_what_is_unknown_is_null() {
+    fn decision_in_json_has_words_and_null_for_infinity() {
         let decisions = decide(&family(&[1.5], 2, 0.5), 0.05);
         let json = serde_json::to_string(&decisions[1]).unwrap();
         assert_eq!(
             json,
-            r#"{"verdict":"inconclusive","p_adjusted":1.0,"mde":null,"why":{"kind":"too_few_rounds","rounds":2,"needed":7}}"#
+            r#"{"verdict":"undecided","p_adjusted":1.0,"mde":null,"reason":{"kind":"too_few_rounds","rounds":2,"needed":7}}"#
         );
         assert_eq!(serde_json::from_str::<Decision>(&json).unwrap(), decisions[1]);
-        for verdict in [Verdict::Faster, Verdict::Cheaper, Verdict::Tie] {
-            let word = serde_json::to_string(&verdict).unwrap();
-            assert_eq!(word, format!("\"{verdict}\""));
+    }
+
+    #[test]
+    fn verdict_has_same_word_in_json_and_text() {
+        for (verdict, word) in [
+            (Verdict::Better, "better"),
+            (Verdict::Worse, "worse"),
+            (Verdict::Undecided, "undecided"),
+        ] {
+            assert_eq!(serde_json::to_string(&verdict).unwrap(), format!("\"{word}\""));
+            assert_eq!(format!("{verdict:>10}"), format!("{word:>10}"));
         }
     }
 }

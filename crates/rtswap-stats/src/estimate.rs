@@ -11,7 +11,7 @@ use crate::signflip;
 /// Rounds × blocks of ln(lane / reference), both figures taken within one block.
 ///
 /// Rounds may have differing numbers of blocks. Values that are not finite (a slice without
-/// operations, a lane that had gone) and rounds without values are ignored.
+/// operations, a lane that was lost) and rounds without values are ignored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Paired {
     /// One list of log ratios for each round, in natural-log units.
@@ -46,7 +46,7 @@ impl Paired {
     }
 }
 
-/// How an estimate is made.
+/// Settings of an estimate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// The interval's coverage, between 0 and 1.
@@ -65,9 +65,9 @@ impl Default for Options {
 
 /// One lane's ratio to the reference in one metric.
 ///
-/// In JSON an infinite `hi` or `se_log` (a single block: nothing is known about the spread) is
-/// `null`.
+/// In JSON an infinite `hi` or `se_log` (a single block, whose spread is unknown) is `null`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Estimate {
     /// Lane over reference; 1 is no difference.
     pub ratio: f64,
@@ -88,7 +88,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Whether the interval holds `ratio`.
+    /// Whether the interval contains `ratio`.
     pub fn holds(&self, ratio: f64) -> bool {
         self.lo <= ratio && ratio <= self.hi
     }
@@ -113,9 +113,8 @@ pub(crate) fn null_is_infinite<'de, D: Deserializer<'de>>(from: D) -> Result<f64
 /// Exchanging lane and reference gives exactly the inverse: -ln(ratio), -ln(hi), -ln(lo),
 /// the same p. The reasons for each choice, with figures, are in the [crate's page](crate).
 ///
-/// With one round the interval is over that round's blocks and knows nothing of how much another
-/// process of the same program would differ (p is 1: nothing can be decided). With one block
-/// it is unbounded.
+/// With one round the interval is over that round's blocks. It does not include the difference between
+/// processes of the same program, and p is 1: nothing can be decided. With one block it is unbounded.
 ///
 /// # Panics
 ///
@@ -176,8 +175,8 @@ fn resampled(values: &[f64], statistic: impl Fn(&mut [f64]) -> f64, options: &Op
 
 /// The percentile interval in log units, its distances from the centre widened.
 ///
-/// A bootstrap of n values has a variance that is (n - 1)/n of what it should be, and a normal
-/// tail where Student's is due: at n = 12 the plain percentile interval covers 91 % in simulation,
+/// A bootstrap of n values has (n - 1)/n of the true variance, and a normal tail instead of Student's:
+/// at n = 12 the plain percentile interval covers 91 % in simulation,
 /// not 95 %. The remedy is Hesterberg's "expanded percentile" interval: multiply by
 /// √(n/(n-1)) · t/z (*What Teachers Should Know About the Bootstrap*, The American Statistician
 /// 69, 2015).
@@ -247,9 +246,9 @@ pub fn pooled(estimates: &[Estimate]) -> Option<Estimate> {
 
 /// Whether the interval is as narrow as `precision` (relative half width: 0.005 is ±0.5 %).
 ///
-/// For a stop rule. It looks at the width alone: stopping as soon as something is significant
-/// would find something in every run. Ask it only from [`rounds_needed`](crate::rounds_needed)
-/// rounds on, or the run stops where nothing can be decided. One round is never enough.
+/// For a stop rule. It looks at the width alone: a run that stops as soon as a difference is
+/// significant finds one more often than alpha. Ask only from [`rounds_needed`](crate::rounds_needed)
+/// rounds on, since nothing can be decided before. One round is never enough.
 pub fn precise_enough(estimate: &Estimate, precision: f64) -> bool {
     estimate.rounds >= 2 && estimate.half_width() <= precision.ln_1p()
 }
@@ -259,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_agree_with_the_tables() {
+    fn quantiles_agree_with_tables() {
         for (tail, freedom, want) in [(0.025, 11.0, 2.200_985), (0.025, 1.0, 12.706_205)] {
             assert!((t_quantile(tail, freedom) - want).abs() < 1e-5);
         }

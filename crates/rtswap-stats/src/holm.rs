@@ -1,12 +1,12 @@
 //! Many comparisons at once.
 
-/// Holm's step-down adjustment: the family's chance of any false alarm is at most the level that
-/// the adjusted p-values are compared with, however the comparisons depend on each other.
+/// Holm's step-down adjustment: the probability of any false alarm in the family is at most the level
+/// that the adjusted p-values are compared with, however the comparisons depend on each other.
 ///
 /// Returned in the order of `p`. A `NaN` counts as 1. (Holm, *A Simple Sequentially Rejective
 /// Multiple Test Procedure*, Scandinavian Journal of Statistics 6, 1979.) Holm rather than
-/// Benjamini-Hochberg, because the question is "may one row of this table be wrong", and
-/// rather than Bonferroni, because it is never weaker.
+/// Benjamini-Hochberg, because a single wrong row of a table matters, and rather than Bonferroni,
+/// because Holm is never less powerful.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let known = |i: usize| if p[i].is_nan() { 1.0 } else { p[i] };
     let mut order: Vec<usize> = (0..p.len()).collect();
@@ -44,7 +44,7 @@ mod tests {
     use crate::signflip::smallest_p;
 
     #[test]
-    fn holm_gives_the_textbook_values() {
+    fn holm_gives_textbook_values() {
         let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
         for (got, want) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
             assert!((got - want).abs() < 1e-12, "{adjusted:?}");
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_needed_follow_the_floor_of_the_sign_test() {
+    fn rounds_needed_follows_smallest_p_of_sign_flip_test() {
         assert_eq!(rounds_needed(1, 0.05), 6);
         assert_eq!(rounds_needed(12, 0.05), 9);
         assert_eq!(rounds_needed(14, 0.05), 10);

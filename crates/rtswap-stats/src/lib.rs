@@ -1,7 +1,7 @@
 //! From slices to ratios, intervals and verdicts: pure, no I/O.
 //!
 //! ```
-//! use rtswap_stats::{Better, Comparison, Options, Paired, Verdict, decide, estimate};
+//! use rtswap_stats::{Direction, Comparison, Options, Paired, Verdict, decide, estimate};
 //!
 //! // Twelve rounds of three blocks: ln(lane / reference) of CPU time per operation.
 //! let round = |offset: f64| vec![offset - 0.002, offset, offset + 0.3];
@@ -13,11 +13,11 @@
 //!     .into_iter()
 //!     .filter_map(|(paired, control)| {
 //!         let estimate = estimate(paired, &options)?;
-//!         Some(Comparison { better: Better::Lower, control, metric: 0, estimate })
+//!         Some(Comparison { direction: Direction::LowerIsBetter, control, metric: 0, estimate })
 //!     })
 //!     .collect();
 //! let decisions = decide(&family, 0.05);
-//! assert_eq!(decisions[1].verdict, Verdict::Dearer);
+//! assert_eq!(decisions[1].verdict, Verdict::Worse);
 //! ```
 //!
 //! # The method, and why
@@ -26,21 +26,21 @@
 //! --example choices` for the choices between methods, `--example plan` for what a plan can see.
 //! `tests/simulation.rs` holds the crate to them.
 //!
-//! **Ratios within a block.** Drift that is slower than a block is in both figures and cancels.
-//! Logs, because then "twice" and "half" are equally far from 1 and lane and reference can be
-//! exchanged.
+//! **Ratios within a block.** Drift that is slower than a block affects both figures and cancels.
+//! Ratios are logarithms, because then "twice" and "half" are equally far from 1, and lane and
+//! reference can be exchanged.
 //!
 //! **Median over the blocks of a round.** One slice in ten or twenty is disturbed by about a
 //! quarter, always for the worse. At 12 rounds × 20 blocks of CPU time the mean of the blocks has a
 //! standard error of 0.89 %, the median of 0.56 %. (The mean of the middle half has 0.53 %, but bears
 //! half as many outliers; the median is kept.)
 //!
-//! **Mean over the rounds.** The rounds' medians are near normal already, so a robust centre buys
-//! nothing: the Hodges-Lehmann estimator in its place had a standard error up to 4 % larger.
+//! **Mean over the rounds.** The rounds' medians are nearly normal, so a robust centre does not
+//! help: the Hodges-Lehmann estimator in its place had a standard error up to 4 % larger.
 //!
 //! **The round is the unit of inference.** One process is one sample of memory layout (Mytkowicz
 //! et al., *Producing Wrong Data Without Doing Anything Obviously Wrong!*, 2009), so blocks of the
-//! same processes are not independent, and repetition pays at the level that varies (Kalibera &
+//! same processes are not independent. Repetition helps at the level that varies (Kalibera &
 //! Jones, *Rigorous Benchmarking in Reasonable Time*, 2013).
 //!
 //! **Interval: hierarchical bootstrap, rounds with replacement, the blocks of a drawn round kept
@@ -60,20 +60,20 @@
 //! (The last row agrees with the chosen one, as it must for near normal rounds; the bootstrap
 //! follows them where they are skewed.)
 //!
-//! **p: sign-flip test over the rounds.** Under "no difference" the two are exchangeable and every
-//! sign is a coin: exact for any noise. The price is a floor, 2^(1-n), so a family of m comparisons
-//! needs [`rounds_needed`] rounds, and [`decide`] refuses below.
+//! **p: sign-flip test over the rounds.** Under "no difference" the two are exchangeable and each
+//! sign is equally likely, so the test is exact for any noise. Its smallest p is 2^(1-n), so a family of
+//! m comparisons needs [`rounds_needed`] rounds, and [`decide`] refuses to decide with fewer.
 //!
 //! **Holm over the family** ([`holm`]), then three conditions and the control ([`decide`]). In
-//! 2 % of simulated runs without a difference some lane was called different (promised: at most 5 %).
+//! 2 % of simulated runs without a difference some lane was found different (guaranteed: at most 5 %).
 //!
-//! **Minimum detectable effect** ([`Decision::mde`]): so that a tie says how much it could have
-//! missed. In simulation a true effect of its size is called in 78 to 79 % of runs (stated:
-//! 80 %).
+//! **Minimum detectable effect** ([`Decision::mde`]): the size of a difference that an undecided
+//! comparison may have missed. In simulation a true effect of this size is found in 78 to 79 % of runs
+//! (stated: 80 %).
 //!
-//! **Stopping** on width alone ([`precise_enough`]). Even so, a run stops a little more readily where
-//! the rounds happen to agree: at ±1 % the coverage is 93.0 % if first asked after
-//! 10 rounds and 92.1 % after 6, so ask only from [`rounds_needed`] on.
+//! **Stopping** on width alone ([`precise_enough`]). Even so, a run is more likely to stop when its
+//! rounds agree by chance: at ±1 % the coverage is 93.0 % if first asked after 10 rounds and 92.1 %
+//! after 6, so ask only from [`rounds_needed`] on.
 
 mod decide;
 mod estimate;
@@ -82,7 +82,7 @@ mod order;
 mod signflip;
 pub mod simulate;
 
-pub use decide::{Better, Comparison, Decision, Reason, Verdict, decide};
+pub use decide::{Comparison, Decision, Direction, Reason, Verdict, decide};
 pub use estimate::{Estimate, Options, Paired, estimate, pooled, precise_enough};
 pub use holm::{holm, rounds_needed};
 pub use order::median;

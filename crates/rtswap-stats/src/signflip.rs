@@ -1,9 +1,9 @@
-//! The sign-flip permutation test: how often would chance alone have gone this far?
+//! The sign-flip permutation test.
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-/// Up to so many rounds all 2^n assignments of signs are counted.
+/// Up to this number of rounds, all 2^n assignments of signs are counted.
 ///
 /// Two sorted halves of 2^15 sums take about 2 ms; beyond, time would double every two rounds.
 const EXACT_ROUNDS: usize = 30;
@@ -109,14 +109,14 @@ mod tests {
     const MIXED: [f64; 9] = [0.5, -0.1, 0.3, 0.2, 0.7, -0.4, 0.05, 0.6, 0.11];
 
     #[test]
-    fn exact_p_equals_the_count_over_all_signs() {
+    fn exact_equals_count_over_all_signs() {
         for n in 1..=MIXED.len() {
             assert_eq!(p_value(&MIXED[..n], 0), counted(&MIXED[..n]), "n = {n}");
         }
     }
 
     #[test]
-    fn smallest_p_is_two_to_the_one_minus_n() {
+    fn p_value_of_rounds_on_one_side_is_smallest_p() {
         for n in 1..=20 {
             let rounds: Vec<f64> = (0..n).map(|i| 1.0 + i as f64 / 100.0).collect();
             assert_eq!(p_value(&rounds, 0), smallest_p(n));
@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn no_difference_is_no_evidence() {
+    fn p_value_without_difference_is_one() {
         assert_eq!(p_value(&[], 0), 1.0);
         assert_eq!(p_value(&[0.0; 12], 0), 1.0);
         assert_eq!(p_value(&[0.1, -0.1, 0.2, -0.2], 0), 1.0);
     }
 
     #[test]
-    fn drawn_p_is_close_to_the_exact_one_and_never_zero() {
+    fn drawn_is_close_to_exact_and_never_zero() {
         let reach = MIXED.iter().sum::<f64>() - 1e-9;
         let (exact, drawn_p) = (exact(&MIXED, reach), drawn(&MIXED, reach, 7));
         assert!((exact - drawn_p).abs() < 0.005, "{exact} {drawn_p}");

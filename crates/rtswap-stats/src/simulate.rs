@@ -1,31 +1,30 @@
-//! Simulated runs on a noisy shared machine: what the method is tested against.
+//! Simulated runs on a noisy shared machine, to test the method against a known truth.
 //!
-//! A method that is only tested on data it has already seen proves nothing. Here the truth is
-//! known: a lane differs from the reference by exactly the effect that was asked for, and
-//! everything else is noise of the kinds seen on a shared virtual machine:
+//! A simulated lane differs from the reference by exactly the given effect. Everything else is noise
+//! of the kinds seen on a shared virtual machine:
 //!
-//! | kind | shared by | what the method does about it |
+//! | kind | shared by | remedy in the method |
 //! |---|---|---|
-//! | drift: a neighbour's load, the clock, the cache | all lanes, wandering from slice to slice | ratio within a block |
-//! | bursts: the neighbour's job starts and stops | all lanes, for many slices in a row | ratio within a block, median over blocks |
+//! | drift: a co-tenant's load, the clock, the cache | all lanes, wandering from slice to slice | ratio within a block |
+//! | bursts: a co-tenant's job starts and stops | all lanes, for many slices in a row | ratio within a block, median over blocks |
 //! | slice noise: scheduling, timer ticks | one slice | many blocks |
 //! | outliers: steal, a page fault storm | one slice, never in the lane's favour | median over blocks |
 //! | offset: memory layout, ASLR, environment | one process, so one lane in one round | many rounds |
 //!
-//! The figures that this gives are in `cargo run --release -p rtswap-stats --example plan`.
+//! The resulting figures: `cargo run --release -p rtswap-stats --example plan`.
 
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 
-use crate::{Better, Comparison, Options, Paired, estimate};
+use crate::{Comparison, Direction, Options, Paired, estimate};
 
 /// A model of one metric's noise. All sizes are in natural-log units (0.03 is about 3 %).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Noise {
     /// The direction of the metric. Disturbance makes a cost rise and a throughput fall.
-    pub better: Better,
+    pub direction: Direction,
     /// Standard deviation of a slice's own normal noise.
     pub core_sd: f64,
     /// Share of slices that are outliers, 0 to 1.
@@ -50,7 +49,7 @@ impl Noise {
     /// CPU time per operation. Steal and waiting are not in it, so the core is narrow.
     pub const fn cpu_time() -> Self {
         Self {
-            better: Better::Lower,
+            direction: Direction::LowerIsBetter,
             core_sd: 0.04,
             outlier_share: 0.10,
             outlier_mean: 0.25,
@@ -63,10 +62,10 @@ impl Noise {
         }
     }
 
-    /// Operations per second. Wall-clock time holds everything that the neighbours do.
+    /// Operations per second. Wall-clock time includes everything that co-tenants do.
     pub const fn throughput() -> Self {
         Self {
-            better: Better::Higher,
+            direction: Direction::HigherIsBetter,
             core_sd: 0.08,
             outlier_share: 0.10,
             burst_share: 0.15,
@@ -76,14 +75,14 @@ impl Noise {
     }
 }
 
-/// The machine's noise for the metric that decides when throughput cannot: CPU time.
+/// [`Noise::cpu_time`], the metric that decides if throughput cannot.
 impl Default for Noise {
     fn default() -> Self {
         Self::cpu_time()
     }
 }
 
-/// How much is measured.
+/// Rounds and blocks of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Rounds, each with freshly started processes.
@@ -112,9 +111,9 @@ impl Run {
     pub fn new(noise: &Noise, effects: &[f64], plan: Plan, seed: u64) -> Self {
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
         let mut machine = Machine::new(noise, &mut rng);
-        let worse = match noise.better {
-            Better::Higher => -1.0,
-            Better::Lower => 1.0,
+        let worse = match noise.direction {
+            Direction::HigherIsBetter => -1.0,
+            Direction::LowerIsBetter => 1.0,
         };
         let lanes = effects.len() + 1;
         let mut order: Vec<usize> = (0..lanes).collect();
@@ -148,8 +147,8 @@ impl Run {
         Paired { rounds: self.figures.iter().map(ratios).collect() }
     }
 
-    /// The standard deviation of the reference's slices over their mean: what someone who times
-    /// one slice after the other has to live with. 0.2 is 20 %.
+    /// The standard deviation of the reference's slices over their mean: the noise of measurements
+    /// that are not paired. 0.2 is 20 %.
     pub fn slice_deviation(&self) -> f64 {
         let slices: Vec<f64> = self.figures.iter().flatten().map(|b| b[0].exp()).collect();
         let n = slices.len() as f64;
@@ -174,12 +173,12 @@ pub fn family(
     for (metric, (noise, effects)) in metrics.iter().enumerate() {
         let mut all = vec![0.0];
         all.extend_from_slice(effects);
-        // Weyl steps keep the metrics' streams apart without a second seed to hand in.
+        // Steps of a Weyl sequence: each metric has a random stream of its own.
         let seed = seed.wrapping_add((metric as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let run = Run::new(noise, &all, plan, seed);
         family.extend((1..=all.len()).filter_map(|lane| {
             Some(Comparison {
-                better: noise.better,
+                direction: noise.direction,
                 control: lane == 1,
                 metric,
                 estimate: estimate(&run.paired(lane), options)?,
@@ -189,7 +188,7 @@ pub fn family(
     family
 }
 
-/// What all lanes share.
+/// Noise that all lanes share.
 struct Machine {
     noise: Noise,
     drift: f64,
@@ -205,10 +204,10 @@ impl Machine {
         }
     }
 
-    /// Moves on by one slice and returns the disturbance common to whoever runs in it.
+    /// Advances by one slice and returns the disturbance of every lane that runs in it.
     ///
-    /// The drift is a random walk with a pull home (AR(1)), so that its deviation is `drift_sd`
-    /// however long the run is; the bursts are a chain of two states with the asked share and
+    /// The drift is a first-order autoregressive process, so that its deviation is `drift_sd`
+    /// however long the run is; the bursts are a chain of two states with the given share and
     /// mean length.
     fn step(&mut self, rng: &mut Pcg64Mcg) -> f64 {
         let noise = &self.noise;

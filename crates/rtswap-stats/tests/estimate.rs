@@ -1,4 +1,4 @@
-//! What holds for every estimate, whatever the data.
+//! Properties of every estimate, whatever the data.
 
 #![expect(clippy::float_cmp, reason = "where equality is tested, it is exact by construction")]
 
@@ -15,7 +15,7 @@ fn close(a: f64, b: f64) -> bool {
 }
 
 #[test]
-fn ratio_is_the_mean_over_rounds_of_the_median_over_blocks() {
+fn estimate_averages_medians_of_rounds() {
     let e = of(vec![vec![0.1, 9.0, -4.0], vec![0.3, 0.1], vec![0.3]]).unwrap();
     assert!(close(e.ratio, (0.6_f64 / 3.0).exp()));
     assert_eq!((e.rounds, e.blocks), (3, 6));
@@ -23,14 +23,14 @@ fn ratio_is_the_mean_over_rounds_of_the_median_over_blocks() {
 }
 
 #[test]
-fn without_data_there_is_no_estimate() {
+fn estimate_is_none_without_data() {
     assert_eq!(of(vec![]), None);
     assert_eq!(of(vec![vec![], vec![]]), None);
     assert_eq!(of(vec![vec![f64::NAN], vec![f64::INFINITY]]), None);
 }
 
 #[test]
-fn what_is_not_finite_and_what_is_empty_changes_nothing() {
+fn estimate_ignores_empty_rounds_and_infinite_values() {
     let clean = vec![vec![0.1, 0.2], vec![0.05], vec![0.3, 0.1, 0.2]];
     let mut dirty = clean.clone();
     dirty[0].insert(1, f64::NAN);
@@ -41,7 +41,7 @@ fn what_is_not_finite_and_what_is_empty_changes_nothing() {
 }
 
 #[test]
-fn one_block_says_nothing_about_the_spread() {
+fn estimate_of_one_block_has_no_bounds() {
     let e = of(vec![vec![0.2]]).unwrap();
     assert!(close(e.ratio, 0.2_f64.exp()));
     assert_eq!((e.lo, e.hi, e.p), (0.0, f64::INFINITY, 1.0));
@@ -53,7 +53,7 @@ fn one_block_says_nothing_about_the_spread() {
 }
 
 #[test]
-fn one_round_has_an_interval_but_decides_nothing() {
+fn estimate_of_one_round_has_interval_but_p_of_one() {
     let e = of(vec![(0..20).map(|i| 0.5 + f64::from(i) / 1000.0).collect()]).unwrap();
     assert!(e.lo > 1.6 && e.hi < 1.7 && e.lo < e.ratio && e.ratio < e.hi);
     assert_eq!(e.p, 1.0);
@@ -61,7 +61,7 @@ fn one_round_has_an_interval_but_decides_nothing() {
 }
 
 #[test]
-fn identical_values_have_an_interval_of_no_width() {
+fn estimate_of_identical_values_has_zero_width() {
     let e = of(vec![vec![2_f64.ln(); 5]; 12]).unwrap();
     assert!(close(e.lo, 2.0) && close(e.hi, 2.0) && close(e.ratio, 2.0));
     assert_eq!((e.se_log, e.p), (0.0, 2_f64.powi(-11)));
@@ -71,7 +71,7 @@ fn identical_values_have_an_interval_of_no_width() {
 }
 
 #[test]
-fn figures_of_nothing_on_both_sides_are_equal_and_on_one_side_are_missing() {
+fn from_figures_takes_two_zeros_as_equal_and_ignores_one() {
     let paired =
         Paired::from_figures(&[vec![(0.0, 0.0), (3.0, 0.0), (0.0, 3.0)], vec![(4.0, 2.0)]]);
     let e = estimate(&paired, &Options::default()).unwrap();
@@ -80,7 +80,7 @@ fn figures_of_nothing_on_both_sides_are_equal_and_on_one_side_are_missing() {
 }
 
 #[test]
-fn precision_looks_at_the_width_and_not_at_the_place() {
+fn precise_enough_depends_on_width_alone() {
     let at = |centre: f64, spread: f64| {
         of((0..12).map(|i| vec![centre + spread * f64::from(i % 2)]).collect()).unwrap()
     };
@@ -90,7 +90,7 @@ fn precision_looks_at_the_width_and_not_at_the_place() {
 }
 
 #[test]
-fn a_pool_of_equals_is_narrower_by_the_root_of_their_number() {
+fn pooled_interval_narrows_with_root_of_count() {
     let one = of((0..12).map(|i| vec![0.01 * f64::from(i % 5) - 0.02]).collect()).unwrap();
     assert_eq!(pooled(&[one]), Some(one));
     assert_eq!(pooled(&[]), None);
@@ -107,7 +107,7 @@ fn a_pool_of_equals_is_narrower_by_the_root_of_their_number() {
 
 #[test]
 #[should_panic(expected = "confidence must lie between 0 and 1")]
-fn a_confidence_in_percent_is_refused() {
+fn estimate_panics_on_confidence_in_percent() {
     let options = Options { confidence: 95.0, ..Options::default() };
     let _ = estimate(&Paired::default(), &options);
 }
@@ -123,7 +123,7 @@ fn with_seed(rounds: &[Vec<f64>], seed: u64) -> Option<Estimate> {
 }
 
 proptest! {
-    // The same cases every time: a failure in CI is one that can be had at home.
+    // The same cases every time, so that a failure in CI can be reproduced.
     #![proptest_config(ProptestConfig {
         rng_seed: RngSeed::Fixed(1),
         failure_persistence: None,
@@ -131,7 +131,7 @@ proptest! {
     })]
 
     #[test]
-    fn exchanging_lane_and_reference_inverts(rounds in rounds(), seed: u64) {
+    fn estimate_of_exchanged_lanes_is_inverse(rounds in rounds(), seed: u64) {
         let swapped = Paired { rounds: rounds.clone() }.swapped();
         match (with_seed(&rounds, seed), with_seed(&swapped.rounds, seed)) {
             (Some(a), Some(b)) => {
@@ -145,33 +145,41 @@ proptest! {
     }
 
     #[test]
-    fn a_lane_twice_as_fast_moves_the_interval_and_keeps_its_width(rounds in rounds(), seed: u64) {
+    fn estimate_of_scaled_figures_keeps_interval_width(rounds in rounds(), seed: u64) {
         let shifted: Vec<Vec<f64>> = rounds
             .iter()
             .map(|round| round.iter().map(|x| x + 2_f64.ln()).collect())
             .collect();
-        if let (Some(a), Some(b)) = (with_seed(&rounds, seed), with_seed(&shifted, seed)) {
-            prop_assert!((a.ratio * 2.0 / b.ratio - 1.0).abs() < 1e-9);
-            if a.hi.is_finite() {
-                prop_assert!((a.half_width() - b.half_width()).abs() < 1e-9);
+        match (with_seed(&rounds, seed), with_seed(&shifted, seed)) {
+            (Some(a), Some(b)) => {
+                prop_assert!((a.ratio * 2.0 / b.ratio - 1.0).abs() < 1e-9);
+                prop_assert_eq!(a.hi.is_finite(), b.hi.is_finite());
+                if a.hi.is_finite() {
+                    prop_assert!((a.half_width() - b.half_width()).abs() < 1e-9);
+                }
             }
+            (a, b) => prop_assert!(a.is_none() && b.is_none()),
         }
     }
 
     #[test]
-    fn the_order_of_blocks_in_a_round_is_of_no_account(rounds in rounds(), seed: u64) {
+    fn estimate_ignores_order_of_blocks_within_round(rounds in rounds(), seed: u64) {
         let reversed: Vec<Vec<f64>> =
             rounds.iter().map(|round| round.iter().rev().copied().collect()).collect();
         let (a, b) = (with_seed(&rounds, seed), with_seed(&reversed, seed));
-        // The blocks of a single round are what the bootstrap draws from.
-        if a.is_some_and(|e| e.rounds > 1) {
+        if a.is_some_and(|e| e.rounds == 1) {
+            // The bootstrap draws from the blocks of a single round.
+            prop_assert_eq!(a.map(|e| (e.ratio, e.p)), b.map(|e| (e.ratio, e.p)));
+        } else {
             prop_assert_eq!(a, b);
         }
     }
 
     #[test]
-    fn the_interval_holds_its_ratio_and_p_is_a_probability(rounds in rounds(), seed: u64) {
-        if let Some(e) = with_seed(&rounds, seed) {
+    fn interval_contains_ratio_and_p_is_probability(rounds in rounds(), seed: u64) {
+        let e = with_seed(&rounds, seed);
+        prop_assert_eq!(e.is_some(), rounds.iter().any(|round| !round.is_empty()));
+        if let Some(e) = e {
             prop_assert!(e.holds(e.ratio));
             prop_assert!(e.p > 0.0 && e.p <= 1.0);
             prop_assert!(e.p >= (1.0 - e.rounds as f64).exp2());
@@ -179,7 +187,7 @@ proptest! {
     }
 
     #[test]
-    fn holm_keeps_the_order_and_lies_between_the_raw_p_and_bonferroni(
+    fn holm_keeps_order_and_lies_between_raw_p_and_bonferroni(
         p in prop::collection::vec(0.0..=1.0_f64, 0..30),
     ) {
         let adjusted = holm(&p);
@@ -193,7 +201,7 @@ proptest! {
     }
 
     #[test]
-    fn holm_does_not_depend_on_the_order_of_the_rows(
+    fn holm_ignores_order_of_rows(
         p in prop::collection::vec(0.0..=1.0_f64, 1..30),
         by in 0..30_usize,
     ) {

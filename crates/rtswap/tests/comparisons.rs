@@ -165,7 +165,7 @@ fn overhead_pairs_adapter_with_native_lane() {
     chain.sort_unstable();
     assert_eq!(chain[2] - chain[0], 2, "no other lane is between compared lanes: {order:?}");
     let shown = case.rtswap().args(["summary", RECORD]).assert().success();
-    shown.stdout(contains("poll-smol-local").and(contains("ratio to that")));
+    shown.stdout(contains("poll-smol-local").and(contains("ratio to baseline")));
     case.assert_nothing_left();
 }
 
@@ -223,7 +223,7 @@ fn sweep_rejects_other_record_and_unwritable_plot() {
     let case = Case::new();
     case.quick_run("spawn/tasks=1", &["smol-local".to_owned()]).assert().success();
     let no_sweep = error_line(&case, 1, &["sweep", "--record", RECORD]);
-    assert!(no_sweep.contains("this is no sweep") && no_sweep.contains("--over"), "{no_sweep}");
+    assert!(no_sweep.contains("not a sweep") && no_sweep.contains("--over"), "{no_sweep}");
     assert!(error_line(&case, 1, &["sweep", "--record", "missing"]).contains("missing"));
     let wrong = ["sweep", "--workload", "tcp-echo", "--over", "sise=1,2"];
     assert!(error_line(&case, 2, &wrong).contains("it has `size`, `conns`"));

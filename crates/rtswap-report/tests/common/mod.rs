@@ -1,5 +1,5 @@
-//! Records of simulated runs whose truth is known.
-// Each test file uses its own part of it.
+//! Records of simulated runs with known ratios.
+// Each test file uses a part of it.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
@@ -19,27 +19,27 @@ pub const ECHO: &str = "tcp-echo/size=1024/conns=32";
 const REFERENCE_NS: f64 = 8_000.0;
 const ELAPSED_NS: u64 = 50_000_000;
 
-/// A lane whose truth is known.
+/// A simulated lane.
 #[derive(Clone)]
 pub struct Lane {
     pub name: String,
-    /// CPU time per operation, relative to the reference: 1.1 is dearer.
+    /// CPU time per operation, relative to the reference: 1.1 is 10 % more.
     pub cost: f64,
     pub syscalls_per_op: f64,
     pub ctx_switches_per_op: f64,
     pub lost: Option<(Status, String)>,
     pub idle_cpu: f64,
     pub counts_missing: Option<String>,
-    /// CPUs that it can keep busy at most.
+    /// The most CPUs that it can keep busy.
     pub at_most: f64,
     /// Rounds in which it has slices.
     pub rounds: Range<u32>,
     pub kind: Kind,
     pub against: Option<String>,
     pub families: Vec<String>,
-    /// What a connection takes, where the workload counts it.
+    /// Memory per connection, for workloads that measure it.
     pub conn_bytes: u64,
-    /// Of its receipt.
+    /// Notes that the lane reports about itself.
     pub notes: Vec<(&'static str, &'static str)>,
 }
 
@@ -96,7 +96,7 @@ impl Lane {
     }
 }
 
-/// A run whose truth is known. The first lane is the reference.
+/// A simulated run. The first lane is the reference.
 #[derive(Clone)]
 pub struct Run {
     pub workloads: Vec<WorkloadPlan>,
@@ -257,7 +257,7 @@ impl Run {
         }
     }
 
-    /// Whoever is the slower of the lane and the generator keeps its CPU busy.
+    /// The slower of the lane and the generator keeps its CPU busy.
     fn slice(&self, workload: &WorkloadPlan, lane: &Lane, cost: f64) -> Slice {
         let cost_ns = REFERENCE_NS * cost;
         let load_ns = if workload.by_generator { self.load_ns } else { 0.0 };
@@ -277,7 +277,7 @@ impl Run {
 }
 
 fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
-    // Not quite the same in each round, as counts are.
+    // Counts vary a little between rounds.
     let ops = 6_000 + 13 * round;
     let counts = Counts {
         ops,

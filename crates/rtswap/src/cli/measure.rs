@@ -18,7 +18,7 @@ use rtswap_harness::record::{
     WorkloadPlan, Writer,
 };
 use rtswap_harness::schedule::{self, OVERRUN};
-use rtswap_report::words;
+use rtswap_report::format;
 use rtswap_service::{Missing, Services};
 use rtswap_workload::{Resources, Uses};
 
@@ -222,7 +222,7 @@ fn recorded_lanes(registry: &Registry, plan: &Plan) -> Result<Vec<PlannedLane>> 
 /// Prints what will run, and how long it will take.
 fn announce(plan: &Plan, limit: Option<Duration>, path: &Path, resumed: bool) {
     let all_s = plan::expected_s(plan);
-    let rounds = words::rounds(plan.rounds, plan.blocks, plan.blocks_most());
+    let rounds = format::rounds(plan.rounds, plan.blocks, plan.blocks_most());
     let most_s = limit.map_or(f64::INFINITY, |limit| limit.mul_f64(OVERRUN).as_secs_f64());
     let time = if all_s <= most_s {
         format!("about {all_s:.0} s")

@@ -10,7 +10,7 @@ use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{Request, SLICE_MS};
 use rtswap_harness::record::{Record, RecordFile as _};
 use rtswap_report::sweep::Sweep;
-use rtswap_report::{Style, Summary};
+use rtswap_report::{Style, Summary, plot};
 use rtswap_workload::Spec;
 
 use crate::Registry;
@@ -121,7 +121,7 @@ fn show(sweep: &Sweep, summary: &Summary, format: Format) -> Result<()> {
 }
 
 fn write_plot(sweep: &Sweep, path: &Path) -> Result<()> {
-    fs::write(path, sweep.svg()).with_context(|| {
+    fs::write(path, plot::svg(sweep)).with_context(|| {
         format!("cannot write the plots to {}; `--plot FILE` puts them elsewhere", path.display())
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rtswap_report::{Style, Tone, words};
+use rtswap_report::{Style, Tone, format};
 use serde::Serialize;
 
 use super::facts::Facts;
@@ -47,14 +47,14 @@ const CHECKS: [(&str, Status, Find); 16] = [
     ("smt", Warn, smt),
     ("governor", Warn, |it| {
         it.governors.first()?;
-        let (good, found) = (it.governors == ["performance"], words::list(&it.governors));
+        let (good, found) = (it.governors == ["performance"], format::list(&it.governors));
         let remedy = "`sudo cpupower frequency-set --governor performance`";
         judge(good, found, "the CPU frequency follows the load", remedy)
     }),
     ("steal", Warn, |it| {
         let steal = it.used?.steal;
         let found =
-            format!("the hypervisor gave {} of the CPU time to others", words::percent(steal));
+            format!("the hypervisor gave {} of the CPU time to others", format::percent(steal));
         let remedy = "measure at a quieter hour, for longer (`rtswap run --budget 10m`), or on a \
                       dedicated machine";
         judge(steal <= STEAL_MOST, found, "intervals get wider", remedy)
@@ -63,7 +63,7 @@ const CHECKS: [(&str, Status, Find); 16] = [
         let (busy, average) = (it.used?.busy, it.load_average?);
         let found = format!(
             "other programs use {} CPUs; the load average of the last minute is {average:.2}",
-            words::number(busy)
+            format::number(busy)
         );
         let remedy = "`top -o %CPU` shows them; stop them, or wait a minute if they have ended";
         judge(busy < BUSY_MOST && average < 1.0, found, "they take CPU time from the lanes", remedy)
@@ -124,7 +124,7 @@ const CHECKS: [(&str, Status, Find); 16] = [
         judge(it.descriptors.is_none_or(|may| may >= need), found, means, remedy)
     }),
     ("memory", Warn, |it| {
-        let found = format!("{} available", words::bytes(it.memory? as f64));
+        let found = format!("{} available", format::bytes(it.memory? as f64));
         let remedy = "`ps aux --sort -rss | head` shows the largest processes";
         judge(it.memory? >= MEMORY_LEAST, found, "lanes may be swapped out or killed", remedy)
     }),
@@ -135,7 +135,7 @@ const CHECKS: [(&str, Status, Find); 16] = [
             Ok(free) => *free,
             Err(why) => return judge(false, format!("cannot write to {folder}"), why, remedy),
         };
-        let found = format!("{} free for records in {folder}", words::bytes(free as f64));
+        let found = format!("{} free for records in {folder}", format::bytes(free as f64));
         judge(free >= DISK_LEAST, found, "a long run's record may not fit", remedy)
     }),
 ];
@@ -186,14 +186,14 @@ fn judge(
     Some(if good {
         Finding { found, remedy: None }
     } else {
-        let found = words::one_line(&format!("{found}: {means}"));
-        Finding { found, remedy: Some(words::one_line(remedy.as_ref())) }
+        let found = format::one_line(&format!("{found}: {means}"));
+        Finding { found, remedy: Some(format::one_line(remedy.as_ref())) }
     })
 }
 
 fn cpus(it: &Facts) -> Option<Finding> {
     let (cpus, server, load) = (it.allowed.len(), ranges(&it.server), ranges(&it.load));
-    let cpus_of = words::counted(cpus, "CPU");
+    let cpus_of = format::counted(cpus, "CPU");
     let found = format!("{cpus_of}, the lanes use {server}, the load generator uses {load}");
     let remedy = match (cpus, it.online) {
         (1, ..2) => "give the machine a second CPU".to_owned(),
@@ -215,7 +215,7 @@ fn smt(it: &Facts) -> Option<Finding> {
     let found = if shared.is_empty() {
         "lanes and load generator share no core".to_owned()
     } else {
-        format!("lanes and load generator share the core of CPUs {}", words::list(&shared))
+        format!("lanes and load generator share the core of CPUs {}", format::list(&shared))
     };
     let (server, load) = it.cores.split_at(it.cores.len() / 2);
     let remedy = if server.is_empty() {
@@ -237,13 +237,13 @@ fn lanes(it: &Facts) -> Option<Finding> {
         remedies.insert(remedy);
     }
     let (usable, lanes) = (it.lanes.len() - reasons.len(), it.lanes.len());
-    let found = format!("{usable} of {} can run", words::counted(lanes, "lane"));
+    let found = format!("{usable} of {} can run", format::counted(lanes, "lane"));
     let remedies: Vec<&str> = remedies.into_iter().collect();
     judge(reasons.is_empty(), found, &reasons.join(", "), remedies.join("; "))
 }
 
 fn count(value: u64) -> String {
-    words::rate(value as f64)
+    format::rate(value as f64)
 }
 
 /// `0-2,7`.
@@ -276,7 +276,7 @@ pub(super) fn text(checks: &[Check], style: Style) -> String {
         }
     }
     let count = |status| checks.iter().filter(|check| check.status == status).count();
-    let warnings = words::counted(count(Warn), "warning");
+    let warnings = format::counted(count(Warn), "warning");
     text + &format!("\n{} ok, {warnings}, {} bad\n", count(Status::Ok), count(Bad))
 }
 

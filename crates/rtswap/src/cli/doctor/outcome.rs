@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use rtswap_report::{Interval, Style, Tone, words};
+use rtswap_report::{Interval, Style, Tone, format};
 use serde::Serialize;
 
 /// True effects from here on must be detected. A little below the 2 % that are aimed at, because the
@@ -94,7 +94,7 @@ impl Outcome {
         let too_small = required.peek().is_none();
         let passed = !figures.control.detected && !too_small && required.all(|row| row.detected);
         let remedy = if too_small {
-            let required = words::percent(REQUIRED);
+            let required = format::percent(REQUIRED);
             format!("no lane was slowed down by {required} or more: inject more (`--delays`)")
         } else {
             format!(
@@ -114,7 +114,7 @@ impl Outcome {
             let text = style.wrap(text, "", "  ");
             text.lines().map(|line| style.paint(line, tone) + "\n").collect()
         };
-        let cpu = words::time(it.cpu_ns_per_op);
+        let cpu = format::time(it.cpu_ns_per_op);
         let heading =
             format!("{}: {} takes {cpu} of CPU time per {}", it.workload, it.reference, it.unit);
         let measured = "measured [95 % interval]";
@@ -122,9 +122,9 @@ impl Outcome {
         let rows = iter::once(&it.control).chain(&it.lanes).map(|row| row.line(style));
         let smallest = format!(
             "Smallest difference that four of five such runs detect: {} ({} of {}).",
-            it.smallest_effect.map_or("unknown".to_owned(), words::percent),
-            words::counted(it.rounds, "round"),
-            words::counted(it.blocks / it.rounds.max(1), "block")
+            it.smallest_effect.map_or("unknown".to_owned(), format::percent),
+            format::counted(it.rounds, "round"),
+            format::counted(it.blocks / it.rounds.max(1), "block")
         );
         format!(
             "{}\n{head}{}\n{}\n{}",
@@ -140,15 +140,15 @@ fn sentence(figures: &Figures) -> String {
     let missed = figures.lanes.iter().rposition(|row| !row.detected);
     let detects = match figures.lanes.get(missed.map_or(0, |at| at + 1)) {
         Some(Row { effect, .. }) => {
-            format!("This machine detects differences of {} and more.", words::percent(*effect))
+            format!("This machine detects differences of {} and more.", format::percent(*effect))
         }
         None => "This run did not detect the largest difference.".to_owned(),
     };
     let missed = figures.lanes.iter().filter(|row| !row.detected);
-    let missed: Vec<String> = missed.map(|row| words::percent(row.effect)).collect();
+    let missed: Vec<String> = missed.map(|row| format::percent(row.effect)).collect();
     let missed = match &missed[..] {
         [] => String::new(),
-        missed => format!(" It missed {}.", words::list(missed)),
+        missed => format!(" It missed {}.", format::list(missed)),
     };
     let control = if figures.control.detected {
         "The control differs from the reference, although it is the same program: nothing here is \

@@ -11,7 +11,7 @@ use rtswap_harness::lane::LaneError;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::schedule::Backend as _;
-use rtswap_report::{Figure, Metric, Style, Summary, WarningKind, words};
+use rtswap_report::{Figure, Metric, Style, Summary, WarningKind, format};
 use rtswap_service::Services;
 use rtswap_stats::Verdict;
 use rtswap_workload::{Resources, Spec};
@@ -57,7 +57,7 @@ pub(super) fn run(
         delays = delays_for(cpu_ns);
         eprintln!(
             "{REFERENCE} takes about {} of CPU time per {}; delays in ns: {delays:?}",
-            words::time(cpu_ns),
+            format::time(cpu_ns),
             spec.family().unit
         );
     }
@@ -96,7 +96,7 @@ fn lane(delay_ns: u64) -> String {
 fn no_figures(lane: &str, why: &str) -> anyhow::Error {
     anyhow!(
         "{lane} has no figures: {}; `rtswap verify --lane {REFERENCE} --workload tcp-echo` shows whether it works",
-        words::one_line(why)
+        format::one_line(why)
     )
 }
 
@@ -143,7 +143,7 @@ fn figures(summary: &Summary, delays: &[u64]) -> Result<Figures> {
     let row = |lane: &str, delay_ns: u64| -> Result<Row> {
         let figure = figure(lane)?;
         let interval = figure.interval().ok_or_else(|| no_figures(lane, "it has no ratio"))?;
-        let detected = if delay_ns == 0 { control_differs } else { figure.is(Verdict::Dearer) };
+        let detected = if delay_ns == 0 { control_differs } else { figure.is(Verdict::Worse) };
         Ok(Row::new(lane, delay_ns, cpu_ns_per_op, interval, detected))
     };
     Ok(Figures {

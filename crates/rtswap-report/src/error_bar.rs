@@ -1,9 +1,9 @@
-//! A ratio and its interval as a mark on a line.
+//! A ratio and its interval as an error bar.
 
 use crate::summary::Interval;
 
-/// Relative difference that the scale covers at least, on both sides: otherwise noise would look large
-/// where all lanes are level.
+/// Relative difference that the scale covers at least, on both sides, so that noise looks small if no
+/// lane differs.
 const LEAST_REACH: f64 = 0.02;
 
 /// The scale that the lanes of one table share, in natural-log units.
@@ -14,7 +14,7 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// Holds all the intervals, and 1.
+    /// The scale that contains all intervals, and 1.
     pub fn of(intervals: impl IntoIterator<Item = Interval>) -> Self {
         let reach = LEAST_REACH.ln_1p();
         let mut scale = Self { lo: -reach, hi: reach };
@@ -40,7 +40,7 @@ impl Scale {
         (share * (width - 1) as f64).round() as usize
     }
 
-    /// A mark at the ratio, a line over its interval, and an upright one at 1.
+    /// A dot at the ratio, a line over its interval, and an upright line at 1.
     pub fn draw(self, interval: &Interval, width: usize) -> String {
         let mut line = vec![' '; width];
         let (lo, hi) = (interval.lo, interval.hi.unwrap_or(f64::INFINITY));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_lie_on_a_logarithmic_scale() {
+    fn draw_uses_logarithmic_scale() {
         let (half, twice) = (interval(0.5, 0.4, 0.6), interval(2.0, 1.6, 2.5));
         let scale = Scale::of([half, twice]);
         assert_eq!(scale.draw(&half, 21), "──●──     │          ");
@@ -68,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn noise_does_not_fill_the_scale() {
-        let tie = interval(1.001, 0.998, 1.004);
-        assert_eq!(Scale::of([tie]).draw(&tie, 11), "    ─●─    ");
+    fn scale_has_least_reach() {
+        let noise = interval(1.001, 0.998, 1.004);
+        assert_eq!(Scale::of([noise]).draw(&noise, 11), "    ─●─    ");
     }
 
     #[test]
-    fn boundless_intervals_stay_inside() {
+    fn draw_keeps_unbounded_interval_inside() {
         let open = Interval { ratio: 1.1, lo: 0.0, hi: None };
         assert_eq!(Scale::of([open]).draw(&open, 8), "─│─────●");
     }

@@ -1,4 +1,7 @@
-//! Numbers and names as a reader wants them.
+//! Numbers, dates and lists as text.
+//!
+//! Figures have three significant digits whatever their unit, so that a column compares at a glance and
+//! no digit is noise. The crates for sizes and durations round to fixed decimals.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,12 +9,12 @@ pub use rtswap_schema::one_line;
 
 use crate::summary::Interval;
 
-/// Three significant digits, no exponent: `0.0613`, `8.05`, `124`, `1,240`.
+/// Three significant digits, without exponent: `0.0613`, `8.05`, `124`, `1,240`.
 pub fn number(value: f64) -> String {
     significant(value, 3)
 }
 
-/// A count per operation: two significant digits, which is what its noise allows.
+/// A count per operation: two significant digits, since its noise exceeds the third.
 pub(crate) fn count(value: f64) -> String {
     significant(value, 2)
 }
@@ -22,7 +25,7 @@ fn significant(value: f64, digits: i32) -> String {
     }
     let decimals =
         |value: f64| (f64::from(digits - 1) - value.abs().log10().floor()).clamp(0.0, 7.0);
-    // Rounded first, so that 9.999 is not 10.00.
+    // Rounded first, so that 9.999 becomes 10.0 and not 10.00.
     let scale = 10_f64.powf(decimals(value));
     let rounded = (value * scale).round() / scale;
     let decimals = if rounded == 0.0 { 0 } else { decimals(rounded) as usize };
@@ -122,7 +125,7 @@ pub(crate) fn between(a: f64, b: f64) -> String {
     }
 }
 
-/// The noun for several.
+/// The plural of a noun.
 pub(crate) fn plural(noun: &str) -> String {
     if ["s", "x", "ch", "sh"].iter().any(|end| noun.ends_with(end)) {
         return format!("{noun}es");
@@ -171,13 +174,15 @@ pub(crate) fn date(unix_s: u64) -> String {
     text.replace('T', " ").replace('Z', " UTC")
 }
 
-/// Cut into lines of at most `width` characters: for names, which have no spaces to break at.
+/// A name in lines of at most `width` columns. Names have no spaces to break at.
 pub(crate) fn broken(name: &str, width: usize) -> String {
-    let chars: Vec<char> = name.chars().collect();
-    chars.chunks(width.max(1)).map(String::from_iter).collect::<Vec<_>>().join("\n")
+    let options = textwrap::Options::new(width.max(1))
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(true);
+    textwrap::fill(name, options)
 }
 
-/// The same text without what a terminal or font may lack.
+/// The text in ASCII, for terminals without Unicode.
 pub(crate) fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -190,7 +195,7 @@ pub(crate) fn ascii(text: &str) -> String {
             '▲' => plain.push('+'),
             '▼' | '–' | '─' => plain.push('-'),
             '│' => plain.push('|'),
-            '●' => plain.push('o'),
+            '●' | '○' => plain.push('o'),
             '…' => plain.push_str("..."),
             c => plain.push(c),
         }
@@ -203,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits() {
+    fn number_has_three_significant_digits() {
         let written = [0.0, 0.0613, 8.046, 99.99, 124.4, 1240.0, 1_234_567.0].map(number);
         assert_eq!(written, ["0", "0.0613", "8.05", "100", "124", "1,240", "1,234,567"]);
         assert_eq!(
@@ -214,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn units_change_before_a_fourth_digit() {
+    fn time_and_bytes_change_unit_before_fourth_digit() {
         let times = [0.5, 812.0, 999.6, 8050.0, 999_600.0, 2.4e9].map(time);
         assert_eq!(times, ["0.500 ns", "812 ns", "1.00 µs", "8.05 µs", "1.00 ms", "2.40 s"]);
         assert_eq!([12.0, 2048.0, 12.9e6].map(bytes), ["12 B", "2.00 KiB", "12.3 MiB"]);
     }
 
     #[test]
-    fn percents_never_round_to_nothing_or_everything() {
+    fn percent_rounds_to_neither_zero_nor_hundred() {
         let written = [0.006, 0.0004, 0.219, 0.996, 0.9997, 1.0, 2.1].map(percent);
         assert_eq!(written, ["0.6 %", "0.04 %", "22 %", "99.6 %", "99.970 %", "100 %", "210 %"]);
         assert_eq!(between(0.21, 0.23), "between 21 and 23 %");
@@ -230,13 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn nouns_have_plurals() {
+    fn plural_follows_ending() {
         let nouns = ["message", "switch", "query", "round trip", "fetch"].map(plural);
         assert_eq!(nouns, ["messages", "switches", "queries", "round trips", "fetches"]);
     }
 
     #[test]
-    fn dates_are_utc() {
+    fn broken_cuts_name_at_width() {
+        assert_eq!(broken("tokio?delay_ns=110", 8), "tokio?de\nlay_ns=1\n10");
+        assert_eq!(broken("tokio-local", 11), "tokio-local");
+    }
+
+    #[test]
+    fn date_is_utc() {
         assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(date(1_769_862_896), "2026-01-31 12:34:56 UTC");
         assert_eq!(date(u64::MAX), "unknown date");
