@@ -52,9 +52,6 @@ pub use summary::{
 };
 pub use table::{table, warnings};
 
-#[doc(hidden)]
-// The former name of the module, which `rtswap doctor` uses.
-
 /// The summary as JSON, indented, with a newline at its end.
 pub fn json(summary: &Summary) -> String {
     serde_json::to_string_pretty(summary).expect("a summary is plain data") + "\n"
