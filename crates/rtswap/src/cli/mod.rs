@@ -7,6 +7,7 @@ mod doctor;
 mod lane;
 mod list;
 mod measure;
+#[cfg(feature = "apps")]
 mod origin;
 mod peers;
 mod progress;
@@ -74,6 +75,7 @@ enum Command {
     Summary(summary::Args),
     Report(report::Args),
     Serve(serve::Args),
+    #[cfg(feature = "apps")]
     Origin(origin::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -118,6 +120,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(registry, &args),
+        #[cfg(feature = "apps")]
         Command::Origin(args) => origin::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Lane(args) => return lane::run(registry, &args),
