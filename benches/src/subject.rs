@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rtswap_harness::lane::{Lane, Launch, Trouble};
+use rtswap_harness::lane::{Lane, LaneError, Launch};
 use rtswap_harness::record::Status;
-use rtswap_harness::{fleet, machine, plan};
+use rtswap_harness::{backend, machine, plan};
 use rtswap_load::{Config, Generator, Session};
 use rtswap_schema::workload::{Drive, Resources, Spec};
 
@@ -51,7 +51,7 @@ impl Subject {
             Drive::Generator(_) => {
                 let broken = |error: String| Missing::Broken(error);
                 let addr = ready.addr.ok_or_else(|| broken("it names no address".to_owned()))?;
-                let target = fleet::target(&plan::workload(workload, plan::SLICE_MS), addr);
+                let target = backend::target(&plan::workload(workload, plan::SLICE_MS), addr);
                 let generator = Generator::new(Config::new(load_cpus))
                     .map_err(|error| broken(format!("cannot start the load generator: {error}")))?;
                 let session = generator
@@ -95,7 +95,7 @@ impl Subject {
             return Ok((slice.ops, slice.elapsed));
         }
         let slice = self.lane.slice(window, &AtomicBool::new(false));
-        let slice = slice.map_err(|trouble| reason(trouble).1)?;
+        let slice = slice.map_err(|error| reason(error).1)?;
         if slice.ops == 0 {
             return Err("it answered a slice in which nothing was done".to_owned());
         }
@@ -103,18 +103,18 @@ impl Subject {
     }
 }
 
-impl From<Trouble> for Missing {
-    fn from(trouble: Trouble) -> Self {
-        match reason(trouble) {
+impl From<LaneError> for Missing {
+    fn from(error: LaneError) -> Self {
+        match reason(error) {
             (Status::Unsupported | Status::Skipped, why) => Self::LeftOut(why),
             (_, why) => Self::Broken(why),
         }
     }
 }
 
-fn reason(trouble: Trouble) -> (Status, String) {
-    match trouble {
-        Trouble::Lost(status, why) => (status, why),
-        Trouble::Cancelled => unreachable!("nothing here cancels"),
+fn reason(error: LaneError) -> (Status, String) {
+    match error {
+        LaneError::Lost(status, why) => (status, why),
+        LaneError::Cancelled => unreachable!("nothing here cancels"),
     }
 }

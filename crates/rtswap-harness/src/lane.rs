@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use rtswap_lane::process::spawn_confined;
 use rtswap_lane::{Answer, Order, Prepare, Ready, SliceDone};
 use rtswap_schema::one_line;
-use rtswap_service::on_cpus;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::record::Status;
+use crate::record::{LanePlan, Status};
 
 /// How long a lane may take to get ready.
 pub const READY_LIMIT: Duration = Duration::from_secs(15);
@@ -27,13 +27,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// The longest line that an answer may have.
 const LINE_LIMIT: usize = 1 << 20;
 
-/// Tells glibc when to give memory back to the kernel: never here. A lane that frees all that it has at the
-/// end of each batch would spend its time on that, while another, which keeps one block at the end of
-/// the heap, would not: a difference of 50 % in `sleep` that is nobody's merit.
+/// glibc returns memory to the kernel beyond this many bytes. Lanes never do: an allocation pattern that
+/// frees the top of the heap after each batch would pay for it and another would not, which made a
+/// difference of 50 % in `sleep` that neither runtime causes.
 const TRIM: &str = "MALLOC_TRIM_THRESHOLD_";
 const TRIM_NEVER: &str = "1073741824";
-
-pub use rtswap_service::PARENT;
 
 /// How to start a lane.
 #[derive(Clone, Debug)]
@@ -44,18 +42,33 @@ pub struct Launch {
     pub delay_ns: u64,
 }
 
-/// Why a lane drops out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// It loses the workload.
+/// A lane of a plan and how to start it.
+#[derive(Clone, Debug)]
+pub struct PlannedLane {
+    /// The lane as the record keeps it.
+    pub plan: LanePlan,
+    /// How to start it.
+    pub launch: Launch,
+}
+
+/// Why a lane has no figure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LaneError {
+    /// The lane loses the workload. The reason goes into the record.
+    #[error("{1}")]
     Lost(Status, String),
-    /// The run is being interrupted: nobody's fault.
+    /// The run is being interrupted, which is no failure of the lane.
+    #[error("interrupted")]
     Cancelled,
 }
 
-impl Trouble {
-    pub(crate) fn failed(why: impl Into<String>) -> Self {
-        Self::Lost(Status::Failed, why.into())
+impl LaneError {
+    pub(crate) fn failed(why: impl Display) -> Self {
+        Self::Lost(Status::Failed, why.to_string())
+    }
+
+    pub(crate) fn invalid(why: impl Display) -> Self {
+        Self::Lost(Status::Invalid, why.to_string())
     }
 }
 
@@ -65,31 +78,31 @@ pub struct Lane {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
-    // An unnamed file and not a pipe: a lane that chatters must not block on us.
+    // An unnamed file: a lane that writes much would block on a pipe that nothing reads.
     stderr: File,
     pending: Vec<u8>,
 }
 
 impl Lane {
-    /// Starts the process on `cpus`, with `resources` to work with and `pad` bytes of environment so that its stack lies elsewhere
-    /// each time, and orders it to prepare.
+    /// Starts the process on `cpus` and orders it to prepare with `resources`. `pad` bytes of environment
+    /// move its stack, so that each process is another sample of memory layout.
     ///
     /// # Errors
-    /// [`Trouble::Lost`] if it cannot be started.
+    /// [`LaneError::Lost`] if it cannot be started.
     pub fn start(
         launch: &Launch,
         workload: &str,
         resources: BTreeMap<String, String>,
         cpus: &[usize],
         pad: usize,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, LaneError> {
         let program = &launch.command[0];
         let cannot = |error: io::Error| {
-            Trouble::failed(format!("cannot start {}: {error}", program.to_string_lossy()))
+            LaneError::failed(format!("cannot start {}: {error}", program.to_string_lossy()))
         };
         let stderr = tempfile::tempfile().map_err(|error| {
             let folder = std::env::temp_dir();
-            Trouble::failed(format!(
+            LaneError::failed(format!(
                 "cannot keep its standard error in {}: {error}; set TMPDIR to a folder that can",
                 folder.display()
             ))
@@ -97,16 +110,13 @@ impl Lane {
         let mut command = Command::new(program);
         command
             .args(&launch.command[1..])
-            // Not overruling the user.
+            // Unless the user has set it.
             .envs(std::env::var_os(TRIM).is_none().then_some((TRIM, TRIM_NEVER)))
             .env("RTSWAP_PAD", "x".repeat(pad))
-            .env(PARENT, std::process::id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(stderr.try_clone().map_err(cannot)?)
-            // A group of its own: Ctrl-C is ours to handle, and what it starts can be killed with it.
-            .process_group(0);
-        let mut child = on_cpus(cpus, || command.spawn()).map_err(cannot)?;
+            .stderr(stderr.try_clone().map_err(cannot)?);
+        let mut child = spawn_confined(&mut command, cpus).map_err(cannot)?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut lane = Self { child, stdin, stdout, stderr, pending: Vec::new() };
@@ -128,8 +138,8 @@ impl Lane {
     /// Waits until it is ready.
     ///
     /// # Errors
-    /// [`Trouble`] if it refuses, dies, hangs or answers something else.
-    pub fn ready(&mut self, cancel: &AtomicBool) -> Result<Ready, Trouble> {
+    /// [`LaneError`] if it refuses, dies, hangs or answers something else.
+    pub fn ready(&mut self, cancel: &AtomicBool) -> Result<Ready, LaneError> {
         match self.answer(READY_LIMIT, cancel)? {
             Answer::Ready(ready) => Ok(ready),
             other => Err(unexpected("ready", &other)),
@@ -139,8 +149,8 @@ impl Lane {
     /// Lets it run a slice of `window`.
     ///
     /// # Errors
-    /// [`Trouble`] if it fails, dies, hangs, answers something else, or claims what cannot be.
-    pub fn slice(&mut self, window: Duration, cancel: &AtomicBool) -> Result<SliceDone, Trouble> {
+    /// [`LaneError`] if it fails, dies, hangs, answers something else, or claims what cannot be.
+    pub fn slice(&mut self, window: Duration, cancel: &AtomicBool) -> Result<SliceDone, LaneError> {
         let start = Instant::now();
         let ms = window.as_millis() as u64;
         self.order(&Order::Slice { ms })?;
@@ -148,35 +158,38 @@ impl Lane {
             Answer::Slice(done) => done,
             other => return Err(unexpected("slice", &other)),
         };
-        // A lane times itself: it may at least not claim more than there was, which is also how an
-        // answer to an earlier order shows, nor less than was ordered, but for a clock of milliseconds.
+        // A lane times itself. Its time must fit between the order and the answer, which also detects an
+        // answer to an earlier order, and must reach the ordered time up to the resolution of a clock in
+        // milliseconds.
         let most_ns = start.elapsed().as_nanos() as u64;
         let least_ns = (ms.saturating_sub(1) * 1_000_000).max(1);
         if !(least_ns..=most_ns).contains(&done.elapsed_ns) {
             let claimed_ns = done.elapsed_ns;
             let why = format!(
-                "it claims a slice of {claimed_ns} ns within {most_ns} ns, of {ms} ms ordered"
+                "slice of {claimed_ns} ns reported, but {ms} ms ordered and {most_ns} ns passed"
             );
-            return Err(Trouble::Lost(Status::Invalid, why));
+            return Err(LaneError::invalid(why));
         }
         Ok(done)
     }
 
-    /// What happened to it, for a trouble seen from outside: its last words, or that it is gone.
+    /// `seen`, an error seen from outside, with how the process ended and the end of its standard error.
     pub fn explain(&mut self, seen: &str) -> String {
         // A process that dies closes its sockets before it can be waited for.
         let until = Instant::now() + Duration::from_millis(100);
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) => return format!("{seen}: it ended ({status}){}", self.words()),
-                _ if Instant::now() > until => return format!("{seen}{}", self.words()),
+                Ok(Some(status)) => {
+                    return format!("{seen}: the process ended ({status}){}", self.last_output());
+                }
+                _ if Instant::now() > until => return format!("{seen}{}", self.last_output()),
                 _ => std::thread::sleep(Duration::from_millis(5)),
             }
         }
     }
 
-    /// Why it has given up, if it said so unasked: a lane that serves may at any time.
-    pub fn gave_up(&mut self) -> Option<Trouble> {
+    /// Why the lane has given up, if it has said so without an order, as a lane that serves may at any time.
+    pub fn gave_up(&mut self) -> Option<LaneError> {
         while readable(&self.stdout, Duration::ZERO) && self.pending.len() <= LINE_LIMIT {
             let mut bytes = [0; 4096];
             match self.stdout.read(&mut bytes) {
@@ -190,19 +203,19 @@ impl Lane {
         Some(unexpected("nothing", &refusal))
     }
 
-    fn order(&mut self, order: &Order) -> Result<(), Trouble> {
+    fn order(&mut self, order: &Order) -> Result<(), LaneError> {
         let mut line = serde_json::to_vec(order).expect("an order is plain data");
         line.push(b'\n');
         let stdin = self.stdin.as_mut().expect("stdin is open until the lane is dropped");
         match stdin.write_all(&line) {
             Ok(()) => Ok(()),
             Err(error) => {
-                Err(Trouble::failed(self.explain(&format!("it takes no order ({error})"))))
+                Err(LaneError::failed(self.explain(&format!("cannot send an order ({error})"))))
             }
         }
     }
 
-    fn answer(&mut self, limit: Duration, cancel: &AtomicBool) -> Result<Answer, Trouble> {
+    fn answer(&mut self, limit: Duration, cancel: &AtomicBool) -> Result<Answer, LaneError> {
         let until = Instant::now() + limit;
         loop {
             if let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
@@ -210,74 +223,75 @@ impl Lane {
                 return read_answer(&line);
             }
             if self.pending.len() > LINE_LIMIT {
-                return Err(Trouble::failed("its answer has no end"));
+                return Err(LaneError::failed("response exceeds 1 MiB without a newline"));
             }
             if cancel.load(Ordering::Relaxed) {
-                return Err(Trouble::Cancelled);
+                return Err(LaneError::Cancelled);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let part = match quoted(&self.pending) {
                     text if text.is_empty() => text,
-                    text => format!(", but without an end of line: {text}"),
+                    text => format!(", only a line without its end: {text}"),
                 };
-                let why = format!("it gave no answer within {} s{part}", limit.as_secs_f64());
-                return Err(Trouble::failed(self.explain(&why)));
+                let why = format!("no response within {} s{part}", limit.as_secs_f64());
+                return Err(LaneError::failed(self.explain(&why)));
             }
-            // Woken now and then to see whether the run was cancelled.
+            // In steps, to notice that the run was cancelled.
             if readable(&self.stdout, left.min(Duration::from_millis(100))) {
                 let mut bytes = [0; 4096];
                 match self.stdout.read(&mut bytes) {
-                    Ok(0) => return Err(Trouble::failed(self.explain("it closed its output"))),
+                    Ok(0) => return Err(LaneError::failed(self.explain("standard output closed"))),
                     Ok(some) => self.pending.extend_from_slice(&bytes[..some]),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(Trouble::failed(error.to_string())),
+                    Err(error) => return Err(LaneError::failed(error.to_string())),
                 }
             }
         }
     }
 
     /// The last lines of its standard error.
-    fn words(&mut self) -> String {
+    fn last_output(&mut self) -> String {
         const LAST_BYTES: u64 = 400;
         let mut text = Vec::new();
         let length = self.stderr.seek(SeekFrom::End(0)).unwrap_or(0);
         let _ = self.stderr.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)));
         let _ = self.stderr.read_to_end(&mut text);
         let text = one_line(&String::from_utf8_lossy(&text));
-        if text.is_empty() { text } else { format!("; it said: {text}") }
+        if text.is_empty() { text } else { format!("; stderr: {text}") }
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        // Politely first, so that foreign lanes can tidy up: the end of its input means stop.
+        // The end of its input means stop, and lets a foreign lane tidy up before it is killed.
         drop(self.stdin.take());
         let until = Instant::now() + STOP_LIMIT;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
             std::thread::sleep(Duration::from_micros(200));
         }
-        // The group even so: a shell that has ended may have left something running. The id is not
-        // reused while the group has members, and a group without any is an error we can ignore.
+        // In any case: a shell that has ended may have left children running. The id is not reused while
+        // the group has members, and the error of an empty group is ignored.
         let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
 
-fn unexpected(order: &str, answer: &Answer) -> Trouble {
+fn unexpected(order: &str, answer: &Answer) -> LaneError {
     match answer {
-        Answer::Failed(refusal) => Trouble::Lost(refusal.status(), one_line(&refusal.to_string())),
+        Answer::Failed(refusal) => {
+            LaneError::Lost(refusal.status(), one_line(&refusal.to_string()))
+        }
         other => {
             let text = serde_json::to_string(other).unwrap_or_default();
-            Trouble::failed(format!("it should answer `{order}` but says {text}"))
+            LaneError::failed(format!("expected the response `{order}`, got {text}"))
         }
     }
 }
 
-fn read_answer(line: &[u8]) -> Result<Answer, Trouble> {
-    serde_json::from_slice(line).map_err(|error| {
-        Trouble::failed(format!("it answers nonsense ({error}): {}", quoted(line)))
-    })
+fn read_answer(line: &[u8]) -> Result<Answer, LaneError> {
+    serde_json::from_slice(line)
+        .map_err(|error| LaneError::failed(format!("invalid response ({error}): {}", quoted(line))))
 }
 
 /// The beginning of what a lane says.

@@ -1,14 +1,14 @@
-//! What this process may open, and which workloads fit into it: told before anything runs.
+//! The limits of this process, and which workloads exceed them. Checked before anything runs.
 
 use rtswap_workload::Traffic;
 use rustix::process::{Resource, getrlimit};
 
 use crate::record::WorkloadPlan;
 
-/// Descriptors of a process besides its connections: pipes, counters, libraries.
+/// Descriptors of a process in addition to its connections: pipes, counters, libraries.
 const SPARE: u64 = 100;
 
-/// What this process may open; `None` for no limit.
+/// The limits of this process; `None` for no limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Descriptors of a process.
@@ -27,8 +27,8 @@ impl Limits {
         }
     }
 
-    /// Why a workload cannot be measured within these limits, and what to do; `None` if it can.
-    pub fn misfit(&self, workload: &WorkloadPlan) -> Option<String> {
+    /// How a workload exceeds these limits, with the remedy; `None` if it does not.
+    pub fn exceeds_limits(&self, workload: &WorkloadPlan) -> Option<String> {
         let param = |name| workload.number(name);
         let (conns, active) = (param("conns").unwrap_or(0), param("active").unwrap_or(0));
         if active > conns {
@@ -46,8 +46,8 @@ impl Limits {
                  --nofile={need}:{need}` allows them in this shell"
             ));
         }
-        // Those that come and go use many source addresses.
-        if let Some(have) = self.ports.filter(|have| *have < kept(workload)) {
+        // Connections that do not stay open use many source addresses.
+        if let Some(have) = self.ports.filter(|have| *have < kept_connections(workload)) {
             return Some(format!(
                 "{conns} connections do not fit into {have} local ports; `sudo sysctl -w \
                  net.ipv4.ip_local_port_range=\"10240 65535\"` makes more"
@@ -56,9 +56,10 @@ impl Limits {
         None
     }
 
-    /// Whether the connections of that many lanes are too many to be open at once.
-    pub fn crowded(&self, workload: &WorkloadPlan, lanes: usize) -> bool {
-        let need = kept(workload) * lanes as u64 + SPARE;
+    /// Whether the connections of so many lanes exceed the descriptors of the load generator when all are
+    /// open, so that each slice has to open its own.
+    pub fn needs_reconnect(&self, workload: &WorkloadPlan, lanes: usize) -> bool {
+        let need = kept_connections(workload) * lanes as u64 + SPARE;
         self.descriptors.is_some_and(|have| have < need)
     }
 }
@@ -69,8 +70,8 @@ fn ports(range: &str) -> Option<u64> {
     (last + 1).checked_sub(first)
 }
 
-/// Connections to a lane that stay open from slice to slice.
-fn kept(workload: &WorkloadPlan) -> u64 {
+/// Connections to one lane that stay open from slice to slice.
+fn kept_connections(workload: &WorkloadPlan) -> u64 {
     match workload.traffic {
         Traffic::Echo | Traffic::Http if workload.by_generator => {
             workload.number("conns").unwrap_or(1)
@@ -93,30 +94,33 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_with_what_would_make_it_fit() {
-        let why = |name: &str| LIMITS.misfit(&workload(name)).unwrap_or_default();
+    fn exceeds_limits_names_remedy() {
+        let why = |name: &str| LIMITS.exceeds_limits(&workload(name)).unwrap_or_default();
         for fits in ["idle/conns=10000", "churn/conns=10000", "tcp-echo/conns=10000", "spawn"] {
             assert_eq!(why(fits), "", "{fits}");
         }
         assert!(why("idle/conns=20000").contains("--nofile=20100:20100"));
         assert!(why("idle/conns=10/active=11").contains("at most `conns`"));
         let roomy = Limits { descriptors: None, ..LIMITS };
-        let why = roomy.misfit(&workload("idle/conns=30000")).unwrap();
+        let why = roomy.exceeds_limits(&workload("idle/conns=30000")).unwrap();
         assert!(why.contains("28232 local ports") && why.contains("ip_local_port_range"), "{why}");
     }
 
     #[test]
-    fn connections_of_all_lanes_may_be_too_many_at_once() {
-        assert!(!LIMITS.crowded(&workload("idle/conns=1000"), 14));
-        assert!(LIMITS.crowded(&workload("idle/conns=10000"), 2));
-        assert!(LIMITS.crowded(&workload("http/conns=10000"), 2));
-        assert!(!LIMITS.crowded(&workload("churn/conns=10000"), 14), "none stays open");
-        assert!(!LIMITS.crowded(&workload("spawn"), 14));
-        assert!(!Limits { descriptors: None, ..LIMITS }.crowded(&workload("idle"), 1000));
+    fn needs_reconnect_counts_connections_of_all_lanes() {
+        assert!(!LIMITS.needs_reconnect(&workload("idle/conns=1000"), 14));
+        assert!(LIMITS.needs_reconnect(&workload("idle/conns=10000"), 2));
+        assert!(LIMITS.needs_reconnect(&workload("http/conns=10000"), 2));
+        assert!(
+            !LIMITS.needs_reconnect(&workload("churn/conns=10000"), 14),
+            "its connections do not stay open"
+        );
+        assert!(!LIMITS.needs_reconnect(&workload("spawn"), 14));
+        assert!(!Limits { descriptors: None, ..LIMITS }.needs_reconnect(&workload("idle"), 1000));
     }
 
     #[test]
-    fn the_range_of_ports_includes_both_ends() {
+    fn ports_includes_both_ends() {
         assert_eq!(ports("32768\t60999\n"), Some(28_232));
         assert_eq!(ports("9 1"), None);
         assert_eq!(ports(""), None);

@@ -1,4 +1,4 @@
-//! The machine: what it is, who else is on it, and which CPUs are whose.
+//! The machine: its environment, its load, and the placement of lanes and load generator.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,9 +22,9 @@ pub fn halves(cpus: &[usize]) -> (Vec<usize>, Vec<usize>) {
     (server.to_vec(), load.to_vec())
 }
 
-/// Where, when and by what: `command` is the command line, of which the program keeps its name alone:
-/// where it is installed is nobody's business.
-pub fn receipt(mut command: Vec<String>) -> Receipt {
+/// The environment of a run. `command` is the command line. Of the program's path only the name is kept,
+/// because records are published.
+pub fn environment(mut command: Vec<String>) -> Receipt {
     if let Some(program) = command.first_mut()
         && let Some((_, name)) = program.rsplit_once('/')
     {
@@ -56,16 +56,16 @@ pub fn receipt(mut command: Vec<String>) -> Receipt {
     }
 }
 
-/// Totals since boot, to be subtracted from each other.
+/// Totals of the machine since boot. The difference of two is the load between them.
 #[derive(Clone, Copy, Debug)]
-pub struct Weather {
+pub struct SystemLoad {
     total_ticks: u64,
     steal_ticks: u64,
     waited: Option<Duration>,
     at: std::time::Instant,
 }
 
-impl Weather {
+impl SystemLoad {
     /// Reads the totals; `None` without `/proc/stat`.
     pub fn now() -> Option<Self> {
         let cpu = procfs::KernelStats::current().ok()?.total;
@@ -108,22 +108,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpus_are_split_into_disjoint_halves() {
+    fn halves_are_disjoint() {
         assert_eq!(halves(&[3]), (vec![3], vec![3]));
         assert_eq!(halves(&[0, 1]), (vec![0], vec![1]));
         assert_eq!(halves(&[0, 1, 4]), (vec![0], vec![1, 4]));
     }
 
     #[test]
-    fn sockets_in_time_wait_are_counted() {
-        assert!(time_wait().is_some());
+    fn time_wait_counts_closed_connections() {
+        use std::io::Read as _;
+        use std::net::{TcpListener, TcpStream};
+
+        const CONNS: u64 = 50;
+        let before = time_wait().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        for _ in 0..CONNS {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            // The end that closes first is the one that waits.
+            drop(listener.accept().unwrap());
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        }
+        let after = time_wait().unwrap();
+        // Half, because sockets of other processes leave the state meanwhile.
+        assert!(after >= before + CONNS / 2, "{before} before, {after} after");
     }
 
     #[test]
-    fn this_machine_has_a_cpu_and_a_name() {
-        let receipt = receipt(vec!["/some/where/rtswap".to_owned(), "run".to_owned()]);
-        assert_eq!(receipt.command, ["rtswap", "run"]);
-        assert!(receipt.cpus > 0 && receipt.memory_bytes > 0);
-        assert!(receipt.kernel.starts_with("Linux "), "{}", receipt.kernel);
+    fn steal_since_is_share_of_all_ticks() {
+        let load = |total_ticks, steal_ticks| SystemLoad {
+            total_ticks,
+            steal_ticks,
+            waited: None,
+            at: std::time::Instant::now(),
+        };
+        assert_eq!(load(300, 60).steal_since(&load(100, 10)), Some(0.25));
+        assert_eq!(load(100, 10).steal_since(&load(100, 10)), None, "no time has passed");
+        assert_eq!(load(300, 5).steal_since(&load(100, 10)), None, "the total went back");
+        assert_eq!(load(300, 60).pressure_since(&load(100, 10)), None, "without PSI");
+    }
+
+    #[test]
+    fn environment_has_program_name_and_machine() {
+        let found = environment(vec!["/some/where/rtswap".to_owned(), "run".to_owned()]);
+        assert_eq!(found.command, ["rtswap", "run"]);
+        assert!(found.cpus > 0 && found.memory_bytes > 0);
+        assert!(found.kernel.starts_with("Linux "), "{}", found.kernel);
     }
 }

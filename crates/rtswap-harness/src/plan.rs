@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rtswap_workload::{Answer, Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
 
+use crate::lane::PlannedLane;
 use crate::limits::Limits;
 use crate::record::{Kind, LanePlan, Plan, WorkloadPlan};
 
@@ -13,7 +14,7 @@ use crate::record::{Kind, LanePlan, Plan, WorkloadPlan};
 pub const ROUNDS: u32 = 12;
 /// Rounds below which no plan goes: with fewer nothing could be decided.
 pub const ROUNDS_LEAST: u32 = 10;
-/// The most blocks of a round. Beyond them more rounds tell more: each samples new processes.
+/// The most blocks of a round. More rounds are worth more than more blocks: each samples new processes.
 pub const BLOCKS_MOST: u32 = 8;
 
 /// The counted part of an ordinary slice, milliseconds. In equal time, slices of 20 ms gave a
@@ -34,7 +35,7 @@ pub struct Request {
     /// How many times as many slices a workload is to have as one of weight 1.
     pub weight: fn(&Spec) -> u32,
     /// Lanes, the control among them.
-    pub lanes: Vec<LanePlan>,
+    pub lanes: Vec<PlannedLane>,
     /// The reference lane's name.
     pub reference: String,
     /// Time that the run may take.
@@ -53,15 +54,15 @@ pub struct Request {
 
 /// Spreads the budget over the workloads: the same rounds for each, and blocks by their weight.
 pub fn make(request: Request) -> Plan {
-    let part = |workload: &WorkloadPlan| part(&request.lanes, workload);
+    let lanes: Vec<LanePlan> = request.lanes.into_iter().map(|lane| lane.plan).collect();
     let mut workloads: Vec<_> =
         request.workloads.iter().map(|spec| workload(spec, request.slice_ms)).collect();
     for (workload, spec) in workloads.iter_mut().zip(&request.workloads) {
         workload.weight = NonZeroU32::new((request.weight)(spec)).filter(|it| it.get() > 1);
-        workload.reconnects = request.limits.crowded(workload, part(workload));
+        workload.reconnects =
+            request.limits.needs_reconnect(workload, participants(&lanes, workload));
     }
-    let round =
-        |blocks| -> f64 { workloads.iter().map(|it| round_s(it, &request.lanes, blocks)).sum() };
+    let round = |blocks| -> f64 { workloads.iter().map(|it| round_s(it, &lanes, blocks)).sum() };
     let fixed = round(0);
     let one = round(1) - fixed;
     let budget_s = request.budget.as_secs_f64();
@@ -72,7 +73,7 @@ pub fn make(request: Request) -> Plan {
     let rounds = rounds_at(blocks).max(ROUNDS_LEAST);
     Plan {
         reference: request.reference,
-        lanes: request.lanes,
+        lanes,
         workloads,
         rounds,
         blocks,
@@ -91,7 +92,7 @@ pub fn expected_s(plan: &Plan) -> f64 {
 }
 
 /// How many of the lanes take part in a workload.
-fn part(lanes: &[LanePlan], workload: &WorkloadPlan) -> usize {
+fn participants(lanes: &[LanePlan], workload: &WorkloadPlan) -> usize {
     lanes.iter().filter(|lane| lane.does(&workload.family)).count()
 }
 
@@ -111,7 +112,7 @@ fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     let takes_part = |lane: &&LanePlan| lane.does(&workload.family);
     let start = |lane: &LanePlan| if lane.kind == Kind::Peer { PEER_START_S } else { START_S };
     let starts: f64 = lanes.iter().filter(takes_part).map(start).sum();
-    let lanes = part(lanes, workload) as f64;
+    let lanes = participants(lanes, workload) as f64;
     starts + (once + count + (slice + each + ORDER_S) * f64::from(workload.blocks(blocks))) * lanes
 }
 
@@ -171,6 +172,7 @@ fn trips_ms(spec: &Spec) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lane::Launch;
     use rtswap_workload::{Standard, Suite};
 
     fn request(workloads: &[&str], seconds: u64) -> Request {
@@ -181,11 +183,14 @@ mod tests {
                 .collect(),
             weight: |_| 1,
             lanes: ["tokio", "smol", "control"]
-                .map(|name| LanePlan {
-                    name: name.to_owned(),
-                    spelling: name.to_owned(),
-                    control: name == "control",
-                    ..LanePlan::default()
+                .map(|name| PlannedLane {
+                    plan: LanePlan {
+                        name: name.to_owned(),
+                        spelling: name.to_owned(),
+                        control: name == "control",
+                        ..LanePlan::default()
+                    },
+                    launch: Launch { command: Vec::new(), delay_ns: 0 },
                 })
                 .to_vec(),
             reference: "tokio".to_owned(),
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_keeps_to_its_budget_if_the_budget_allows_a_decision() {
+    fn make_keeps_to_budget_that_allows_a_decision() {
         for seconds in [20, 60, 600] {
             let plan = make(request(Standard::QUICK, seconds));
             assert!(expected_s(&plan) <= seconds as f64, "{seconds} s: {}", expected_s(&plan));
@@ -208,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn more_time_means_more_blocks_and_then_more_rounds() {
+    fn make_spends_time_on_blocks_then_on_rounds() {
         let [short, long, longer] = [20, 60, 600].map(|seconds| make(request(&["spawn"], seconds)));
         assert!(short.blocks <= long.blocks);
         assert_eq!(longer.blocks, BLOCKS_MOST);
@@ -216,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_budget_buys_what_the_simulation_assumes() {
+    fn make_reaches_simulated_power_with_default_budget() {
         // `rtswap-stats` proves that 32 rounds of 16 blocks see 2 %: seven lanes, two minutes.
         let mut request = request(&["tcp-echo"], 120);
         let lane = request.lanes[0].clone();
@@ -229,10 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn starting_an_interpreter_is_allowed_for() {
+    fn make_allows_for_start_of_interpreters() {
         let mut request = request(&["tcp-echo"], 60);
         let runtimes = make(request.clone());
-        request.lanes[1].kind = Kind::Peer;
+        request.lanes[1].plan.kind = Kind::Peer;
         let with_peer = make(request);
         let slices = |plan: &Plan| plan.rounds * plan.blocks;
         assert!(slices(&with_peer) < slices(&runtimes));
@@ -240,13 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_too_small_for_a_decision_is_overrun_not_wasted() {
+    fn make_overruns_budget_that_is_too_small() {
         let plan = make(request(Standard::DEFAULT, 1));
         assert_eq!((plan.rounds, plan.blocks), (ROUNDS_LEAST, 1));
     }
 
     #[test]
-    fn weight_takes_from_the_others_and_not_from_the_budget() {
+    fn make_weighs_workloads_within_budget() {
         let mut request = request(&["tcp-echo", "spawn"], 60);
         let even = make(request.clone());
         request.weight = |spec| if spec.family().name == "spawn" { 3 } else { 1 };
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_holds_many_round_trips_of_every_connection() {
+    fn slice_length_grows_with_connections_and_size() {
         let plan = make(request(
             &["tcp-echo", "tcp-echo/conns=10000", "tcp-echo/size=102400/conns=256"],
             60,
@@ -270,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_holds_several_batches_of_requests() {
+    fn slice_length_grows_with_pipelined_batches() {
         let names = ["http", "http/conns=256", "http/conns=256/pipeline=16/body=64KiB"];
         let plan = make(request(&names, 60));
         let slices: Vec<_> = plan.workloads.iter().map(|workload| workload.slice_ms).collect();
@@ -278,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_active_needs_round_trips() {
+    fn slice_length_ignores_idle_connections() {
         let plan = make(request(&["idle/conns=10000", "churn/conns=32"], 60));
         let slices: Vec<_> = plan.workloads.iter().map(|workload| workload.slice_ms).collect();
         assert_eq!(slices, [SLICE_MS, 39]);
     }
 
     #[test]
-    fn connections_that_do_not_fit_at_once_are_opened_for_each_slice_and_cost_time() {
+    fn make_plans_reconnects_and_their_time() {
         let plan = make(request(&["idle/conns=100", "idle/conns=10000"], 60));
         let [few, many] = &plan.workloads[..] else { panic!("two workloads") };
         assert!(!few.reconnects && many.reconnects);
@@ -295,10 +300,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_takes_no_part_takes_no_time() {
+    fn make_plans_no_time_for_absent_lane() {
         let mut request = request(&["spawn"], 60);
         let plan = make(request.clone());
-        request.lanes[1].families = vec!["tcp-echo".to_owned()];
+        request.lanes[1].plan.families = vec!["tcp-echo".to_owned()];
         assert!(make(request).rounds > plan.rounds);
     }
 }

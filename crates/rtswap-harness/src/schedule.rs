@@ -1,22 +1,24 @@
-//! In which order things are measured, and when it is enough. Knows nothing of processes or clocks,
-//! so that it can be tested without either.
+//! The order of slices and the end of each workload. It uses neither processes nor clocks directly, so that
+//! it can be tested without either.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher as _;
 use std::time::Duration;
 
+use fnv::FnvHasher;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 
-use crate::lane::Trouble;
+use crate::lane::LaneError;
 use crate::plan::ROUNDS_LEAST;
 use crate::record::{
     Block, Ended, Footer, LanePlan, LaneRound, Line, Lost, Plan, Record, RecordError, Round, Slice,
     Stop, WorkloadPlan,
 };
 
-/// What a scheduler needs done.
-pub trait Bench {
+/// Starts, measures and stops lanes for the scheduler.
+pub trait Backend {
     /// Starts a fresh process for each of `lanes` (indices into the plan), in this order.
     /// One result for each.
     fn start(
@@ -24,37 +26,38 @@ pub trait Bench {
         workload: &WorkloadPlan,
         lanes: &[usize],
         rng: &mut Pcg64,
-    ) -> Vec<Result<(), Trouble>>;
+    ) -> Vec<Result<(), LaneError>>;
 
     /// One slice of one lane.
     ///
     /// # Errors
-    /// [`Trouble`] if the lane drops out.
-    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, Trouble>;
+    /// [`LaneError`] if the lane has no figure.
+    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, LaneError>;
 
-    /// Counts, memory and the rest for the lanes still in. Their processes are still alive.
+    /// Counts, memory and the other figures of a round, for the lanes that have not lost the workload. Their
+    /// processes are still running.
     fn finish(&mut self, workload: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult>;
 
     /// Ends a lane's process, or all.
     fn stop(&mut self, lane: Option<usize>);
 
-    /// Whether something that all lanes of the round work with has ended: those that are alive cannot go
-    /// on with it, and would fail without a fault of theirs. Fresh processes can.
-    fn broken(&self) -> bool {
+    /// Whether a service that all lanes of the round use has ended. Their processes would fail through no
+    /// fault of the lanes; new processes use the restarted service.
+    fn service_ended(&self) -> bool {
         false
     }
 
-    /// How the machine was since the start of the round.
-    fn weather(&mut self) -> Conditions;
+    /// The machine since the start of the round.
+    fn conditions(&mut self) -> Conditions;
 
     /// Time since the run began.
     fn now(&mut self) -> Duration;
 
-    /// Whether the user wants it to end.
+    /// Whether the user has interrupted the run.
     fn cancelled(&self) -> bool;
 }
 
-/// How the machine was during a round; `None` for what it does not tell.
+/// The machine during a round; `None` for a figure that it does not provide.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions {
     /// [`Round::steal`].
@@ -65,25 +68,25 @@ pub struct Conditions {
     pub time_wait: Option<u64>,
 }
 
-/// What a lane has at the end of a round, or why it has nothing.
-pub type RoundResult = Result<LaneRound, Trouble>;
+/// The figures of a lane at the end of a round.
+pub type RoundResult = Result<LaneRound, LaneError>;
 
-/// Hears of progress, between slices and never within.
+/// Is notified of progress between slices, never during one.
 pub trait Observer {
     /// A round of a workload begins.
-    fn round(&mut self, workload: &WorkloadPlan, round: u32);
+    fn round_started(&mut self, workload: &WorkloadPlan, round: u32);
     /// A share of the plan is done, 0 to 1.
-    fn done(&mut self, share: f64);
-    /// A lane has dropped out.
-    fn lost(&mut self, lost: &Lost);
+    fn progressed(&mut self, share: f64);
+    /// A lane has lost a workload.
+    fn lane_lost(&mut self, lost: &Lost);
 }
 
-/// Where lines go, besides into the record in memory.
+/// Stores lines in addition to the record in memory.
 pub trait Sink {
-    /// Keeps a line.
+    /// Stores a line.
     ///
     /// # Errors
-    /// If it cannot be written: the run ends.
+    /// If it cannot be written, which ends the run.
     fn write(&mut self, line: &Line) -> Result<(), RecordError>;
 }
 
@@ -93,36 +96,51 @@ impl Sink for crate::record::Writer {
     }
 }
 
-/// Whether a workload is measured well enough: looks at widths only.
-pub type Precise<'a> = &'a dyn Fn(&Record, &str) -> bool;
+/// Whether the intervals of a workload are narrow enough. It looks at widths only.
+pub type IsPrecise<'a> = &'a dyn Fn(&Record, &str) -> bool;
 
-/// Carries out the plan of `record`, or what is left of it, and returns how it ended.
+/// Why a round ends before its last block.
+#[derive(Debug, thiserror::Error)]
+enum ScheduleError {
+    /// The user has interrupted the run.
+    #[error("the run was interrupted")]
+    Interrupted,
+    /// The record cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Measures the plan of `record`, or the rest of it, and returns how the run ended.
 ///
-/// Rounds go around all workloads, so that a drift of the machine meets all of them, and so that a
-/// run that is cut short has measured all of them alike. With `limit` a workload ends before the round
-/// that would exceed it, but for [`ROUNDS_LEAST`] rounds it may be exceeded by 30 %.
+/// Rounds alternate between the workloads, so that drift of the machine affects all of them and an
+/// interrupted run has measured all of them alike. With `limit` a workload ends before the round that would
+/// exceed it, except that [`ROUNDS_LEAST`] rounds may exceed it by 30 %.
 ///
 /// # Errors
 /// If the record cannot be written.
 pub fn run(
     record: &mut Record,
-    bench: &mut dyn Bench,
+    backend: &mut dyn Backend,
     sink: &mut dyn Sink,
     observer: &mut dyn Observer,
-    precise: Precise<'_>,
+    is_precise: IsPrecise<'_>,
     limit: Option<Duration>,
 ) -> Result<Ended, RecordError> {
     let plan = record.header.plan.clone();
-    // What was measured well enough before the run was resumed stays so.
+    // Workloads that were complete before the run was resumed stay so.
     let mut stopped =
         record.footer.as_ref().map(|footer| footer.stopped.clone()).unwrap_or_default();
     stopped.retain(|_, stop| *stop != Stop::Budget);
-    let mut run = Run { plan: &plan, record, bench, sink, observer, stopped };
-    let ended = run.rounds(precise, limit);
-    run.bench.stop(None);
-    let ended = ended?;
+    let mut run = Run { plan: &plan, record, backend, sink, observer, stopped };
+    let ended = run.rounds(is_precise, limit);
+    run.backend.stop(None);
+    let ended = match ended {
+        Ok(()) => Ended::Complete,
+        Err(ScheduleError::Interrupted) => Ended::Interrupted,
+        Err(ScheduleError::Record(error)) => return Err(error),
+    };
     let footer =
-        Footer { ended, elapsed_s: run.bench.now().as_secs_f64(), stopped: run.stopped.clone() };
+        Footer { ended, elapsed_s: run.backend.now().as_secs_f64(), stopped: run.stopped.clone() };
     run.keep(Line::Footer(footer))?;
     Ok(ended)
 }
@@ -133,31 +151,28 @@ pub const OVERRUN: f64 = 1.3;
 struct Run<'a> {
     plan: &'a Plan,
     record: &'a mut Record,
-    bench: &'a mut dyn Bench,
+    backend: &'a mut dyn Backend,
     sink: &'a mut dyn Sink,
     observer: &'a mut dyn Observer,
     stopped: BTreeMap<String, Stop>,
 }
 
-/// The run is to end where it is.
-struct Interrupted;
-
 /// How a round ended.
-enum End {
+enum RoundEnd {
     /// As planned.
     Complete,
-    /// With nothing left to compare.
+    /// The workload is measured no further.
     Stop(Stop),
-    /// Too early: what it has measured counts, and another has to take its place.
-    Broken,
+    /// Early, because a service has ended. Its blocks count, and another round takes its place.
+    ServiceEnded,
 }
 
 impl Run<'_> {
     fn rounds(
         &mut self,
-        precise: Precise<'_>,
+        is_precise: IsPrecise<'_>,
         limit: Option<Duration>,
-    ) -> Result<Ended, RecordError> {
+    ) -> Result<(), ScheduleError> {
         let mut progress: Vec<_> = self.plan.workloads.iter().map(|it| self.so_far(it)).collect();
         let mut longest = BTreeMap::new();
         for turn in 0..self.plan.rounds {
@@ -169,13 +184,13 @@ impl Run<'_> {
                     self.stopped.insert(workload.name.clone(), Stop::Rounds);
                     continue;
                 }
-                // Work that is already on record is not done again: the run was resumed.
+                // A resumed run does not repeat the rounds of its record.
                 if turn < so_far.skip {
                     continue;
                 }
-                let begin = self.bench.now();
+                let begin = self.backend.now();
                 let expected = longest.get(&workload.name).copied().unwrap_or_default();
-                // Too few rounds decide nothing: rather be late than have nothing to show.
+                // Fewer rounds cannot decide anything, so the run may overrun for them.
                 let slack = if so_far.complete < ROUNDS_LEAST { OVERRUN } else { 1.0 };
                 if limit.is_some_and(|limit| begin + expected > limit.mul_f64(slack)) {
                     self.stopped.insert(workload.name.clone(), Stop::Budget);
@@ -183,41 +198,40 @@ impl Run<'_> {
                 }
                 let end = loop {
                     match self.round(workload, so_far.next)? {
-                        // Each such round costs a lane, so that there is an end to them.
-                        Ok(End::Broken) => so_far.next += 1,
+                        // Each such round costs a lane, which bounds their number.
+                        RoundEnd::ServiceEnded => so_far.next += 1,
                         end => break end,
                     }
                 };
                 match end {
-                    Err(Interrupted) => return Ok(Ended::Interrupted),
-                    Ok(End::Stop(stop)) => {
+                    RoundEnd::Stop(stop) => {
                         self.stopped.insert(workload.name.clone(), stop);
                     }
-                    Ok(End::Complete | End::Broken) => {
+                    RoundEnd::Complete | RoundEnd::ServiceEnded => {
                         so_far.next += 1;
                         so_far.complete += 1;
-                        let took = self.bench.now().saturating_sub(begin);
+                        let took = self.backend.now().saturating_sub(begin);
                         let longest: &mut Duration =
                             longest.entry(workload.name.clone()).or_default();
                         *longest = took.max(*longest);
                         if so_far.complete >= self.plan.rounds {
                             self.stopped.insert(workload.name.clone(), Stop::Rounds);
-                        } else if precise(self.record, &workload.name) {
+                        } else if is_precise(self.record, &workload.name) {
                             self.stopped.insert(workload.name.clone(), Stop::Precision);
                         }
                     }
                 }
-                self.observer.done(share(self.plan, &self.stopped, self.record));
+                self.observer.progressed(share(self.plan, &self.stopped, self.record));
             }
         }
-        Ok(Ended::Complete)
+        Ok(())
     }
 
     fn so_far(&self, workload: &WorkloadPlan) -> SoFar {
-        let mine = |name: &str| name == workload.name;
+        let of_workload = |name: &str| name == workload.name;
         let finished =
-            self.record.rounds.iter().filter(|round| mine(&round.workload)).count() as u32;
-        let blocks = self.record.blocks.iter().filter(|block| mine(&block.workload));
+            self.record.rounds.iter().filter(|round| of_workload(&round.workload)).count() as u32;
+        let blocks = self.record.blocks.iter().filter(|block| of_workload(&block.workload));
         let next = blocks.map(|block| block.round + 1).max().unwrap_or(0).max(finished);
         SoFar { complete: finished, skip: finished, next }
     }
@@ -237,45 +251,37 @@ impl Run<'_> {
     }
 
     /// One round.
-    fn round(
-        &mut self,
-        workload: &WorkloadPlan,
-        round: u32,
-    ) -> Result<Result<End, Interrupted>, RecordError> {
+    fn round(&mut self, workload: &WorkloadPlan, round: u32) -> Result<RoundEnd, ScheduleError> {
         let mut rng = rng(self.record.header.seed, &workload.name, round);
-        self.observer.round(workload, round);
+        self.observer.round_started(workload, round);
         let mut lanes = self.lanes_in(workload);
         lanes.shuffle(&mut rng);
-        let started = self.bench.start(workload, &lanes, &mut rng);
+        let started = self.backend.start(workload, &lanes, &mut rng);
         for (lane, started) in lanes.into_iter().zip(started) {
-            let Err(trouble) = started else { continue };
-            if self.drop_out(workload, round, lane, trouble)?.is_err() {
-                return Ok(Err(Interrupted));
-            }
-            // The first pays, and the others that failed are as innocent as those that did not.
-            if self.bench.broken() {
-                return Ok(Ok(self.break_off(workload)));
+            let Err(error) = started else { continue };
+            self.drop_lane(workload, round, lane, error)?;
+            // Only the first lane loses the workload: it may have caused the end, the others did not.
+            if self.backend.service_ended() {
+                return Ok(self.end_early(workload));
             }
         }
         for block in 0..workload.blocks(self.plan.blocks) {
             let lanes = self.lanes_in(workload);
-            if !self.worth_going_on(&lanes) {
-                self.bench.stop(None);
-                return Ok(Ok(End::Stop(Stop::Lanes)));
+            if !self.is_comparable(&lanes) {
+                self.backend.stop(None);
+                return Ok(RoundEnd::Stop(Stop::Lanes));
             }
-            let lanes = self.drawn(lanes, &mut rng);
+            let lanes = self.draw_order(lanes, &mut rng);
             let mut slices = Vec::with_capacity(lanes.len());
             for lane in lanes {
-                if self.bench.cancelled() {
-                    return Ok(Err(Interrupted));
+                if self.backend.cancelled() {
+                    return Err(ScheduleError::Interrupted);
                 }
-                match self.bench.slice(workload, lane) {
+                match self.backend.slice(workload, lane) {
                     Ok(slice) => slices.push(slice),
-                    Err(trouble) => {
-                        if self.drop_out(workload, round, lane, trouble)?.is_err() {
-                            return Ok(Err(Interrupted));
-                        }
-                        if self.bench.broken() {
+                    Err(error) => {
+                        self.drop_lane(workload, round, lane, error)?;
+                        if self.backend.service_ended() {
                             break;
                         }
                     }
@@ -283,41 +289,34 @@ impl Run<'_> {
             }
             let name = workload.name.clone();
             self.keep(Line::Block(Block { workload: name, round, block, slices }))?;
-            if self.bench.broken() {
-                return Ok(Ok(self.break_off(workload)));
+            if self.backend.service_ended() {
+                return Ok(self.end_early(workload));
             }
         }
         self.finish(workload, round)
     }
 
-    /// Ends a round whose lanes cannot go on.
-    fn break_off(&mut self, workload: &WorkloadPlan) -> End {
-        self.bench.stop(None);
+    /// Ends a round whose service has ended.
+    fn end_early(&mut self, workload: &WorkloadPlan) -> RoundEnd {
+        self.backend.stop(None);
         let lanes = self.lanes_in(workload);
-        if self.worth_going_on(&lanes) { End::Broken } else { End::Stop(Stop::Lanes) }
+        let comparable = self.is_comparable(&lanes);
+        if comparable { RoundEnd::ServiceEnded } else { RoundEnd::Stop(Stop::Lanes) }
     }
 
-    fn finish(
-        &mut self,
-        workload: &WorkloadPlan,
-        round: u32,
-    ) -> Result<Result<End, Interrupted>, RecordError> {
+    fn finish(&mut self, workload: &WorkloadPlan, round: u32) -> Result<RoundEnd, ScheduleError> {
         let lanes = self.lanes_in(workload);
         let mut finished = BTreeMap::new();
-        for (lane, result) in self.bench.finish(workload, &lanes) {
+        for (lane, result) in self.backend.finish(workload, &lanes) {
             match result {
                 Ok(result) => {
                     finished.insert(self.plan.lanes[lane].name.clone(), result);
                 }
-                Err(trouble) => {
-                    if self.drop_out(workload, round, lane, trouble)?.is_err() {
-                        return Ok(Err(Interrupted));
-                    }
-                }
+                Err(error) => self.drop_lane(workload, round, lane, error)?,
             }
         }
-        let Conditions { steal, cpu_pressure, time_wait } = self.bench.weather();
-        self.bench.stop(None);
+        let Conditions { steal, cpu_pressure, time_wait } = self.backend.conditions();
+        self.backend.stop(None);
         self.keep(Line::Round(Round {
             workload: workload.name.clone(),
             round,
@@ -327,14 +326,13 @@ impl Run<'_> {
             time_wait,
         }))?;
         let lanes = self.lanes_in(workload);
-        Ok(Ok(if self.worth_going_on(&lanes) { End::Complete } else { End::Stop(Stop::Lanes) }))
+        let comparable = self.is_comparable(&lanes);
+        Ok(if comparable { RoundEnd::Complete } else { RoundEnd::Stop(Stop::Lanes) })
     }
 
-    /// The lanes in random order, each beside the lane that it is compared with, or one lane away from it
-    /// where a chain of pairs has three.
-    ///
-    /// Which, unless the plan pairs them, may stand anywhere in the block.
-    fn drawn(&self, lanes: Vec<usize>, rng: &mut Pcg64) -> Vec<usize> {
+    /// The lanes in random order. A lane that the plan pairs with another runs directly before or after it,
+    /// or one lane away where a chain of pairs has three lanes.
+    fn draw_order(&self, lanes: Vec<usize>, rng: &mut Pcg64) -> Vec<usize> {
         let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
         for lane in lanes {
             let plan = &self.plan.lanes[lane];
@@ -351,9 +349,9 @@ impl Run<'_> {
         groups.into_iter().flat_map(|(_, group)| group).collect()
     }
 
-    /// The lane at the end of a chain of pairs: of the polled form of an adapter it is the native one.
+    /// The lane at the end of a chain of pairs: the native lane of an adapter and of its polled form.
     fn head<'p>(&'p self, mut lane: &'p LanePlan) -> &'p str {
-        // No chain is longer than there are lanes, unless a record that was written by others goes around.
+        // Bounded, because the pairs of a foreign record may form a circle.
         for _ in 0..self.plan.lanes.len() {
             let Some(against) = lane.against.as_deref() else { break };
             let Some(next) = self.plan.lanes.iter().find(|other| other.name == against) else {
@@ -364,22 +362,23 @@ impl Run<'_> {
         &lane.name
     }
 
-    /// Ratios need the reference and somebody else.
-    fn worth_going_on(&self, lanes: &[usize]) -> bool {
+    /// Ratios need the reference and another lane.
+    fn is_comparable(&self, lanes: &[usize]) -> bool {
         let has_reference =
             lanes.iter().any(|&lane| self.plan.lanes[lane].name == self.plan.reference);
         has_reference && (lanes.len() > 1 || self.plan.lanes.len() == 1)
     }
 
-    fn drop_out(
+    /// Stops a lane and records that it has lost the workload.
+    fn drop_lane(
         &mut self,
         workload: &WorkloadPlan,
         round: u32,
         lane: usize,
-        trouble: Trouble,
-    ) -> Result<Result<(), Interrupted>, RecordError> {
-        let Trouble::Lost(status, reason) = trouble else { return Ok(Err(Interrupted)) };
-        self.bench.stop(Some(lane));
+        error: LaneError,
+    ) -> Result<(), ScheduleError> {
+        let LaneError::Lost(status, reason) = error else { return Err(ScheduleError::Interrupted) };
+        self.backend.stop(Some(lane));
         let lost = Lost {
             workload: workload.name.clone(),
             lane: self.plan.lanes[lane].name.clone(),
@@ -387,9 +386,8 @@ impl Run<'_> {
             status,
             reason,
         };
-        self.observer.lost(&lost);
-        self.keep(Line::Lost(lost))?;
-        Ok(Ok(()))
+        self.observer.lane_lost(&lost);
+        Ok(self.keep(Line::Lost(lost))?)
     }
 
     fn keep(&mut self, line: Line) -> Result<(), RecordError> {
@@ -399,7 +397,7 @@ impl Run<'_> {
     }
 }
 
-/// What is on record of a workload.
+/// The rounds of a workload on record.
 struct SoFar {
     /// Rounds that were finished.
     complete: u32,
@@ -426,11 +424,26 @@ fn share(plan: &Plan, stopped: &BTreeMap<String, Stop>, record: &Record) -> f64 
     done / (plan.workloads.len() as f64).max(1.0)
 }
 
-/// Its own stream for each round, so that a resumed run draws as an unbroken one would.
+/// A stream of random numbers for each round, so that a resumed run draws the same orders as one that was
+/// not interrupted.
 fn rng(seed: u64, workload: &str, round: u32) -> Pcg64 {
-    // FNV-1a: any stable hash will do, and std's is not stable.
-    let hash = workload.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    Pcg64::seed_from_u64(seed ^ hash.rotate_left(round))
+    // FNV-1a is the same on every machine and in every version, unlike the hash of std.
+    let mut hasher = FnvHasher::default();
+    hasher.write(workload.as_bytes());
+    Pcg64::seed_from_u64(seed ^ hasher.finish().rotate_left(round))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng as _;
+
+    use super::*;
+
+    #[test]
+    fn rng_is_same_in_every_version() {
+        // Drawn by version 0.1.0, with which published records were made.
+        let drawn = [rng(7, "tcp-echo/size=1024/conns=32", 0), rng(7, "spawn", 3)]
+            .map(|mut rng| rng.next_u64());
+        assert_eq!(drawn, [2_731_702_364_612_913_683, 12_374_172_726_080_641_003]);
+    }
 }

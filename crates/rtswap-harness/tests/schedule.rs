@@ -1,20 +1,20 @@
-//! The scheduler on mock lanes and a mock clock: what is measured, in which order, and when it ends.
+//! The scheduler with a mock backend and a mock clock: the order of slices and the end of each workload.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rand_pcg::Pcg64;
-use rtswap_harness::lane::Trouble;
+use rtswap_harness::lane::LaneError;
 use rtswap_harness::record::{
     Ended, Header, LanePlan, LaneRound, Line, Lost, Plan, Receipt, Record, RecordError, SCHEMA,
     Slice, Status, Stop, WorkloadPlan,
 };
-use rtswap_harness::schedule::{Bench, Conditions, Observer, RoundResult, Sink, run};
+use rtswap_harness::schedule::{Backend, Conditions, Observer, RoundResult, Sink, run};
 
 const LANES: [&str; 4] = ["tokio", "smol", "async-std", "control"];
 
-/// Lanes that take a second each, and do as they are told.
+/// Lanes whose slices take a second each and that fail on request.
 #[derive(Default)]
 struct Mock {
     now: Duration,
@@ -31,27 +31,27 @@ struct Mock {
     server_ends: Vec<usize>,
     server_ends_at_start: Option<usize>,
     starts: usize,
-    broken: bool,
+    service_ended: bool,
 }
 
-impl Bench for Mock {
+impl Backend for Mock {
     fn start(
         &mut self,
         workload: &WorkloadPlan,
         lanes: &[usize],
         _: &mut Pcg64,
-    ) -> Vec<Result<(), Trouble>> {
+    ) -> Vec<Result<(), LaneError>> {
         assert!(self.alive.is_empty(), "lanes of the last round are still alive");
         self.log.push(format!("start {} {lanes:?}", workload.name));
-        self.broken = self.server_ends_at_start == Some(self.starts);
+        self.service_ended = self.server_ends_at_start == Some(self.starts);
         self.starts += 1;
-        if self.broken {
-            let lost = || Err(Trouble::Lost(Status::Failed, "the server ended".to_owned()));
+        if self.service_ended {
+            let lost = || Err(LaneError::Lost(Status::Failed, "the server ended".to_owned()));
             return lanes.iter().map(|_| lost()).collect();
         }
         let start = |lane: &usize| {
             if self.refuses == Some(*lane) {
-                return Err(Trouble::Lost(Status::Unsupported, "not here".to_owned()));
+                return Err(LaneError::Lost(Status::Unsupported, "not here".to_owned()));
             }
             self.alive.insert(*lane);
             Ok(())
@@ -59,18 +59,18 @@ impl Bench for Mock {
         lanes.iter().map(start).collect()
     }
 
-    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, Trouble> {
+    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, LaneError> {
         assert!(self.alive.contains(&lane), "lane {lane} is not alive");
         self.now += Duration::from_secs(1);
-        assert!(!self.broken, "lane {lane} works with a server that is gone");
+        assert!(!self.service_ended, "lane {lane} works with a server that is gone");
         self.slices += 1;
         self.log.push(format!("slice {} {lane}", workload.name));
         if self.server_ends.contains(&self.slices) {
-            self.broken = true;
-            return Err(Trouble::Lost(Status::Failed, "the server ended".to_owned()));
+            self.service_ended = true;
+            return Err(LaneError::Lost(Status::Failed, "the server ended".to_owned()));
         }
         if self.dies.is_some_and(|(dying, at)| dying == lane && self.slices >= at) {
-            return Err(Trouble::Lost(Status::Failed, "it died".to_owned()));
+            return Err(LaneError::Lost(Status::Failed, "it died".to_owned()));
         }
         Ok(Slice { lane: LANES[lane].to_owned(), ops: 1, elapsed_ns: 1, ..Slice::default() })
     }
@@ -86,11 +86,11 @@ impl Bench for Mock {
         }
     }
 
-    fn broken(&self) -> bool {
-        self.broken
+    fn service_ended(&self) -> bool {
+        self.service_ended
     }
 
-    fn weather(&mut self) -> Conditions {
+    fn conditions(&mut self) -> Conditions {
         Conditions::default()
     }
 
@@ -125,14 +125,14 @@ struct Silent {
 }
 
 impl Observer for Silent {
-    fn round(&mut self, _: &WorkloadPlan, _: u32) {}
+    fn round_started(&mut self, _: &WorkloadPlan, _: u32) {}
 
-    fn done(&mut self, share: f64) {
+    fn progressed(&mut self, share: f64) {
         assert!(share >= self.last_share && share <= 1.0, "{share} after {}", self.last_share);
         self.last_share = share;
     }
 
-    fn lost(&mut self, _: &Lost) {
+    fn lane_lost(&mut self, _: &Lost) {
         self.lost += 1;
     }
 }
@@ -186,7 +186,7 @@ fn stops(record: &Record) -> Vec<Stop> {
 }
 
 #[test]
-fn every_block_has_one_slice_of_every_lane() {
+fn block_has_one_slice_of_every_lane() {
     let mut record = record(&["a", "b"], 3, 5);
     let (ended, observer) = measure(&mut record, &mut Mock::default(), None);
     assert_eq!(ended, Ended::Complete);
@@ -200,7 +200,7 @@ fn every_block_has_one_slice_of_every_lane() {
 }
 
 #[test]
-fn a_workload_has_blocks_by_its_weight() {
+fn weight_multiplies_blocks() {
     let mut record = record(&["a", "b"], 3, 5);
     record.header.plan.workloads[1].weight = NonZeroU32::new(2);
     let (ended, observer) = measure(&mut record, &mut Mock::default(), None);
@@ -211,7 +211,7 @@ fn a_workload_has_blocks_by_its_weight() {
 }
 
 #[test]
-fn orders_are_drawn_afresh_and_each_lane_comes_first_about_as_often() {
+fn order_is_uniform_over_blocks() {
     let mut record = record(&["a"], 100, 4);
     measure(&mut record, &mut Mock::default(), None);
     let mut firsts = BTreeMap::<_, u32>::new();
@@ -228,7 +228,7 @@ fn orders_are_drawn_afresh_and_each_lane_comes_first_about_as_often() {
 }
 
 #[test]
-fn the_same_seed_draws_the_same_orders_and_another_draws_others() {
+fn seed_determines_order() {
     let logs = [7, 7, 8].map(|seed| {
         let (mut record, mut mock) = (record(&["a"], 3, 5), Mock::default());
         record.header.seed = seed;
@@ -239,7 +239,7 @@ fn the_same_seed_draws_the_same_orders_and_another_draws_others() {
 }
 
 #[test]
-fn rounds_go_around_the_workloads_with_fresh_processes() {
+fn rounds_alternate_workloads_with_new_processes() {
     let mut mock = Mock::default();
     measure(&mut record(&["a", "b"], 2, 1), &mut mock, None);
     let starts: Vec<_> = mock.log.iter().filter_map(|line| line.strip_prefix("start ")).collect();
@@ -248,7 +248,7 @@ fn rounds_go_around_the_workloads_with_fresh_processes() {
 }
 
 #[test]
-fn a_lane_that_dies_loses_its_cell_and_the_others_go_on() {
+fn lane_that_dies_loses_only_its_own_cells() {
     let mut record = record(&["a", "b"], 4, 3);
     let mut mock = Mock { dies: Some((1, 6)), ..Mock::default() };
     let (ended, observer) = measure(&mut record, &mut mock, None);
@@ -264,7 +264,7 @@ fn a_lane_that_dies_loses_its_cell_and_the_others_go_on() {
 }
 
 #[test]
-fn a_lane_that_cannot_start_is_not_started_again() {
+fn lane_that_cannot_start_is_started_once() {
     let mut record = record(&["a"], 3, 1);
     let mut mock = Mock { refuses: Some(2), ..Mock::default() };
     measure(&mut record, &mut mock, None);
@@ -275,7 +275,7 @@ fn a_lane_that_cannot_start_is_not_started_again() {
 }
 
 #[test]
-fn without_the_reference_there_is_nothing_to_compare() {
+fn lost_reference_ends_workload() {
     let mut record = record(&["a", "b"], 3, 2);
     let mut mock = Mock { dies: Some((0, 1)), ..Mock::default() };
     let (ended, _) = measure(&mut record, &mut mock, None);
@@ -285,7 +285,7 @@ fn without_the_reference_there_is_nothing_to_compare() {
 }
 
 #[test]
-fn the_run_ends_before_the_round_that_would_exceed_the_budget() {
+fn budget_ends_run_before_round_that_exceeds_it() {
     // A round takes 4 s: four lanes, one block. The scheduler learns that from the first one.
     let mut record = record(&["a"], 1000, 1);
     let (ended, _) = measure(&mut record, &mut Mock::default(), Some(62));
@@ -294,7 +294,7 @@ fn the_run_ends_before_the_round_that_would_exceed_the_budget() {
 }
 
 #[test]
-fn a_slow_machine_overruns_the_budget_rather_than_deciding_nothing() {
+fn budget_is_overrun_for_least_rounds() {
     let mut record = record(&["a"], 12, 1);
     // Ten rounds take 40 s, which is 30 % more than planned; twelve would be too many.
     let (_, _) = measure(&mut record, &mut Mock::default(), Some(31));
@@ -303,7 +303,7 @@ fn a_slow_machine_overruns_the_budget_rather_than_deciding_nothing() {
 }
 
 #[test]
-fn a_workload_that_is_precise_enough_is_left_alone() {
+fn precise_workload_is_measured_no_further() {
     let (mut record, mut mock) = (record(&["a", "b"], 9, 1), Mock::default());
     let precise = |record: &Record, workload: &str| {
         workload == "a" && record.rounds.iter().filter(|round| round.workload == "a").count() == 4
@@ -316,7 +316,7 @@ fn a_workload_that_is_precise_enough_is_left_alone() {
 }
 
 #[test]
-fn an_interrupted_run_keeps_what_it_has_and_can_be_resumed() {
+fn interrupted_run_keeps_blocks_and_resumes() {
     let (mut record, rounds, blocks) = (record(&["a", "b"], 4, 3), 4, 3);
     let mut mock = Mock { cancel_at: Some(30), ..Mock::default() };
     let (ended, _) = measure(&mut record, &mut mock, None);
@@ -341,7 +341,7 @@ fn an_interrupted_run_keeps_what_it_has_and_can_be_resumed() {
 }
 
 #[test]
-fn a_full_disk_ends_the_run_with_an_error_and_no_lane_alive() {
+fn full_disk_ends_run_and_stops_lanes() {
     let (mut record, mut mock) = (record(&["a"], 4, 3), Mock::default());
     let never = |_: &Record, _: &str| false;
     let error = run(&mut record, &mut mock, &mut Disk(3), &mut Silent::default(), &never, None)
@@ -351,7 +351,7 @@ fn a_full_disk_ends_the_run_with_an_error_and_no_lane_alive() {
 }
 
 #[test]
-fn a_lane_is_measured_next_to_the_one_that_it_is_compared_with() {
+fn paired_lanes_run_next_to_each_other() {
     let mut record = record(&["a"], 6, 6);
     record.header.plan.lanes[1].against = Some("async-std".to_owned());
     record.header.plan.lanes[3].against = Some("tokio".to_owned());
@@ -368,7 +368,7 @@ fn a_lane_is_measured_next_to_the_one_that_it_is_compared_with() {
 }
 
 #[test]
-fn a_lane_is_started_only_for_what_it_takes_part_in() {
+fn lane_starts_only_for_its_families() {
     let mut record = record(&["a", "b"], 2, 2);
     record.header.plan.lanes[1].families = vec!["b".to_owned()];
     let (_, observer) = measure(&mut record, &mut Mock::default(), None);
@@ -381,7 +381,7 @@ fn a_lane_is_started_only_for_what_it_takes_part_in() {
 }
 
 #[test]
-fn a_server_that_ends_costs_one_lane_its_cell_and_the_others_a_part_of_a_round() {
+fn service_end_in_round_drops_one_lane_and_repeats_round() {
     let mut record = record(&["a"], 3, 4);
     // In the second block of the first round, with two slices of four lanes done. The reference must
     // not be the one that happens to be measured just then.
@@ -403,7 +403,7 @@ fn a_server_that_ends_costs_one_lane_its_cell_and_the_others_a_part_of_a_round()
 }
 
 #[test]
-fn a_server_that_ends_while_lanes_start_costs_one_of_them() {
+fn service_end_at_start_drops_one_lane() {
     let mut record = record(&["a"], 2, 1);
     record.header.plan.reference = "none".to_owned();
     let mut mock = Mock { server_ends_at_start: Some(0), ..Mock::default() };
@@ -424,7 +424,7 @@ fn a_server_that_ends_while_lanes_start_costs_one_of_them() {
 }
 
 #[test]
-fn a_server_that_ends_again_and_again_ends_the_workload() {
+fn repeated_service_end_ends_workload() {
     let mut record = record(&["a", "b"], 2, 2);
     let mut mock = Mock { server_ends: (1..100).collect(), ..Mock::default() };
     let (ended, observer) = measure(&mut record, &mut mock, None);

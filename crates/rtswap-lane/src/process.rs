@@ -1,15 +1,15 @@
 //! A process that is a lane.
 
+mod spawn;
+
 use std::env;
-use std::num::NonZeroI32;
 use std::process::ExitCode;
 
-use rtswap_schema::protocol::PARENT;
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
-};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::Lane;
+
+pub use spawn::{die_with_parent, spawn_confined};
 
 /// The exit code of a wrong command line.
 const USAGE: u8 = 2;
@@ -36,30 +36,12 @@ pub fn main(lanes: &[Lane]) -> ExitCode {
         eprintln!("{text}");
         return ExitCode::from(USAGE);
     };
-    if let Err(Orphaned) = die_with_parent() {
+    if let Err(error) = die_with_parent() {
+        eprintln!("{error}");
         return ExitCode::FAILURE;
     }
     raise_descriptor_limit();
     lane.host()
-}
-
-/// The process that started this one is gone.
-#[derive(Debug)]
-pub struct Orphaned;
-
-/// Has the kernel kill this process when its parent dies. The end of standard input says the same, but
-/// only to a lane that reads it just then.
-///
-/// # Errors
-/// If the parent has died already, or the kernel refuses.
-pub fn die_with_parent() -> Result<(), Orphaned> {
-    let set = set_parent_process_death_signal(Some(Signal::KILL));
-    // If the parent died before that, another process is the parent now.
-    let parent = env::var(PARENT).ok().and_then(|pid| pid.parse().ok());
-    let orphaned = parent.is_some_and(|pid: i32| {
-        getppid().map(Pid::as_raw_nonzero).map(NonZeroI32::get) != Some(pid)
-    });
-    if set.is_err() || orphaned { Err(Orphaned) } else { Ok(()) }
 }
 
 /// Raises the limit of descriptors as far as this user may: connections need one each.

@@ -9,10 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::record::Status;
 use crate::workload::Resources;
 
-/// The environment variable in which a lane finds the process id of the harness that started it, so that it
-/// can tell whether its parent died before the kernel was asked to report it.
-pub const PARENT: &str = "RTSWAP_PARENT";
-
 /// An order of the harness to a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]

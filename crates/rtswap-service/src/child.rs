@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,30 +11,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Gid, Pid, Uid, User, geteuid};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
-/// The environment variable in which a process that must not outlive the harness finds its parent.
-pub const PARENT: &str = "RTSWAP_PARENT";
+use rtswap_lane::process::spawn_confined;
 
 /// How long a server may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
-
-/// Does something on other CPUs: a child inherits the affinity of the thread that starts it, which
-/// spares us code between fork and exec.
-///
-/// # Errors
-/// If the affinity cannot be set, or what `act` returns.
-pub fn on_cpus<T>(cpus: &[usize], act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let before = sched_getaffinity(None)?;
-    let mut set = CpuSet::new();
-    for &cpu in cpus {
-        set.set(cpu);
-    }
-    sched_setaffinity(None, &set)?;
-    let result = act();
-    sched_setaffinity(None, &before)?;
-    result
-}
 
 /// Whose process a server is.
 #[derive(Clone, Copy, Debug)]
@@ -130,18 +110,15 @@ impl Home {
             let mut command = Command::new("/proc/self/exe");
             command
                 .args(["lane", "--exec", &quoted(program, arguments)])
-                .env(PARENT, std::process::id().to_string())
                 .env("LC_ALL", "C")
                 .current_dir(self.folder.path())
                 .stdin(Stdio::null())
                 .stdout(log.try_clone()?)
-                .stderr(log.try_clone()?)
-                // A group of its own: Ctrl-C is ours to handle.
-                .process_group(0);
+                .stderr(log.try_clone()?);
             if let Account::Other(uid, gid) = self.account {
                 command.uid(uid.as_raw()).gid(gid.as_raw());
             }
-            on_cpus(&self.cpus, || command.spawn())
+            spawn_confined(&mut command, &self.cpus)
         };
         let child = started().map_err(|error| {
             let remedy = match self.account {

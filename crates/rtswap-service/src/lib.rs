@@ -43,7 +43,6 @@ use std::fmt::Debug;
 
 use rtswap_workload::{ParamValue, Resources, Uses};
 
-pub use child::{PARENT, on_cpus};
 pub use server::SERVERS;
 use server::{Given, Kind, Server};
 

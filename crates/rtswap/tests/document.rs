@@ -1,4 +1,4 @@
-//! The lane that LANES.md shows is one.
+//! The lane of LANES.md, and the warm-up that a lane may ask for.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::fs;
 
 use support::{Case, cell, json};
 
-/// What stands in the block of that language, of which there is one.
+/// The code block of that language in LANES.md.
 fn block(language: &str) -> &'static str {
     let document = include_str!("../../../LANES.md");
     let (_, code) = document.split_once(&format!("```{language}\n")).unwrap();
@@ -14,25 +14,28 @@ fn block(language: &str) -> &'static str {
 }
 
 #[test]
-fn the_lane_in_the_document_echoes_and_refuses_what_it_does_not_know() {
+fn documented_lane_echoes_and_refuses_other_workloads() {
     let case = Case::new();
     fs::write(case.path("lane.py"), block("python")).unwrap();
     let verify = |workload: &str| {
         let mut verify = case.rtswap();
         verify.args(["verify", "--lane", "mine=python3 lane.py", "--workload", workload]);
-        String::from_utf8(verify.assert().success().get_output().stdout.clone()).unwrap()
+        let output = verify.output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
     };
     for workload in ["tcp-echo", "tcp-echo/size=102400/conns=256"] {
-        let printed = verify(workload);
+        let (printed, code) = verify(workload);
         assert!(printed.contains("  ok, "), "{printed}");
+        assert_eq!(code, Some(0));
     }
-    let printed = verify("spawn");
+    let (printed, code) = verify("spawn");
+    assert_eq!(code, Some(1), "the named lane has no result");
     assert!(printed.contains("unsupported: this lane knows tcp-echo alone"), "{printed}");
     case.assert_nothing_left();
 }
 
 #[test]
-fn a_lane_is_warmed_up_for_as_long_as_it_asks_in_each_process() {
+fn lane_is_warmed_up_in_each_process() {
     let case = Case::new();
     let lane = r#"
 import json, sys, time

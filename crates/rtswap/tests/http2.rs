@@ -1,5 +1,5 @@
-//! The `http` workload with `h2=true` on every runtime that works here: what it answers, and that no client
-//! can take it down.
+//! The `http` workload with `h2=true` on every runtime that works here: its responses, and that no
+//! client can stop it.
 
 mod served;
 
@@ -10,7 +10,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use loona_hpack::Decoder;
 use rtswap::workload::Answer;
 use rtswap_load::{Config, Generator, Http, Target, Traffic};
-use served::{bytes_until_closed, connect, on_every_runtime, on_every_runtime_with, told};
+use served::{bytes_until_closed, connect, exchange, on_every_runtime, on_every_runtime_with};
 
 const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -32,7 +32,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// What a client says first.
+/// The first bytes of a client.
 fn greeting() -> Vec<u8> {
     [GREETING, &frame(SETTINGS, 0, 0, &[])].concat()
 }
@@ -56,10 +56,10 @@ fn get(stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &headers("GET", path, &[]))
 }
 
-/// A client that knows what is right.
+/// A client that follows the protocol.
 struct Client {
     stream: TcpStream,
-    /// What is still to be said first: in one write with a request, so that no lane has to wait for that.
+    /// The preface, if it is not sent yet: in one write with a request, so that no lane has to wait for it.
     greeting: Vec<u8>,
     decoder: Decoder<'static>,
 }
@@ -148,8 +148,8 @@ fn assert_alive(lane: &str, addr: SocketAddr, after: &str) {
     assert_eq!(answer.body, b"Hello, World!", "{lane}, after {after}");
 }
 
-/// What comes of sending that after a greeting, and ending the stream.
-fn told_in_h2(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+/// Sends `bytes` after the preface, half-closes, and returns the response up to the end of the connection.
+fn exchange_h2(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(addr);
     // A lane may close before it has read all.
     let _ = stream.write_all(&[&greeting(), bytes].concat());
@@ -158,7 +158,7 @@ fn told_in_h2(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_path_is_answered_with_what_it_promises_whatever_is_measured() {
+fn every_path_has_its_response() {
     on_every_runtime("http/body=json/h2=true", |lane, addr| {
         let mut client = Client::new(addr);
         for (stream, path) in [(1, "/plaintext"), (3, "/json")] {
@@ -182,7 +182,7 @@ fn every_path_is_answered_with_what_it_promises_whatever_is_measured() {
 }
 
 #[test]
-fn the_generator_finds_every_answer_right_one_by_one_and_as_many_at_once_as_may_be() {
+fn generator_verifies_single_and_concurrent_requests() {
     let generator = Generator::new(Config::new([0])).unwrap();
     on_every_runtime("http/h2=true", |lane, addr| {
         for (body, pipeline) in [("plaintext", 1), ("plaintext", 256), ("json", 16), ("64KiB", 16)]
@@ -198,7 +198,7 @@ fn the_generator_finds_every_answer_right_one_by_one_and_as_many_at_once_as_may_
 }
 
 #[test]
-fn requests_of_one_connection_do_not_wait_for_each_other() {
+fn streams_are_answered_independently() {
     on_every_runtime("http/h2=true", |lane, addr| {
         let mut client = Client::new(addr);
         // The body of the first is still to come when the others are answered.
@@ -213,24 +213,24 @@ fn requests_of_one_connection_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn a_lane_speaks_the_version_that_it_was_asked_for_and_no_other() {
+fn lane_refuses_other_http_version() {
     on_every_runtime("http/h2=true", |lane, addr| {
-        let told = told(addr, b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert!(!told.contains("Hello"), "{lane}: {told}");
+        let response = exchange(addr, b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert!(!response.contains("Hello"), "{lane}: {response}");
         assert_alive(lane, addr, "HTTP/1.1");
     });
     on_every_runtime("http", |lane, addr| {
-        let told = told_in_h2(addr, &get(1, "/plaintext"));
-        assert!(!told.windows(5).any(|window| window == b"Hello"), "{lane}: {told:?}");
+        let response = exchange_h2(addr, &get(1, "/plaintext"));
+        assert!(!response.windows(5).any(|window| window == b"Hello"), "{lane}: {response:?}");
     });
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_the_lane_goes_on() {
+fn invalid_frames_are_refused_and_lane_serves_on() {
     on_every_runtime("http/h2=true", |lane, addr| {
-        let _ = told(addr, b"\0\x01\x02 garbage that is no preface\r\n\r\n");
+        let _ = exchange(addr, b"\0\x01\x02 garbage that is no preface\r\n\r\n");
         assert_alive(lane, addr, "garbage");
-        let _ = told(addr, &[GREETING, b"garbage in place of settings"].concat());
+        let _ = exchange(addr, &[GREETING, b"garbage in place of settings"].concat());
         assert_alive(lane, addr, "no settings");
         let flood: Vec<u8> = (0..400)
             .flat_map(|number| {
@@ -256,16 +256,16 @@ fn what_is_no_request_is_refused_and_the_lane_goes_on() {
             ("settings that are none", frame(SETTINGS, 0, 0, b"12345")),
             ("half a frame", get(1, "/plaintext")[..20].to_vec()),
         ] {
-            let told = told_in_h2(addr, &bytes);
-            let answered = told.windows(5).any(|window| window == b"Hello");
-            assert!(!answered, "{lane}: {name}: {told:?}");
+            let response = exchange_h2(addr, &bytes);
+            let answered = response.windows(5).any(|window| window == b"Hello");
+            assert!(!answered, "{lane}: {name}: {response:?}");
             assert_alive(lane, addr, name);
         }
     });
 }
 
 #[test]
-fn a_body_is_read_and_thrown_away_up_to_a_limit() {
+fn request_body_is_discarded_up_to_limit() {
     on_every_runtime("http/h2=true", |lane, addr| {
         let mut client = Client::new(addr);
         client.take_windows();
@@ -295,15 +295,15 @@ fn a_body_is_read_and_thrown_away_up_to_a_limit() {
 }
 
 #[test]
-fn who_asks_nothing_is_not_waited_for() {
+fn slow_client_times_out() {
     on_every_runtime_with::<300>("http/h2=true", |lane, addr| {
-        told(addr, b"");
-        told(addr, &GREETING[..10]);
-        told(addr, &greeting());
+        exchange(addr, b"");
+        exchange(addr, &GREETING[..10]);
+        exchange(addr, &greeting());
         // After a request, too: in the middle of a frame, and when it does not say that it is there.
-        told(addr, &[greeting(), get(1, "/json"), get(3, "/json")[..30].to_vec()].concat());
+        exchange(addr, &[greeting(), get(1, "/json"), get(3, "/json")[..30].to_vec()].concat());
         let part = frame(HEADERS, 0, 3, &headers("GET", "/json", &[]));
-        told(addr, &[greeting(), get(1, "/json"), part].concat());
+        exchange(addr, &[greeting(), get(1, "/json"), part].concat());
         let mut client = Client::new(addr);
         let post = headers("POST", "/json", &[("content-length", "10")]);
         client.send(&frame(HEADERS, END_HEADERS, 1, &post));
@@ -313,7 +313,7 @@ fn who_asks_nothing_is_not_waited_for() {
 }
 
 #[test]
-fn who_says_that_it_is_there_may_be_silent() {
+fn client_that_answers_ping_may_be_silent() {
     on_every_runtime_with::<1500>("http/h2=true", |lane, addr| {
         let mut client = Client::new(addr);
         client.send(&get(1, "/json"));
@@ -333,10 +333,10 @@ fn who_says_that_it_is_there_may_be_silent() {
 }
 
 #[test]
-fn clients_that_leave_in_any_way_are_no_trouble() {
+fn abandoned_connections_leave_lane_serving() {
     on_every_runtime("http/h2=true", |lane, addr| {
         // Half-closed with whole requests: they may be answered.
-        told_in_h2(addr, &[get(1, "/64KiB"), get(3, "/plaintext")].concat());
+        exchange_h2(addr, &[get(1, "/64KiB"), get(3, "/plaintext")].concat());
         assert_alive(lane, addr, "a half-closed connection");
         // Requests that are taken back at once, on and on.
         let flood: Vec<u8> = (0..1000)
@@ -345,16 +345,16 @@ fn clients_that_leave_in_any_way_are_no_trouble() {
                 [get(stream, "/64KiB"), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
             })
             .collect();
-        told_in_h2(addr, &flood);
+        exchange_h2(addr, &flood);
         assert_alive(lane, addr, "requests that were taken back");
-        // Questions whose answers nobody reads.
-        told_in_h2(addr, &frame(PING, 0, 0, b"12345678").repeat(10_000));
+        // Pings whose responses are not read.
+        exchange_h2(addr, &frame(PING, 0, 0, b"12345678").repeat(10_000));
         assert_alive(lane, addr, "pings");
         // More requests than may be under way: those beyond are refused.
         let many: Vec<u8> = (0..1000).flat_map(|number| get(1 + 2 * number, "/64KiB")).collect();
-        told_in_h2(addr, &many);
+        exchange_h2(addr, &many);
         assert_alive(lane, addr, "too many requests");
-        // Gone, with megabytes of answers that nobody reads; half of them reset.
+        // Clients that leave megabytes of responses unread; half of them reset the connection.
         for number in 0..20 {
             let mut stream = connect(addr);
             let _ = stream.write_all(&[greeting(), many[..many.len() / 10].to_vec()].concat());

@@ -1,5 +1,4 @@
-//! A run that is cut short, in whatever way, leaves no lane behind and a record that can be read and
-//! completed.
+//! An interrupted run leaves no lane behind, and a record that can be read and completed.
 
 mod support;
 
@@ -34,7 +33,7 @@ fn assert_resumes(case: &Case) {
 }
 
 #[test]
-fn ctrl_c_ends_a_run_that_can_be_completed() {
+fn signal_ends_run_that_resumes() {
     for signal in [Signal::INT, Signal::TERM] {
         let case = Case::new();
         let lanes = [case.own_lane("mine", "none")];
@@ -52,7 +51,7 @@ fn ctrl_c_ends_a_run_that_can_be_completed() {
 }
 
 #[test]
-fn ctrl_c_does_not_wait_for_a_lane_that_hangs() {
+fn signal_does_not_wait_for_hanging_lane() {
     let case = Case::new();
     let lanes = [case.own_lane("bad", "hang-at-prepare")];
     let run = case.spawn(&args(&lanes));
@@ -61,14 +60,14 @@ fn ctrl_c_does_not_wait_for_a_lane_that_hangs() {
     let (status, stderr) = run.wait();
     assert_eq!(status.code(), Some(130), "{stderr}");
     let lost = case.lines().iter().filter(|line| line["kind"] == "lost").count();
-    assert_eq!(lost, 0, "an interruption is nobody's fault");
+    assert_eq!(lost, 0, "an interruption is not a failure of a lane");
     case.assert_nothing_left();
 }
 
 #[test]
-fn a_second_ctrl_c_ends_it_at_once() {
+fn second_signal_ends_run_at_once() {
     let case = Case::new();
-    // Lanes that do not end when they are told to are waited for, for a second each.
+    // Lanes that ignore the order to stop are killed after a second each.
     let lanes = ["a", "b", "c"].map(|name| case.own_lane(name, "hang-at-prepare"));
     let run = case.spawn(&args(&lanes));
     case.find("own_lane");
@@ -80,7 +79,7 @@ fn a_second_ctrl_c_ends_it_at_once() {
 }
 
 #[test]
-fn lanes_die_with_a_run_that_is_killed_and_it_can_be_completed() {
+fn lanes_die_with_killed_run_that_resumes() {
     let case = Case::new();
     // This one would not end by itself.
     let lanes = [case.own_lane("bad", "hang-in-slice --after 2"), "smol-local".to_owned()];
@@ -101,7 +100,7 @@ fn lanes_die_with_a_run_that_is_killed_and_it_can_be_completed() {
 }
 
 #[test]
-fn a_record_that_is_cut_in_a_line_is_mended_and_completed() {
+fn resume_mends_cut_off_line() {
     let case = Case::new();
     let lanes = ["smol-local".to_owned()];
     case.rtswap().args(args(&lanes)).assert().success();
@@ -112,8 +111,8 @@ fn a_record_that_is_cut_in_a_line_is_mended_and_completed() {
 
     let summary = case.rtswap().args(["summary", RECORD]).assert().code(1);
     let stderr = String::from_utf8(summary.get_output().stderr.clone()).unwrap();
-    let told = assert_one_line(&stderr);
-    assert!(told.contains("line 7") && told.contains("rtswap run --resume"), "{told}");
+    let error = assert_one_line(&stderr);
+    assert!(error.contains("line 7") && error.contains("rtswap run --resume"), "{error}");
     assert_eq!(fs::read_to_string(case.path(RECORD)).unwrap(), cut, "reading changes nothing");
 
     case.rtswap().args(["run", "--resume", RECORD]).assert().success();
@@ -122,7 +121,7 @@ fn a_record_that_is_cut_in_a_line_is_mended_and_completed() {
 }
 
 #[test]
-fn a_record_that_is_complete_is_resumed_without_measuring_anything() {
+fn resume_of_complete_record_measures_nothing() {
     let case = Case::new();
     case.quick_run("spawn/tasks=1", &["smol-local".to_owned()]).assert().success();
     // The budget was too short for all rounds.
@@ -136,23 +135,23 @@ fn a_record_that_is_complete_is_resumed_without_measuring_anything() {
 }
 
 #[test]
-fn a_record_that_is_being_written_is_not_resumed() {
+fn resume_rejects_record_in_use() {
     let case = Case::new();
     let lanes = ["smol-local".to_owned()];
     let run = case.spawn(&quick_run("4s", "spawn/tasks=1", &lanes));
     case.wait_for_rounds(1);
     let resumed = case.rtswap().args(["run", "--resume", RECORD]).assert().code(1);
     let stderr = String::from_utf8(resumed.get_output().stderr.clone()).unwrap();
-    let told = assert_one_line(&stderr);
-    assert!(told.contains("is being written by another run"), "{told}");
+    let error = assert_one_line(&stderr);
+    assert!(error.contains("is being written by another run"), "{error}");
     let (status, stderr) = run.wait();
     assert!(status.success(), "{stderr}");
     let footers = case.lines().iter().filter(|line| line["kind"] == "footer").count();
-    assert_eq!(footers, 1, "nobody else has written");
+    assert_eq!(footers, 1, "no other process has written");
 }
 
 #[test]
-fn a_budget_of_ages_is_no_reason_to_fail() {
+fn huge_budget_is_accepted() {
     let case = Case::new();
     let lanes = ["smol-local".to_owned()];
     let mut args = quick_run("1000000000h", "spawn/tasks=1", &lanes);
@@ -166,7 +165,7 @@ fn a_budget_of_ages_is_no_reason_to_fail() {
 }
 
 #[test]
-fn a_full_disk_ends_the_run_and_keeps_what_was_written() {
+fn full_disk_ends_run_that_resumes() {
     let case = Case::new();
     let disk = case.path("disk");
     fs::create_dir(&disk).unwrap();
@@ -191,8 +190,8 @@ fn a_full_disk_ends_the_run_and_keeps_what_was_written() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(fs::read_to_string(case.path("code")).unwrap(), "1\n", "{stderr}");
     assert!(output.stdout.is_empty(), "a run that failed has no results");
-    let told = assert_one_line(stderr.lines().last().unwrap());
-    assert!(told.contains("disk/record.jsonl") && told.contains("No space left"), "{told}");
+    let error = assert_one_line(stderr.lines().last().unwrap());
+    assert!(error.contains("disk/record.jsonl") && error.contains("No space left"), "{error}");
     case.assert_nothing_left();
 
     case.wait_for_rounds(1);

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use rtswap::runtimes::Tokio;
 use rtswap::workload::{Standard, content};
-use rtswap_lane::adapter::prepare;
+use rtswap_lane::Lane;
 use rtswap_lane::host::Work;
 use rtswap_lane::{Prepare, Refusal};
 use rustix::process::Signal;
@@ -30,7 +30,8 @@ fn serve(case: &Case, more: &[&str]) -> (Running, String, String) {
 fn fetches(case: &Case, url: &str, root: &str) -> Result<u64, Refusal> {
     let folder = case.folder.path().to_str().unwrap();
     let given = [("origin", url), ("origin-root", root), ("folder", folder)];
-    let program = prepare::<Standard, Tokio>(&Prepare {
+    let lane = Lane::of::<Standard, _>("tokio", "tokio", &Tokio::default());
+    let program = lane.prepare(&Prepare {
         workload: "fetch/images=3/size=1000/concurrency=2/verify_tls=true".to_owned(),
         cpus: vec![0],
         resources: given.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),

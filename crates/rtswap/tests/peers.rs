@@ -51,8 +51,7 @@ fn a_reference_that_is_missing_is_told_with_the_remedy() {
     let case = Case::new();
     let run =
         ["run", "--reference", "uvloop", "--lane", "smol-local", "--workload", "tcp-echo/conns=1"];
-    let done =
-        without(&case).args(run).args(["--budget", "1s", "--out", RECORD]).assert().success();
+    let done = without(&case).args(run).args(["--budget", "1s", "--out", RECORD]).assert().code(1);
     done.stdout(contains(
         "uvloop      skipped: uvloop is not installed; `rtswap peers install uvloop`",
     ))

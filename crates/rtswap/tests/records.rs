@@ -1,4 +1,4 @@
-//! A file that is no record, or no place for one, is one clear line, exit code 1, and untouched.
+//! Files that are not records, and paths that cannot be written: exit code 1, one line, and no change.
 
 mod support;
 
@@ -15,31 +15,31 @@ fn header(case: &Case) -> String {
     text.lines().next().unwrap().to_owned() + "\n"
 }
 
-/// Runs a command that fails; returns what it says.
+/// The error line of a command that fails.
 fn refused(case: &Case, args: &[&str]) -> String {
     let done = case.rtswap().args(args).assert().code(1);
     let output = done.get_output();
-    assert!(output.stdout.is_empty(), "what failed has no results");
+    assert!(output.stdout.is_empty(), "a command that fails has no results");
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     assert_one_line(&stderr).to_owned()
 }
 
-/// Whoever reads the file says so, and leaves it as it is.
-fn assert_unreadable(case: &Case, name: &str, content: &[u8], tells: &str) {
+/// Checks that every command that reads the file rejects it and leaves it unchanged.
+fn assert_unreadable(case: &Case, name: &str, content: &[u8], expected: &str) {
     fs::write(case.path(name), content).unwrap();
     for args in [
         &["summary", name][..],
         &["run", "--resume", name],
         &["report", "--splice", "document.md", name],
     ] {
-        let told = refused(case, args);
-        assert!(told.contains(name) && told.contains(tells), "{args:?}: {told}");
+        let error = refused(case, args);
+        assert!(error.contains(name) && error.contains(expected), "{args:?}: {error}");
         assert_eq!(fs::read(case.path(name)).unwrap(), content, "{args:?} has changed it");
     }
 }
 
 #[test]
-fn what_is_no_record_is_told_by_what_is_wrong_with_it() {
+fn foreign_file_is_rejected_with_reason() {
     let case = Case::new();
     let header = header(&case);
     assert_unreadable(&case, "empty", b"", "is empty");
@@ -53,17 +53,17 @@ fn what_is_no_record_is_told_by_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_header_that_is_cut_off_is_no_record_to_go_on_with() {
+fn cut_off_header_is_rejected() {
     let case = Case::new();
     let header = header(&case);
-    // The most treacherous place: all is there but the end of the line.
+    // First the hardest case: only the end of the line is missing.
     for end in [header.len() - 1, header.len() / 2] {
         assert_unreadable(&case, "cut", &header.as_bytes()[..end], "first line");
     }
 }
 
 #[test]
-fn a_line_that_is_damaged_is_named() {
+fn damaged_line_is_named() {
     let case = Case::new();
     let header = header(&case);
     let text = fs::read_to_string(case.path(RECORD)).unwrap();
@@ -73,41 +73,41 @@ fn a_line_that_is_damaged_is_named() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_by_its_path() {
+fn unreadable_path_is_named() {
     let case = Case::new();
-    for (path, tells) in [("missing", "No such file"), (".", "Is a directory")] {
+    for (path, expected) in [("missing", "No such file"), (".", "Is a directory")] {
         for args in [&["summary", path][..], &["run", "--resume", path]] {
-            let told = refused(&case, args);
-            assert!(told.contains(path) && told.contains(tells), "{args:?}: {told}");
+            let error = refused(&case, args);
+            assert!(error.contains(path) && error.contains(expected), "{args:?}: {error}");
         }
     }
 }
 
 #[test]
-fn a_record_is_never_written_over_another_file() {
+fn run_does_not_overwrite_file() {
     let case = Case::new();
     fs::write(case.path(RECORD), "precious").unwrap();
-    let told = refused(&case, &quick_run("1s", "spawn", &[]));
-    assert!(told.contains(RECORD) && told.contains("exists"), "{told}");
+    let error = refused(&case, &quick_run("1s", "spawn", &[]));
+    assert!(error.contains(RECORD) && error.contains("exists"), "{error}");
     assert_eq!(fs::read_to_string(case.path(RECORD)).unwrap(), "precious");
 }
 
 #[test]
-fn a_place_that_cannot_be_written_to_is_told_before_anything_runs() {
+fn unwritable_path_is_rejected_before_start() {
     let case = Case::new();
     fs::write(case.path("file"), "").unwrap();
     for out in ["missing/record.jsonl", "file/record.jsonl", "/proc/record.jsonl", "."] {
-        let told = refused(&case, &["run", "--workload", "spawn", "--out", out]);
-        assert!(told.contains("cannot create") && told.contains(out), "{told}");
+        let error = refused(&case, &["run", "--workload", "spawn", "--out", out]);
+        assert!(error.contains("cannot create") && error.contains(out), "{error}");
     }
     // The default place.
     fs::write(case.path("rtswap-records"), "").unwrap();
-    let told = refused(&case, &["run", "--workload", "spawn"]);
-    assert!(told.contains("rtswap-records") && told.contains("--out FILE"), "{told}");
+    let error = refused(&case, &["run", "--workload", "spawn"]);
+    assert!(error.contains("rtswap-records") && error.contains("--out FILE"), "{error}");
 }
 
 #[test]
-fn a_run_without_a_file_keeps_its_record_in_a_folder() {
+fn run_without_out_writes_to_default_folder() {
     let case = Case::new();
     let args = ["run", "--quick", "--budget", "1s", "--workload", "spawn/tasks=1"];
     case.rtswap().args(args).args(["--lane", "smol-local"]).assert().success();
@@ -117,7 +117,7 @@ fn a_run_without_a_file_keeps_its_record_in_a_folder() {
 }
 
 #[test]
-fn a_name_that_is_not_unicode_is_a_name_like_any_other() {
+fn record_path_may_be_non_unicode() {
     let case = Case::new();
     let name = std::ffi::OsStr::from_bytes(b"r\xff.jsonl");
     let args = ["run", "--quick", "--budget", "1s", "--workload", "spawn/tasks=1"];

@@ -47,7 +47,7 @@ fn echoes(addr: SocketAddr) {
 }
 
 #[test]
-fn a_client_of_another_language_gets_its_bytes_back_from_every_lane() {
+fn every_lane_echoes_to_python_client() {
     let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/echo_client.py");
     let lanes = lanes();
     assert!(lanes.len() >= 5, "few lanes work here: {lanes:?}");
@@ -64,7 +64,7 @@ fn a_client_of_another_language_gets_its_bytes_back_from_every_lane() {
 }
 
 #[test]
-fn a_signal_ends_it_and_frees_its_port() {
+fn signal_ends_server_and_frees_port() {
     // One with workers, one with shards, and one that has a ring.
     for (lane, signal) in
         [("tokio", Signal::INT), ("smol-local", Signal::TERM), ("tokio-uring", Signal::INT)]
@@ -88,7 +88,7 @@ fn a_signal_ends_it_and_frees_its_port() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_and_never_shared() {
+fn port_in_use_is_rejected() {
     let case = Case::new();
     let ours = TcpListener::bind("127.0.0.1:0").unwrap();
     let (_server, theirs) = serve(&case, "tokio-local", &[]);
@@ -99,16 +99,16 @@ fn a_port_that_is_taken_is_told_and_never_shared() {
             let output = done.get_output();
             assert!(output.stdout.is_empty());
             let stderr = String::from_utf8(output.stderr.clone()).unwrap();
-            let told = assert_one_line(&stderr);
+            let error = assert_one_line(&stderr);
             let addr = addr.to_string();
-            assert!(told.contains(&addr) && told.contains("Address already in use"), "{told}");
+            assert!(error.contains(&addr) && error.contains("Address already in use"), "{error}");
         }
     }
     echoes(theirs);
 }
 
 #[test]
-fn its_threads_stay_on_the_cpus_that_are_named() {
+fn server_threads_stay_on_given_cpus() {
     let case = Case::new();
     let cpu = allowed(&Process::myself().unwrap()).first().unwrap().to_string();
     for lane in ["tokio", "smol", "tokio-local"] {
@@ -128,7 +128,7 @@ fn allowed(process: &Process) -> BTreeSet<u32> {
 }
 
 #[test]
-fn it_serves_on_when_nobody_reads_its_output() {
+fn server_survives_closed_stdout() {
     let case = Case::new();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let args = ["serve", "--lane", "tokio-local", "--addr", &free.to_string()];
@@ -139,7 +139,7 @@ fn it_serves_on_when_nobody_reads_its_output() {
 }
 
 #[test]
-fn http_is_served_by_runtimes_and_refused_by_what_is_written_by_hand() {
+fn http_is_served_by_runtimes_only() {
     let case = Case::new();
     for lane in ["tokio", "smol-local"] {
         let (_server, addr) = serve_workload(&case, lane, "http/body=json", &[]);

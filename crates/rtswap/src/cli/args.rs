@@ -89,44 +89,50 @@ pub(super) enum Format {
 #[derive(Clone, Debug)]
 pub(super) struct CpuList(pub Vec<usize>);
 
-/// `90`, `90s`, `5m`, `1h`.
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time; say 90s, 5m or 1h");
-    let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
-        Some(at) => text.split_at(at),
-        None => (text, "s"),
-    };
-    let factor = match unit {
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
-    };
-    let seconds: f64 = number.parse().map_err(|_| wrong())?;
-    match Duration::try_from_secs_f64(seconds * factor) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err(wrong()),
+/// A value that an option does not accept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {what} {text:?}: expected {expected}")]
+pub(super) struct InvalidValue {
+    what: &'static str,
+    text: String,
+    expected: &'static str,
+}
+
+impl InvalidValue {
+    pub fn new(what: &'static str, text: &str, expected: &'static str) -> Self {
+        Self { what, text: text.to_owned(), expected }
     }
 }
 
+/// Parses `90s`, `5m`, `1.5h`, `1h 30m`, and a number of seconds: `90`.
+pub(super) fn duration(text: &str) -> Result<Duration, InvalidValue> {
+    let parsed = humantime::parse_duration(text).ok().or_else(|| {
+        let seconds = text.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    });
+    parsed
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| InvalidValue::new("duration", text, "90s, 5m or 1h"))
+}
+
 /// `1%` or `0.01`.
-pub(super) fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, InvalidValue> {
     let parsed = match text.strip_suffix('%') {
         Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
         None => text.parse(),
     };
     match parsed {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
-        _ => Err(format!("`{text}` is no width; say 1% or 0.01")),
+        _ => Err(InvalidValue::new("width", text, "1% or 0.01")),
     }
 }
 
 impl FromStr for CpuList {
-    type Err = String;
+    type Err = InvalidValue;
 
     /// `0`, `0-3`, `0,2`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no list of CPUs; say 0 or 0-3 or 0,2");
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let wrong = || InvalidValue::new("list of CPUs", text, "0, 0-3 or 0,2");
         let mut cpus = Vec::new();
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -155,19 +161,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_widths_and_lists_are_read_or_told_what_they_should_be() {
-        assert_eq!(seconds("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(seconds("1.5m"), Ok(Duration::from_secs(90)));
-        for wrong in ["", "s", "0s", "-1s", "5 minutes", "nan"] {
-            assert!(seconds(wrong).unwrap_err().contains("90s"), "{wrong}");
+    fn duration_accepts_units_fractions_and_seconds() {
+        let cases =
+            [("90", 90), ("90s", 90), ("5m", 300), ("1.5m", 90), ("1h", 3600), ("1h 30m", 5400)];
+        for (text, seconds) in cases {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
+        assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn duration_rejects_other_text() {
+        for text in ["", "s", "0", "0s", "-1s", "-1", "5 parsecs", "nan", "inf", "1e999"] {
+            let expected = format!("invalid duration {text:?}: expected 90s, 5m or 1h");
+            assert_eq!(duration(text).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn share_accepts_percent_and_fraction() {
         assert_eq!((share("1%"), share("0.5")), (Ok(0.01), Ok(0.5)));
         for wrong in ["0", "1", "-1%", "x"] {
-            assert!(share(wrong).unwrap_err().contains("1%"), "{wrong}");
+            assert_eq!(
+                share(wrong).unwrap_err().to_string(),
+                format!("invalid width {wrong:?}: expected 1% or 0.01")
+            );
         }
+    }
+
+    #[test]
+    fn cpu_list_accepts_numbers_and_ranges() {
         assert_eq!(CpuList::from_str("0,2-4,2").unwrap().0, [0, 2, 3, 4]);
         for wrong in ["", "3-1", "a", "0-99999"] {
-            assert!(CpuList::from_str(wrong).unwrap_err().contains("0-3"), "{wrong}");
+            assert_eq!(
+                CpuList::from_str(wrong).unwrap_err().to_string(),
+                format!("invalid list of CPUs {wrong:?}: expected 0, 0-3 or 0,2")
+            );
         }
     }
 }

@@ -15,10 +15,10 @@ use serde_json::json;
 use crate::Registry;
 use crate::cli::args::Setting;
 use crate::cli::measure::Job;
-use crate::cli::{Exit, Format, args, select, signals};
+use crate::cli::{Exit, Format, args, lane_spec, select, signals};
 
-/// Put to the test what uvloop's authors claim: measure it beside asyncio, gevent, Node.js and Go, with
-/// the Rust runtimes next to them if there is time.
+/// Test the claims of uvloop's authors: measure it against asyncio, gevent, Node.js and Go, and against the
+/// Rust runtimes if there is time.
 ///
 /// Echo servers, with messages of 1, 10 and 100 KiB on 10 and on 32 connections, each in its own
 /// language; `rtswap peers install` gets what they need. A claim holds, or does not, if the whole 95 %
@@ -30,15 +30,14 @@ use crate::cli::{Exit, Format, args, select, signals};
     rtswap claim --budget 10m --lane tokio --lane smol\n  \
     rtswap claim --record results/claim.jsonl --format markdown")]
 pub(super) struct Args {
-    /// Lanes that stand beside them: names or globs; with four minutes or more the default runtimes
-    /// unless given.
+    /// More lanes: names or globs. By default the default runtimes, with a budget of four minutes or more.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
-    /// No lanes beside those that the claims are about: the same time decides more.
+    /// Only the lanes that the claims are about, which get more rounds in the same time.
     #[arg(long, conflicts_with = "lane")]
     claims_only: bool,
     /// Time that it may take: 90s, 5m.
-    #[arg(long, value_parser = args::seconds, value_name = "TIME", default_value = "5m")]
+    #[arg(long, value_parser = args::duration, value_name = "TIME", default_value = "5m")]
     budget: Duration,
     #[command(flatten)]
     setting: Setting,
@@ -65,7 +64,7 @@ const CONNS: [u64; 2] = [10, 32];
 const PUBLISHED_WEIGHT: u32 = 3;
 
 /// In less time nothing could be decided with so many lanes.
-const BESIDE_FROM: Duration = Duration::from_mins(4);
+const RUNTIMES_FROM: Duration = Duration::from_mins(4);
 
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let record = match &args.record {
@@ -75,7 +74,9 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let summary = Summary::of(&record);
     if summary.reference != SUBJECT {
         let reference = &summary.reference;
-        bail!("this record is of no claim: its reference is {reference}; `rtswap claim` makes one");
+        bail!(
+            "this is not a record of `rtswap claim`: its reference is {reference}, not {SUBJECT}"
+        );
     }
     show(&summary, args.format)?;
     let undecided = |it: &claim::Judgement| it.finding == Finding::Undecided;
@@ -90,13 +91,13 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
 fn measure(registry: &Registry, args: &Args) -> Result<Record> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
-    let subject = select::known(registry, SUBJECT)?;
+    let subject = lane_spec::registered(registry, SUBJECT)?;
     if let Err(missing) = subject.available() {
-        bail!("{SUBJECT} is what this is about, and is not ready: {missing}");
+        bail!("the claims are about {SUBJECT}, which is not ready: {missing}");
     }
     let request = request(registry, args)?;
     let Setting { seed, out, servers, .. } = &args.setting;
-    Job::begin(request, *seed, out.as_deref(), servers.urls())?.carry_out(registry, cancel)
+    Job::begin(request, *seed, out.as_deref(), servers.urls())?.carry_out(cancel)
 }
 
 fn request(registry: &Registry, args: &Args) -> Result<Request> {
@@ -121,13 +122,13 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
     })
 }
 
-/// Those that the claims are about, and those beside them.
+/// The lanes that the claims are about, and the additional ones.
 fn lanes(registry: &Registry, args: &Args) -> Vec<String> {
     let mut names: Vec<String> = CLAIMS.iter().map(|claim| claim.than.to_owned()).collect();
     names.extend(args.lane.clone());
-    if args.lane.is_empty() && !args.claims_only && args.budget >= BESIDE_FROM {
-        let beside = |lane: &&rtswap_lane::Lane| lane.kind == Kind::Runtime && lane.in_default;
-        names.extend(registry.lanes.iter().filter(beside).map(|lane| lane.name.clone()));
+    if args.lane.is_empty() && !args.claims_only && args.budget >= RUNTIMES_FROM {
+        let additional = |lane: &&rtswap_lane::Lane| lane.kind == Kind::Runtime && lane.in_default;
+        names.extend(registry.lanes.iter().filter(additional).map(|lane| lane.name.clone()));
     }
     names
 }
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn runtimes_stand_beside_where_there_is_time() {
+    fn lanes_has_runtimes_with_enough_budget() {
         let claimed = ["gevent", "node", "go", "asyncio"];
         assert_eq!(named(&["--budget", "120s"]), claimed);
         assert_eq!(named(&["--budget", "5m", "--claims-only"]), claimed);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn most_time_is_for_what_was_published() {
+    fn weight_is_higher_for_published_size() {
         let weight = |name| weight(&Spec::parse(name, Registry::standard().catalogue).unwrap());
         assert_eq!(weight("tcp-echo/size=1024/conns=10"), PUBLISHED_WEIGHT);
         assert_eq!(weight("tcp-echo/size=10240/conns=32"), 1);

@@ -38,7 +38,7 @@ pub(super) struct Args {
     self_test: bool,
     /// Time limit of the self-test: 90s, 5m.
     #[arg(
-        long, value_parser = args::seconds, value_name = "TIME", default_value = "2m",
+        long, value_parser = args::duration, value_name = "TIME", default_value = "2m",
         requires = "self_test"
     )]
     budget: Duration,

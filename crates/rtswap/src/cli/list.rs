@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, TableStyle, presets};
 use rtswap_harness::record::Kind;
-use rtswap_workload::Spec;
+use rtswap_workload::{Family, Spec, families};
 use serde::Serialize;
 
 use crate::Registry;
@@ -48,6 +48,9 @@ struct WorkloadLine {
     driven_by: &'static str,
     in_default: bool,
     in_quick: bool,
+    /// The cargo feature that brings it, where it is not built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_feature: Option<&'static str>,
 }
 
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
@@ -100,6 +103,7 @@ fn workload(registry: &Registry, spec: &Spec) -> WorkloadLine {
         },
         in_default: registry.default.contains(&name.as_str()),
         in_quick: registry.quick.contains(&name.as_str()),
+        missing_feature: missing_feature(spec.family()),
         name,
     }
 }
@@ -115,7 +119,7 @@ fn text(listing: &Listing, style: TableStyle) -> String {
     let lanes = listing.lanes.iter().map(|lane| {
         let usable = lane.reason.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}"));
         let chosen = match lane.kind {
-            Kind::Native | Kind::Polled => "tax",
+            Kind::Native | Kind::Polled => "overhead",
             Kind::Peer => "--peers",
             _ if lane.in_default => "default",
             _ => "--lane",
@@ -125,12 +129,13 @@ fn text(listing: &Listing, style: TableStyle) -> String {
         about.map(ToString::to_string).into_iter().chain([usable]).collect()
     });
     let workloads = listing.workloads.iter().map(|workload| {
-        let chosen = match (workload.in_default, workload.in_quick) {
-            (_, true) => "default, quick",
-            (true, false) => "default",
-            (false, false) => "--all",
+        let chosen = match (workload.missing_feature, workload.in_default, workload.in_quick) {
+            (Some(feature), ..) => format!("not built in: --features {feature}"),
+            (None, _, true) => "default, quick".to_owned(),
+            (None, true, false) => "default".to_owned(),
+            (None, false, false) => "--all".to_owned(),
         };
-        [workload.name.as_str(), chosen, workload.operation].map(ToOwned::to_owned).to_vec()
+        vec![workload.name.clone(), chosen, workload.operation.to_owned()]
     });
     format!(
         "{}\n{}\nParameters take other values too: --workload tcp-echo/size=64/conns=8\n",
@@ -142,12 +147,17 @@ fn text(listing: &Listing, style: TableStyle) -> String {
     )
 }
 
+/// The feature of a family whose program is not built in.
+fn missing_feature(family: &Family) -> Option<&'static str> {
+    family.feature.filter(|feature| *feature == families::APPS && !cfg!(feature = "apps"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_lane_and_every_selected_workload_is_listed() {
+    fn listing_has_every_lane_and_default_workload() {
         let registry = Registry::standard();
         let listing = listing(&registry);
         assert_eq!(listing.lanes.len(), registry.lanes.len());

@@ -1,4 +1,4 @@
-//! From a plan to a finished record: what every subcommand that measures has in common.
+//! From a plan to a finished record, for every subcommand that measures.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
-use rtswap_harness::fleet::Fleet;
-use rtswap_harness::lane::Launch;
+use rtswap_harness::backend::ProcessBackend;
+use rtswap_harness::lane::PlannedLane;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::machine;
 use rtswap_harness::plan::{self, Request};
@@ -23,15 +23,17 @@ use rtswap_service::{Missing, Services};
 use rtswap_workload::{Resources, Uses};
 
 use crate::Registry;
+use crate::cli::Exit;
+use crate::cli::lane_spec::LaneSpec;
 use crate::cli::progress::Progress;
-use crate::cli::{Exit, select};
 
-/// Where records go unless told otherwise.
+/// The default folder of records.
 pub(super) const FOLDER: &str = "rtswap-records";
 
-/// A run that is planned, with its record open, and nothing more.
+/// A run that is planned and whose record is open.
 pub(super) struct Job {
     record: Record,
+    lanes: Vec<PlannedLane>,
     writer: Writer,
     limit: Option<Duration>,
     resumed: bool,
@@ -39,8 +41,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// A new run. Its seed is drawn and its record goes into [`FOLDER`] unless they are given. `urls`
-    /// are of servers that need not be started.
+    /// A new run. Unless they are given, the seed is drawn and the record goes into [`FOLDER`]. `urls` are those
+    /// of the user's servers, which are not started.
     pub fn begin(
         request: Request,
         seed: Option<u64>,
@@ -50,34 +52,36 @@ impl Job {
         let uses = request.workloads.iter().flat_map(|spec| spec.family().uses).copied().collect();
         reach(&uses, &urls)?;
         let limit = Some(request.budget);
+        let lanes = request.lanes.clone();
         let header = Header {
             schema: SCHEMA,
             seed: seed.unwrap_or_else(|| rand::random::<u64>() >> 16),
-            receipt: machine::receipt(command_line()),
+            receipt: machine::environment(command_line()),
             plan: plan::make(request),
         };
-        let misfits = misfits(&header.plan)?;
+        let too_large = too_large(&header.plan)?;
         let mut writer = create(out, header.receipt.started_unix_s)?;
         writer.write(&Line::Header(Box::new(header.clone())))?;
         let mut record = Record::new(header);
         let services = services(&record.header.plan, urls);
-        let lost = without(&record.header.plan, &services);
-        for line in misfits.into_iter().chain(lost) {
+        let without_service = without_service(&record.header.plan, &services);
+        for line in too_large.into_iter().chain(without_service) {
             writer.write(&line)?;
             record.push(line);
         }
-        Ok(Self { record, writer, limit, resumed: false, services })
+        Ok(Self { record, lanes, writer, limit, resumed: false, services })
     }
 
-    /// The rest of a run that was cut short. It may take as long as it needs.
-    pub fn resume(path: &Path, urls: Resources) -> Result<Self> {
-        // In this order: what another process is still writing is not mended.
+    /// The rest of an interrupted run, without a budget.
+    pub fn resume(registry: &Registry, path: &Path, urls: Resources) -> Result<Self> {
+        // Locked before the last line is mended: another process may be writing it.
         let writer = Writer::append(path)?;
         let record = Record::recover(path)?;
         let plan = &record.header.plan;
+        let lanes = recorded_lanes(registry, plan)?;
         reach(&plan.workloads.iter().flat_map(|it| &it.uses).copied().collect(), &urls)?;
         let services = services(&record.header.plan, urls);
-        Ok(Self { record, writer, limit: None, resumed: true, services })
+        Ok(Self { record, lanes, writer, limit: None, resumed: true, services })
     }
 
     /// Where its record is.
@@ -85,15 +89,14 @@ impl Job {
         self.writer.path()
     }
 
-    /// Measures what is planned, with progress on standard error. `cancel` ends it early.
-    pub fn carry_out(mut self, registry: &Registry, cancel: Arc<AtomicBool>) -> Result<Record> {
+    /// Measures the plan, with progress on standard error. `cancel` ends it early.
+    pub fn carry_out(mut self, cancel: Arc<AtomicBool>) -> Result<Record> {
         let plan = self.record.header.plan.clone();
-        let spelled = launches(registry, &plan)?;
         let path = self.writer.path().to_owned();
         announce(&plan, self.limit, &path, self.resumed);
         warn_of_sharing(&plan);
-        let mut fleet = Fleet::new(
-            spelled,
+        let mut backend = ProcessBackend::new(
+            self.lanes,
             plan.server_cpus.clone(),
             plan.load_cpus.clone(),
             self.services,
@@ -101,20 +104,20 @@ impl Job {
         )
         .context("cannot start the load generator")?;
         let mut progress = Progress::new(Duration::from_secs_f64(plan::expected_s(&plan)));
-        let precise = |record: &Record, workload: &str| {
+        let is_precise = |record: &Record, workload: &str| {
             plan.precision
                 .is_some_and(|width| rtswap_report::precise_enough(record, workload, width))
         };
         let ended = schedule::run(
             &mut self.record,
-            &mut fleet,
+            &mut backend,
             &mut self.writer,
             &mut progress,
-            &precise,
+            &is_precise,
             self.limit,
         );
         progress.finish();
-        drop(fleet);
+        drop(backend);
         if ended? == Ended::Interrupted {
             let path = path.display();
             return Err(Exit::Interrupted(format!(
@@ -126,19 +129,19 @@ impl Job {
     }
 }
 
-/// A server of the user's that is not there is told at once: only the user can do something about it.
+/// Fails if a server of the user's cannot be reached, because only the user can start it.
 pub(super) fn reach(uses: &BTreeSet<Uses>, urls: &Resources) -> Result<()> {
     rtswap_service::reach(uses, urls).map_err(anyhow::Error::msg)
 }
 
-/// Starts what the workloads of a plan work with.
+/// Starts the services that the workloads of a plan use.
 fn services(plan: &Plan, urls: Resources) -> Services {
     let uses = plan.workloads.iter().flat_map(|workload| &workload.uses).copied().collect();
     Services::start(&uses, &rtswap_service::Config { cpus: plan.load_cpus.clone(), urls })
 }
 
-/// What cannot be measured for want of a service is told now.
-fn without(plan: &Plan, services: &Services) -> Vec<Line> {
+/// Warns of the workloads whose service is missing, and loses them.
+fn without_service(plan: &Plan, services: &Services) -> Vec<Line> {
     let mut lines = Vec::new();
     for workload in &plan.workloads {
         let Some(missing) = services.missing(&workload.uses) else { continue };
@@ -149,7 +152,7 @@ fn without(plan: &Plan, services: &Services) -> Vec<Line> {
     lines
 }
 
-/// How a workload fares without its service.
+/// The status of a workload whose service is missing, and the reason.
 pub(super) fn lost_to(missing: &Missing) -> (Status, String) {
     match missing {
         Missing::Program(remedy) => (Status::Skipped, remedy.clone()),
@@ -157,7 +160,7 @@ pub(super) fn lost_to(missing: &Missing) -> (Status, String) {
     }
 }
 
-/// A workload lost by all of its lanes.
+/// A workload that all of its lanes lose.
 fn lost(plan: &Plan, workload: &WorkloadPlan, status: Status, reason: &str) -> Vec<Line> {
     let lanes = plan.lanes.iter().filter(|lane| lane.does(&workload.family));
     let lost = lanes.map(|lane| {
@@ -172,25 +175,25 @@ fn lost(plan: &Plan, workload: &WorkloadPlan, status: Status, reason: &str) -> V
     lost.collect()
 }
 
-/// What does not fit into this machine's limits is told now, and not measured.
-fn misfits(plan: &Plan) -> Result<Vec<Line>> {
+/// Warns of the workloads that exceed this machine's limits, and loses them.
+fn too_large(plan: &Plan) -> Result<Vec<Line>> {
     let limits = Limits::now();
     let mut lines = Vec::new();
-    let mut fits = false;
-    let mut told = String::new();
+    let mut any_fits = false;
+    let mut last = String::new();
     for workload in &plan.workloads {
-        let Some(reason) = limits.misfit(workload) else {
-            fits = true;
+        let Some(reason) = limits.exceeds_limits(workload) else {
+            any_fits = true;
             continue;
         };
-        told = format!("{} cannot be measured: {reason}", workload.name);
-        eprintln!("warning: {told}");
+        last = format!("{} cannot be measured: {reason}", workload.name);
+        eprintln!("warning: {last}");
         lines.extend(lost(plan, workload, Status::Skipped, &reason));
     }
-    if fits { Ok(lines) } else { Err(Exit::Usage(told).into()) }
+    if any_fits { Ok(lines) } else { Err(Exit::Usage(last).into()) }
 }
 
-/// As it was typed, but for what is not Unicode.
+/// The command line, with replacement characters for bytes that are not Unicode.
 fn command_line() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
@@ -207,19 +210,16 @@ fn create(out: Option<&Path>, now_s: u64) -> Result<Writer> {
     Ok(Writer::create(&Path::new(FOLDER).join(format!("{now_s}-{ms:03}.jsonl")))?)
 }
 
-/// How to start the lanes of a plan, by their spelling in it.
-fn launches(registry: &Registry, plan: &Plan) -> Result<Vec<(LanePlan, Launch)>> {
-    plan.lanes
-        .iter()
-        .map(|lane| {
-            let spelling = std::slice::from_ref(&lane.spelling);
-            let (_, launch) = select::lanes(registry, spelling, &lane.spelling)?.swap_remove(0);
-            Ok((lane.clone(), launch))
-        })
-        .collect()
+/// The lanes of a recorded plan, which holds their specs.
+fn recorded_lanes(registry: &Registry, plan: &Plan) -> Result<Vec<PlannedLane>> {
+    let lane = |plan: &LanePlan| {
+        let launch = LaneSpec::parse(registry, &plan.spelling)?.launch();
+        Ok(PlannedLane { plan: plan.clone(), launch })
+    };
+    plan.lanes.iter().map(lane).collect()
 }
 
-/// What will run, and how long it will take.
+/// Prints what will run, and how long it will take.
 fn announce(plan: &Plan, limit: Option<Duration>, path: &Path, resumed: bool) {
     let all_s = plan::expected_s(plan);
     let rounds = words::rounds(plan.rounds, plan.blocks, plan.blocks_most());
@@ -245,7 +245,7 @@ fn announce(plan: &Plan, limit: Option<Duration>, path: &Path, resumed: bool) {
     );
 }
 
-/// What the placement costs, if it costs something.
+/// Warns of CPUs that lanes and load generator share.
 fn warn_of_sharing(plan: &Plan) {
     let shared: Vec<_> =
         plan.server_cpus.iter().copied().filter(|cpu| plan.load_cpus.contains(cpu)).collect();

@@ -5,10 +5,12 @@ mod claim;
 mod completions;
 mod doctor;
 mod lane;
+mod lane_spec;
 mod list;
 mod measure;
-#[cfg(feature = "apps")]
+mod named;
 mod origin;
+mod overhead;
 mod peers;
 mod progress;
 mod report;
@@ -18,7 +20,6 @@ mod serve;
 mod signals;
 mod summary;
 mod sweep;
-mod tax;
 mod verify;
 
 use std::ffi::OsString;
@@ -29,7 +30,7 @@ use clap::{Parser, Subcommand};
 use crate::Registry;
 use args::{CpuList, Format};
 
-/// The tool did not do what it was asked.
+/// The tool failed, or a lane that was named has no figure.
 pub const FAILED: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
@@ -49,12 +50,12 @@ pub const INTERRUPTED: u8 = 130;
         rtswap run --quick                          a first impression, in about 20 seconds\n  \
         rtswap run --workload 'tcp-echo/*' --budget 5m\n  \
         rtswap sweep --workload idle --over conns=100,1000,10000\n  \
-        rtswap tax                                  what the contract itself costs\n  \
-        rtswap claim                                uvloop beside asyncio, gevent, Node.js, Go and Rust\n  \
-        rtswap peers install                        uvloop, Node.js, Go and others beside them\n  \
+        rtswap overhead                             what the contract itself costs\n  \
+        rtswap claim                                uvloop against asyncio, gevent, Node.js, Go and Rust\n  \
+        rtswap peers install                        uvloop, Node.js, Go and other peers\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
-        Exit codes: 0 done, 1 failed, 2 wrong usage, \
+        Exit codes: 0 done, 1 failed or no figure of a named lane, 2 wrong usage, \
         4 inconclusive where a decision was asked for, 130 interrupted."
 )]
 struct Cli {
@@ -68,24 +69,24 @@ enum Command {
     List(list::Args),
     Doctor(doctor::Args),
     Sweep(sweep::Args),
-    Tax(tax::Args),
+    #[command(alias = "tax")]
+    Overhead(overhead::Args),
     Claim(claim::Args),
     Verify(verify::Args),
     Peers(peers::Args),
     Summary(summary::Args),
     Report(report::Args),
     Serve(serve::Args),
-    #[cfg(feature = "apps")]
     Origin(origin::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Lane(lane::Args),
 }
 
-/// What ends a command early. Its text is one line: what, where, what to do.
+/// Ends a command early, with a message of one line.
 #[derive(Debug, thiserror::Error)]
 enum Exit {
-    /// The command line asks for something that there is not.
+    /// The command line names something that does not exist.
     #[error("{0}")]
     Usage(String),
     /// No decision was possible.
@@ -113,21 +114,20 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::List(args) => list::run(registry, &args),
         Command::Doctor(args) => doctor::run(registry, &args),
         Command::Sweep(args) => sweep::run(registry, &args),
-        Command::Tax(args) => tax::run(registry, &args),
+        Command::Overhead(args) => overhead::run(registry, &args),
         Command::Claim(args) => claim::run(registry, &args),
         Command::Verify(args) => verify::run(registry, &args),
         Command::Peers(args) => peers::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(registry, &args),
-        #[cfg(feature = "apps")]
         Command::Origin(args) => origin::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Lane(args) => return lane::run(registry, &args),
     };
     match done {
         Ok(code) => code,
-        // Whoever reads our output has seen enough: `rtswap list | head -1`.
+        // The reader has closed the pipe: `rtswap list | head -1`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rtswap: {error:#}");
@@ -135,6 +135,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
                 Some(Exit::Usage(_)) => USAGE,
                 Some(Exit::Inconclusive(_)) => INCONCLUSIVE,
                 Some(Exit::Interrupted(_)) => INTERRUPTED,
+                None if error.is::<lane_spec::LaneSpecError>() => USAGE,
                 None => FAILED,
             })
         }

@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Command::Install(args) => get(&place, &args.peers)?,
         Command::List(args) => list(&place, args.format)?,
         Command::Remove(_) => {
-            let removed = install::remove(&place).map_err(told)?;
+            let removed = install::remove(&place).map_err(to_exit)?;
             let folder = place.folder().display();
             let what = if removed { "removed" } else { "nothing to remove in" };
             writeln!(io::stdout(), "{what} {folder}")?;
@@ -93,13 +93,13 @@ fn get(place: &Place, names: &[String]) -> Result<()> {
     shown.done(&format!("folder: {}", place.folder().display()));
     let done = install::install(place, peers, &mut shown, &cancel);
     shown.stop();
-    done.map_err(told)?;
+    done.map_err(to_exit)?;
     writeln!(io::stdout())?;
     list(place, Format::Table)?;
     install::ready(place, &named).map_err(anyhow::Error::msg)
 }
 
-fn told(trouble: Trouble) -> anyhow::Error {
+fn to_exit(trouble: Trouble) -> anyhow::Error {
     match trouble {
         Trouble::Interrupted => {
             Exit::Interrupted("; `rtswap peers install` begins again".to_owned()).into()
@@ -123,7 +123,7 @@ impl Steps for Shown {
     fn begin(&mut self, what: &str) {
         self.stop();
         if !io::stderr().is_terminal() {
-            // Somebody who reads a log wants to know what takes so long.
+            // A log shows the step that is under way.
             let _ = writeln!(io::stdout(), "{what} …");
             return;
         }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rtswap_harness::record::{Lost, WorkloadPlan};
 use rtswap_harness::schedule::Observer;
 
@@ -37,18 +37,18 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn round(&mut self, workload: &WorkloadPlan, round: u32) {
-        let left = self.left().as_secs();
+    fn round_started(&mut self, workload: &WorkloadPlan, round: u32) {
         let (name, round) = (&workload.name, round + 1);
-        self.bar.set_message(format!("{}:{:02} left  {name}, round {round}", left / 60, left % 60));
+        let left = FormattedDuration(self.left());
+        self.bar.set_message(format!("{left} left  {name}, round {round}"));
     }
 
-    fn done(&mut self, share: f64) {
+    fn progressed(&mut self, share: f64) {
         self.share = share;
         self.bar.set_position((share * STEPS as f64) as u64);
     }
 
-    fn lost(&mut self, lost: &Lost) {
+    fn lane_lost(&mut self, lost: &Lost) {
         let Lost { workload, lane, reason, .. } = lost;
         self.bar.suspend(|| eprintln!("warning: {lane} has lost {workload}: {reason}"));
     }

@@ -3,15 +3,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::Parser as _;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{Request, SLICE_MS};
+use rtswap_harness::record::Record;
+use rtswap_report::Summary;
 
 use crate::Registry;
 use crate::cli::args::Setting;
 use crate::cli::measure::Job;
-use crate::cli::{Format, args, select, signals, summary};
+use crate::cli::{Cli, Command, Format, args, named, select, signals, summary};
 
-/// Measure lanes side by side and print who is faster, by how much, and why.
+/// Measure lanes side by side and print which are faster, by how much, and why.
+///
+/// Exits with 1 if a lane that is named with --lane or --reference, and not by a glob, fails or has no figure.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap run\n  \
@@ -26,8 +31,8 @@ pub(super) struct Args {
     workload: Vec<String>,
     /// Lanes: names, globs, `NAME?delay_ns=N`, or `NAME=COMMAND`; may be repeated.
     ///
-    /// A glob means lanes in other languages only if it begins as they alone do: `uv*`, `asyncio*`, `go*`,
-    /// but neither `*` nor `g*`.
+    /// A glob matches lanes in other languages only if it begins as only their names do: `uv*`, `asyncio*` and
+    /// `go*`, but not `*` or `g*`.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
     /// Lanes in other languages as well, those that do these workloads (`rtswap peers list`).
@@ -36,11 +41,11 @@ pub(super) struct Args {
     /// Every workload with every value of its parameters.
     #[arg(long, conflicts_with_all = ["workload", "quick"])]
     all: bool,
-    /// The lane that ratios are taken against.
-    #[arg(long, default_value = "tokio", value_name = "LANE")]
-    reference: String,
+    /// The lane that ratios are taken against [default: tokio].
+    #[arg(long, value_name = "LANE")]
+    reference: Option<String>,
     /// Time that the run may take: 90s, 5m.
-    #[arg(long, value_parser = args::seconds, value_name = "TIME")]
+    #[arg(long, value_parser = args::duration, value_name = "TIME")]
     budget: Option<Duration>,
     /// Stop a workload once every interval is this narrow: 1% or 0.01 means ± 1 %.
     #[arg(long, value_parser = args::share, value_name = "WIDTH")]
@@ -76,19 +81,39 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let cancel = signals::cancel()?;
     let Setting { seed, out, servers, .. } = &args.setting;
     let job = match &args.resume {
-        Some(path) => Job::resume(path, servers.urls())?,
+        Some(path) => Job::resume(registry, path, servers.urls())?,
         None => Job::begin(request(registry, args)?, *seed, out.as_deref(), servers.urls())?,
     };
-    let record = job.carry_out(registry, cancel)?;
-    summary::print(&record, args.format)
+    let record = job.carry_out(cancel)?;
+    let summary = Summary::of(&record);
+    summary::print(&summary, args.format)?;
+    let begun = args.resume.as_ref().and_then(|_| begun_with(&record));
+    let named = named_lanes(&record, begun.as_ref().unwrap_or(args));
+    named::check_summary(&named, &summary)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The arguments that began a record, if `rtswap run` did.
+fn begun_with(record: &Record) -> Option<Args> {
+    match Cli::try_parse_from(&record.header.receipt.command).ok()?.command {
+        Command::Run(args) => Some(args),
+        _ => None,
+    }
+}
+
+fn named_lanes<'a>(record: &'a Record, args: &Args) -> Vec<&'a str> {
+    let plan = &record.header.plan;
+    let reference = args.reference.as_ref().map(|_| plan.reference.as_str());
+    named::named(&plan.lanes, &args.lane, reference)
 }
 
 fn request(registry: &Registry, args: &Args) -> Result<Request> {
     let default = if args.quick { registry.quick } else { registry.default };
     let workloads = select::workloads_or(registry, &args.workload, args.all, default)?;
-    let spelled = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
-    let lanes = select::lanes(registry, &spelled, &args.reference)?;
-    let reference = lanes[0].0.name.clone();
+    let specs = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
+    let reference = args.reference.as_deref().unwrap_or(select::default_reference(registry));
+    let lanes = select::lanes(registry, &specs, reference)?;
+    let reference = lanes[0].plan.name.clone();
     let (server_cpus, load_cpus) = args.setting.placement()?;
     let lanes = select::taking_part(lanes, &args.lane, &workloads)?;
     let budget = budget(args, workloads.len());
@@ -116,6 +141,8 @@ fn budget(args: &Args, workloads: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use rtswap_harness::record::{Header, Plan, Receipt, SCHEMA};
+
     use super::*;
 
     fn seconds(line: &[&str], workloads: usize) -> u64 {
@@ -123,7 +150,25 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_run_has_time_for_each_workload() {
+    fn begun_with_reads_command_of_record() {
+        let record = |command: &[&str]| {
+            let command = command.iter().map(ToString::to_string).collect();
+            let receipt = Receipt { command, ..Receipt::default() };
+            let plan: Plan = serde_json::from_value(serde_json::json!({
+                "reference": "smol", "lanes": [], "workloads": [], "rounds": 1, "blocks": 1,
+                "server_cpus": [0], "load_cpus": [0], "budget_s": 1.0, "precision": null,
+            }))
+            .unwrap();
+            Record::new(Header { schema: SCHEMA, seed: 1, receipt, plan })
+        };
+        let begun = begun_with(&record(&["rtswap", "run", "--lane", "mine=true", "--quick"]));
+        assert_eq!(begun.unwrap().lane, ["mine=true"]);
+        assert!(begun_with(&record(&["rtswap", "overhead"])).is_none());
+        assert!(begun_with(&record(&["rtswap", "run", "--flag-of-another-version"])).is_none());
+    }
+
+    #[test]
+    fn budget_of_quick_run_grows_with_workloads() {
         assert_eq!(seconds(&["--quick"], 5), 17);
         assert_eq!(seconds(&["--quick"], 58), 174);
         assert_eq!(seconds(&["--quick", "--budget", "9s"], 58), 9);

@@ -9,7 +9,7 @@ use rtswap_workload::{Drive, Spec};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Registry;
-use crate::cli::{CpuList, Exit, select, signals};
+use crate::cli::{CpuList, Exit, lane_spec, select, signals};
 
 /// Serve a workload on one lane, for any client of yours, until Ctrl-C.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub(super) struct Args {
 
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     signals::raise_descriptor_limit();
-    let lane = select::known(registry, &args.lane)?;
+    let lane = lane_spec::registered(registry, &args.lane)?;
     let spec = Spec::parse(&args.workload, registry.catalogue)
         .map_err(|error| Exit::Usage(error.to_string()))?;
     if spec.drive() == Drive::Lane {
@@ -51,7 +51,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         Prepare { workload: spec.to_string(), cpus, addr: Some(args.addr), ..Prepare::default() };
     let Err(refusal) = crate::registry::serve(lane, &order, |ready| {
         let addr = ready.addr.map(|addr| addr.to_string()).unwrap_or_default();
-        // Somebody who has closed our output may want to be served even so.
+        // A closed standard output does not end the server.
         let _ = writeln!(io::stdout(), "{} serves {spec} on {addr}", lane.name);
     });
     Err(anyhow::anyhow!("{}: {refusal}", lane.name))

@@ -22,22 +22,22 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    print(&Record::read(&args.record)?, args.format)
+    print(&Summary::of(&Record::read(&args.record)?), args.format)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a record's results on standard output, and what to think of them on standard error.
-pub(super) fn print(record: &Record, format: Format) -> Result<ExitCode> {
-    let summary = Summary::of(record);
+/// Prints results on standard output and their warnings on standard error.
+pub(super) fn print(summary: &Summary, format: Format) -> Result<()> {
     let style = Style::of_stdout();
     let text = match format {
-        Format::Table => rtswap_report::table(&summary, &style),
-        Format::Json => rtswap_report::json(&summary) + "\n",
-        Format::Markdown => rtswap_report::markdown(&summary),
+        Format::Table => rtswap_report::table(summary, &style),
+        Format::Json => rtswap_report::json(summary) + "\n",
+        Format::Markdown => rtswap_report::markdown(summary),
     };
     io::stdout().write_all(text.as_bytes())?;
-    // Markdown and JSON carry the warnings themselves.
+    // Markdown and JSON contain the warnings.
     if format == Format::Table {
-        eprint!("{}", rtswap_report::warnings(&summary, &style));
+        eprint!("{}", rtswap_report::warnings(summary, &style));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

@@ -14,9 +14,9 @@ use rtswap_report::{Style, Summary};
 use rtswap_workload::Spec;
 
 use crate::Registry;
-use crate::cli::args::Setting;
+use crate::cli::args::{InvalidValue, Setting};
 use crate::cli::measure::Job;
-use crate::cli::{Exit, Format, args, select, signals};
+use crate::cli::{Exit, Format, args, named, select, signals};
 
 /// Measure one workload over several values of a parameter, and plot what grows with it.
 #[derive(Debug, clap::Args)]
@@ -38,11 +38,11 @@ pub(super) struct Args {
     /// Lanes in other languages as well, those that do this workload (`rtswap peers list`).
     #[arg(long)]
     peers: bool,
-    /// The lane that ratios are taken against.
-    #[arg(long, default_value = "tokio", value_name = "LANE")]
-    reference: String,
+    /// The lane that ratios are taken against [default: tokio].
+    #[arg(long, value_name = "LANE")]
+    reference: Option<String>,
     /// Time that it may take: 90s, 5m.
-    #[arg(long, value_parser = args::seconds, value_name = "TIME", default_value = "3m")]
+    #[arg(long, value_parser = args::duration, value_name = "TIME", default_value = "3m")]
     budget: Duration,
     #[command(flatten)]
     setting: Setting,
@@ -52,7 +52,7 @@ pub(super) struct Args {
         "out",
     ])]
     record: Option<PathBuf>,
-    /// Where to put the plots, as SVG; beside the record unless given. Replaces what is there.
+    /// Where to put the plots, as SVG; next to the record unless given. Replaces an existing file.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// How to print the results.
@@ -68,10 +68,10 @@ struct Over {
 }
 
 impl FromStr for Over {
-    type Err = String;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` names no values; say conns=1,8,64");
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let wrong = || InvalidValue::new("list of values", text, "conns=1,8,64");
         let (param, values) = text.split_once('=').ok_or_else(wrong)?;
         let values: Vec<_> = values.split(',').map(|value| value.trim().to_owned()).collect();
         if param.is_empty() || values.len() < 2 || values.iter().any(String::is_empty) {
@@ -91,7 +91,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             let Setting { seed, out, servers, .. } = &args.setting;
             let job = Job::begin(request, *seed, out.as_deref(), servers.urls())?;
             let path = job.path().to_owned();
-            (job.carry_out(registry, cancel)?, path)
+            (job.carry_out(cancel)?, path)
         }
         (None, ..) => unreachable!("clap asks for both"),
     };
@@ -104,6 +104,10 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         eprint!("{}", rtswap_report::warnings(&summary, &Style::of_stdout()));
     }
     eprintln!("plots: {}", plot.display());
+    // With --record no lane can be named.
+    let plan = &record.header.plan;
+    let reference = args.reference.as_ref().map(|_| plan.reference.as_str());
+    named::check_summary(&named::named(&plan.lanes, &args.lane, reference), &summary)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,9 +128,10 @@ fn write_plot(sweep: &Sweep, path: &Path) -> Result<()> {
 
 fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Result<Request> {
     let workloads = workloads(registry, workload, over)?;
-    let spelled = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
-    let lanes = select::lanes(registry, &spelled, &args.reference)?;
-    let reference = lanes[0].0.name.clone();
+    let specs = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
+    let reference = args.reference.as_deref().unwrap_or(select::default_reference(registry));
+    let lanes = select::lanes(registry, &specs, reference)?;
+    let reference = lanes[0].plan.name.clone();
     let (server_cpus, load_cpus) = args.setting.placement()?;
     Ok(Request {
         lanes: select::taking_part(lanes, &args.lane, &workloads)?,
@@ -164,28 +169,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_read_or_told_what_they_should_be() {
+    fn over_accepts_two_values_or_more() {
         let over: Over = "conns=1, 8,64".parse().unwrap();
         assert_eq!((over.param.as_str(), over.values.len()), ("conns", 3));
         for wrong in ["conns", "conns=", "conns=1", "=1,2", "conns=1,,2"] {
-            assert!(wrong.parse::<Over>().unwrap_err().contains("conns=1,8,64"), "{wrong}");
+            let error = wrong.parse::<Over>().unwrap_err().to_string();
+            assert_eq!(error, format!("invalid list of values {wrong:?}: expected conns=1,8,64"));
         }
     }
 
     #[test]
-    fn the_workload_is_taken_once_for_each_value() {
+    fn workloads_has_one_for_each_value() {
         let names = |workload: &str, over: &str| {
             let specs = workloads(&Registry::standard(), workload, &over.parse().unwrap())?;
             Ok(specs.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
-        let told = |it: Result<Vec<String>>| it.unwrap_err().to_string();
+        let error = |it: Result<Vec<String>>| it.unwrap_err().to_string();
         assert_eq!(
             names("tcp-echo/size=64", "conns=1,8,8").unwrap(),
             ["tcp-echo/size=64/conns=1", "tcp-echo/size=64/conns=8"]
         );
-        assert!(told(names("tcp-echo", "sise=1,2")).contains("it has `size`, `conns`"));
-        assert!(told(names("tcp-echo", "conns=0,1")).contains("from 1 to"));
-        assert!(told(names("tpc-echo", "conns=1,2")).contains("did you mean `tcp-echo`?"));
-        assert!(told(names("tcp-echo", "conns=1,1")).contains("two different values"));
+        assert!(error(names("tcp-echo", "sise=1,2")).contains("it has `size`, `conns`"));
+        assert!(error(names("tcp-echo", "conns=0,1")).contains("from 1 to"));
+        assert!(error(names("tpc-echo", "conns=1,2")).contains("did you mean `tcp-echo`?"));
+        assert!(error(names("tcp-echo", "conns=1,1")).contains("two different values"));
     }
 }

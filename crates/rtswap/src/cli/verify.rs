@@ -5,22 +5,23 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context as _, Result};
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64;
-use rtswap_harness::fleet::Fleet;
-use rtswap_harness::lane::Trouble;
+use rtswap_harness::backend::ProcessBackend;
+use rtswap_harness::lane::LaneError;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan;
-use rtswap_harness::record::{Kind, Status};
-use rtswap_harness::schedule::Bench as _;
+use rtswap_harness::record::{Kind, LanePlan, Status, WorkloadPlan};
+use rtswap_harness::schedule::Backend as _;
 use rtswap_service::Services;
 
 use crate::Registry;
 use crate::cli::args::Servers;
-use crate::cli::{Exit, FAILED, measure, select, signals};
+use crate::cli::{Exit, FAILED, measure, named, select, signals};
 use rtswap_lane::Lane;
 
-/// Check that every lane does every workload right, without timing anything.
+/// Check that every lane does every workload correctly, without timing anything.
 ///
-/// Exits with 1 if a lane fails or does its work wrong; what a machine cannot run is no failure.
+/// Exits with 1 if a lane fails or does its work wrong, or if a lane that is named with --lane, and not by a
+/// glob, does no workload at all. Otherwise a lane that this machine cannot run is no failure.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap verify\n  \
@@ -48,33 +49,34 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let cancel = signals::cancel()?;
     let workloads = select::workloads_or(registry, &args.workload, args.all, registry.default)?;
     let default = |lane: &Lane| lane.kind != Kind::Peer;
-    let spelled = select::with_peers(registry, &args.lane, args.peers, default);
-    let lanes = select::lanes_or(registry, &spelled, default)?;
+    let specs = select::with_peers(registry, &args.lane, args.peers, default);
+    let lanes = select::lanes_or(registry, &specs, default)?;
     let (server_cpus, load_cpus) = select::placement(None, None)?;
-    let plans: Vec<_> = lanes.iter().map(|(plan, _)| plan.clone()).collect();
+    let plans: Vec<_> = lanes.iter().map(|lane| lane.plan.clone()).collect();
     let uses = workloads.iter().flat_map(|spec| spec.family().uses).copied().collect();
     let config = rtswap_service::Config { cpus: load_cpus.clone(), urls: args.servers.urls() };
     measure::reach(&uses, &config.urls)?;
     let services = Services::start(&uses, &config);
     let missing: Vec<_> =
         workloads.iter().map(|spec| services.missing(spec.family().uses).cloned()).collect();
-    let mut fleet = Fleet::new(lanes, server_cpus, load_cpus, services, cancel.clone())
+    let mut backend = ProcessBackend::new(lanes, server_cpus, load_cpus, services, cancel.clone())
         .context("cannot start the load generator")?;
     let width = plans.iter().map(|plan| plan.name.len()).max().unwrap_or(0);
     let limits = Limits::now();
-    let mut wrong = 0;
+    let mut outcomes = Vec::new();
     let mut stdout = io::stdout();
     for (spec, missing) in workloads.iter().zip(missing) {
         writeln!(stdout, "{spec}")?;
         let workload = plan::workload(spec, plan::SLICE_MS);
-        if let Some(reason) = limits.misfit(&workload) {
+        if let Some(reason) = limits.exceeds_limits(&workload) {
             writeln!(stdout, "  skipped: {reason}")?;
+            outcomes.extend(of_all(&plans, &workload, Status::Skipped));
             continue;
         }
         if let Some(missing) = missing {
             let (status, reason) = measure::lost_to(&missing);
-            writeln!(stdout, "  {}: {reason}", word(status))?;
-            wrong += u32::from(status == Status::Failed);
+            writeln!(stdout, "  {}: {reason}", named::word(status))?;
+            outcomes.extend(of_all(&plans, &workload, status));
             continue;
         }
         for (index, plan) in plans.iter().enumerate() {
@@ -84,10 +86,10 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             }
             // Order does not matter here, so the stream may be the same for all.
             let mut rng = Pcg64::seed_from_u64(0);
-            let started = fleet.start(&workload, &[index], &mut rng).swap_remove(0);
-            let verified = started.and_then(|()| fleet.verify(&workload, index));
-            fleet.stop(Some(index));
-            match verified {
+            let started = backend.start(&workload, &[index], &mut rng).swap_remove(0);
+            let verified = started.and_then(|()| backend.verify(&workload, index));
+            backend.stop(Some(index));
+            let status = match verified {
                 Ok((ops, ready)) => {
                     let receipt = ready.receipt;
                     writeln!(
@@ -95,26 +97,36 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
                         "  {name:width$}  ok, {ops} operations ({} {}, {}, workers: {})",
                         receipt.runtime, receipt.version, receipt.driver, receipt.workers
                     )?;
+                    Status::Ok
                 }
-                Err(Trouble::Lost(status, reason)) => {
-                    writeln!(stdout, "  {name:width$}  {}: {reason}", word(status))?;
-                    wrong += u32::from(matches!(status, Status::Failed | Status::Invalid));
+                Err(LaneError::Lost(status, reason)) => {
+                    writeln!(stdout, "  {name:width$}  {}: {reason}", named::word(status))?;
+                    status
                 }
-                Err(Trouble::Cancelled) => return Err(Exit::Interrupted(String::new()).into()),
-            }
+                Err(LaneError::Cancelled) => return Err(Exit::Interrupted(String::new()).into()),
+            };
+            outcomes.push((name.as_str(), workload.name.clone(), status));
             if cancel.load(Ordering::Relaxed) {
                 return Err(Exit::Interrupted(String::new()).into());
             }
         }
     }
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    let named = named::named(&plans, &args.lane, None);
+    named::check(
+        &named,
+        outcomes.iter().map(|(lane, workload, status)| (*lane, workload.as_str(), *status)),
+    )?;
+    let failed = |status| matches!(status, Status::Failed | Status::Invalid);
+    let any_failed = outcomes.iter().any(|(.., status)| failed(*status));
+    Ok(if any_failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Unsupported => "unsupported",
-        Status::Invalid => "invalid",
-        Status::Skipped => "skipped",
-        _ => "failed",
-    }
+/// The same status for each lane that takes part in a workload.
+fn of_all<'a>(
+    lanes: &'a [LanePlan],
+    workload: &WorkloadPlan,
+    status: Status,
+) -> impl Iterator<Item = (&'a str, String, Status)> {
+    let taking_part = lanes.iter().filter(|lane| lane.does(&workload.family));
+    taking_part.map(move |lane| (lane.name.as_str(), workload.name.clone(), status))
 }

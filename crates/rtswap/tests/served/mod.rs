@@ -13,7 +13,7 @@ use rtswap_lane::host::Work;
 /// A read that takes longer is a hang.
 const HANG: Duration = Duration::from_secs(20);
 
-/// `http` that has enough of a slow client after so many milliseconds.
+/// `http` that closes the connection of a slow client after so many milliseconds.
 struct Hasty<const MS: u64>;
 
 impl<const MS: u64> Suite for Hasty<MS> {
@@ -56,7 +56,7 @@ pub fn connect(addr: SocketAddr) -> TcpStream {
     stream
 }
 
-/// All that comes until the lane closes, in whatever way, which it has to.
+/// The response until the lane closes or resets the connection. It must do so.
 pub fn until_closed(stream: TcpStream) -> String {
     String::from_utf8_lossy(&bytes_until_closed(stream)).into_owned()
 }
@@ -71,8 +71,8 @@ pub fn bytes_until_closed(mut stream: TcpStream) -> Vec<u8> {
     come
 }
 
-/// What comes of sending that and no more, until the lane closes.
-pub fn told(addr: SocketAddr, bytes: &[u8]) -> String {
+/// Sends `bytes` and returns the response up to the end of the connection.
+pub fn exchange(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = connect(addr);
     // A lane may close before it has read all.
     let _ = stream.write_all(bytes);

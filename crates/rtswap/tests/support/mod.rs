@@ -47,7 +47,7 @@ impl Case {
         Self {
             folder: tempfile::tempdir().unwrap(),
             tag: format!("{pid}-{count}"),
-            // Of all addresses of the loopback device, one that nobody else uses.
+            // An address of the loopback device that no other test uses.
             ip: Ipv4Addr::new(127, 100 + count as u8, high, low),
         }
     }
@@ -71,7 +71,7 @@ impl Case {
         command
     }
 
-    /// How to spell `own_lane`, misbehaving in that way.
+    /// The lane spec of `own_lane` with a fault.
     pub fn own_lane(&self, name: &str, fault: &str) -> String {
         let lane = own_lane();
         format!("{name}={} --ip {} --fault {fault}", lane.display(), self.ip)
@@ -225,7 +225,7 @@ impl Running {
     /// Waits for its end; returns how it ended and its standard error.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let mut stderr = self.0.stderr.take().unwrap();
-        // Read beside, so that a full pipe cannot keep it from ending.
+        // In a thread, so that a full pipe cannot keep the process from ending.
         let reader = std::thread::spawn(move || std::io::read_to_string(&mut stderr).unwrap());
         let ended = eventually(|| self.0.try_wait().unwrap());
         let Some(status) = ended else { panic!("it does not end") };

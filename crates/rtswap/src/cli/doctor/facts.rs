@@ -115,7 +115,9 @@ impl Facts {
                 .filter(|lane| lane.kind != Kind::Peer && lane.missing_feature.is_none())
                 .map(|lane| (lane.name.clone(), lane.available().map_err(|why| why.to_string())))
                 .collect(),
-            counters: SyscallCounter::open(std::process::id()).map(drop),
+            counters: SyscallCounter::open(std::process::id())
+                .map(drop)
+                .map_err(|error| error.to_string()),
             randomize: read("/proc/sys/kernel/randomize_va_space"),
             layout_fixed: personality
                 .and_then(|flags| u32::from_str_radix(&flags, 16).ok())

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64;
-use rtswap_harness::fleet::Fleet;
-use rtswap_harness::lane::Trouble;
+use rtswap_harness::backend::ProcessBackend;
+use rtswap_harness::lane::LaneError;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, Request};
-use rtswap_harness::schedule::Bench as _;
+use rtswap_harness::schedule::Backend as _;
 use rtswap_report::{Figure, Metric, Style, Summary, WarningKind, words};
 use rtswap_service::Services;
 use rtswap_stats::Verdict;
@@ -51,9 +51,9 @@ pub(super) fn run(
     if delays.is_empty() {
         let alone = select::lanes_or(registry, &[REFERENCE.to_owned()], |_| true)?;
         let (server, load) = (server_cpus.clone(), load_cpus.clone());
-        let fleet = Fleet::new(alone, server, load, Services::default(), cancel.clone())
+        let backend = ProcessBackend::new(alone, server, load, Services::default(), cancel.clone())
             .context("cannot start the load generator")?;
-        let cpu_ns = estimate(fleet, &spec)?;
+        let cpu_ns = estimate(backend, &spec)?;
         delays = delays_for(cpu_ns);
         eprintln!(
             "{REFERENCE} takes about {} of CPU time per {}; delays in ns: {delays:?}",
@@ -67,7 +67,7 @@ pub(super) fn run(
     let lanes = select::lanes(registry, &spellings, REFERENCE)?;
     let request = Request {
         workloads: vec![spec],
-        lanes: lanes.into_iter().map(|(lane, _)| lane).collect(),
+        lanes,
         reference: REFERENCE.to_owned(),
         budget: args.budget.saturating_sub(begin.elapsed()).max(Duration::from_secs(1)),
         precision: None,
@@ -77,8 +77,8 @@ pub(super) fn run(
         server_cpus,
         load_cpus,
     };
-    let record = Job::begin(request, args.seed, args.out.as_deref(), Resources::new())?
-        .carry_out(registry, cancel)?;
+    let record =
+        Job::begin(request, args.seed, args.out.as_deref(), Resources::new())?.carry_out(cancel)?;
     let summary = Summary::of(&record);
     let outcome = Outcome::of(figures(&summary, &delays)?);
     print(args.format, &outcome, |style| outcome.text(style))?;
@@ -100,26 +100,26 @@ fn no_figures(lane: &str, why: &str) -> anyhow::Error {
     )
 }
 
-/// CPU time of the fleet's only lane per operation, nanoseconds: the lower quartile over a few slices of
+/// CPU time of the backend's only lane per operation, nanoseconds: the lower quartile over a few slices of
 /// a few processes, because every disturbance of a slice adds to it.
-fn estimate(mut fleet: Fleet, spec: &Spec) -> Result<f64> {
+fn estimate(mut backend: ProcessBackend, spec: &Spec) -> Result<f64> {
     let workload = plan::workload(spec, plan::SLICE_MS);
-    let failed = |trouble| match trouble {
-        Trouble::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
-        Trouble::Lost(_, reason) => no_figures(REFERENCE, &reason),
+    let failed = |error| match error {
+        LaneError::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
+        LaneError::Lost(_, reason) => no_figures(REFERENCE, &reason),
     };
     let mut figures = Vec::new();
     for process in 0..ESTIMATE_PROCESSES {
         // The seed decides the length of the environment alone.
         let mut rng = Pcg64::seed_from_u64(process);
-        fleet.start(&workload, &[0], &mut rng).swap_remove(0).map_err(failed)?;
+        backend.start(&workload, &[0], &mut rng).swap_remove(0).map_err(failed)?;
         for _ in 0..ESTIMATE_SLICES {
-            let slice = fleet.slice(&workload, 0).map_err(failed)?;
+            let slice = backend.slice(&workload, 0).map_err(failed)?;
             if slice.ops > 0 {
                 figures.push(slice.cpu_ns as f64 / slice.ops as f64);
             }
         }
-        fleet.stop(None);
+        backend.stop(None);
     }
     figures.sort_unstable_by(f64::total_cmp);
     let quartile = figures.get(figures.len() / 4).copied();

@@ -1,0 +1,324 @@
+//! The backend with real processes: lanes, the load generator, services and the kernel's counters.
+
+mod latency;
+mod running;
+mod target;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use rand_pcg::Pcg64;
+use rtswap_lane::Ready;
+use rtswap_load::{Config, Generator, Target, Traffic};
+use rtswap_service::Services;
+
+use crate::counters::{CounterError, SyscallCounter};
+use crate::lane::{Lane, LaneError, PlannedLane};
+use crate::machine::{SystemLoad, time_wait};
+use crate::plan::count_ms;
+use crate::record::{Counts, LaneRound, Slice, WorkloadPlan};
+use crate::schedule::{Backend, Conditions, RoundResult};
+use latency::Latency;
+use running::{Measured, RunningLane, Timing, lane_error, nanos};
+pub use target::target;
+
+/// The most bytes of padding in a lane's environment: more than a page, so that stacks begin at any offset
+/// of a page.
+const PAD_MOST: usize = 6000;
+/// The longest warm-up that a lane may ask for.
+const WARM_UP_MOST: Duration = Duration::from_secs(2);
+/// A lane fails after this many slices in a row with operations and without CPU time. One such slice may
+/// be chance: the kernel updates a clock when its thread leaves the CPU or at a tick, and on a busy machine
+/// both may come late.
+const ZERO_CPU_SLICES_MOST: u32 = 3;
+
+/// Lane processes, measured on real clocks.
+#[derive(Debug)]
+pub struct ProcessBackend {
+    lanes: Vec<PlannedLane>,
+    server_cpus: Vec<usize>,
+    generator: Generator,
+    services: Services,
+    /// Whether a service has ended since the round began.
+    service_ended: bool,
+    cancel: Arc<AtomicBool>,
+    begin: Instant,
+    /// At the start of the round.
+    load_before: Option<SystemLoad>,
+    /// The processes of the round, by lane.
+    running: BTreeMap<usize, RunningLane>,
+    /// Slices in a row with operations and without CPU time, by lane.
+    zero_cpu_slices: BTreeMap<usize, u32>,
+}
+
+/// A slice that was checked.
+struct Measurement {
+    slice: Slice,
+    latency: Latency,
+    /// If counters were open.
+    counts: Option<Result<Counts, CounterError>>,
+}
+
+impl ProcessBackend {
+    /// Starts the generator's threads. Lanes are started by round. `cancel` ends any operation under way.
+    ///
+    /// # Errors
+    /// If a generator thread cannot be started or pinned.
+    pub fn new(
+        lanes: Vec<PlannedLane>,
+        server_cpus: Vec<usize>,
+        load_cpus: Vec<usize>,
+        services: Services,
+        cancel: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let mut config = Config::new(load_cpus);
+        config.cancel = Arc::clone(&cancel);
+        Ok(Self {
+            lanes,
+            server_cpus,
+            generator: Generator::new(config)?,
+            services,
+            service_ended: false,
+            cancel,
+            begin: Instant::now(),
+            load_before: None,
+            running: BTreeMap::new(),
+            zero_cpu_slices: BTreeMap::new(),
+        })
+    }
+
+    /// Exchanges and checks a fixed amount of work with a lane that was started, without timing it.
+    /// Returns the number of operations and the lane's response to the order to prepare.
+    ///
+    /// # Errors
+    /// [`LaneError`] if the lane fails.
+    pub fn verify(&mut self, on: &WorkloadPlan, lane: usize) -> Result<(u64, Ready), LaneError> {
+        /// Messages on each connection.
+        const MESSAGES: u64 = 50;
+        let name = &self.lanes[lane].plan.name;
+        let running = self.running.get_mut(&lane).expect("the lane was started");
+        let ops = if let Some(session) = &mut running.session {
+            let Target { conns, traffic, .. } = session.target();
+            let conns = match traffic {
+                Traffic::Kept { active } => active as u64,
+                Traffic::Churn | Traffic::Http(_) => conns as u64,
+            };
+            let verified = self.generator.verify(session, MESSAGES);
+            verified.map_err(|error| lane_error(&mut running.lane, &error))?;
+            conns * MESSAGES
+        } else {
+            let ops = running.lane.slice(Duration::from_millis(1), &self.cancel)?.ops;
+            let checked = self.services.check(&on.uses, name, &on.params, ops);
+            checked.map_err(LaneError::invalid)?;
+            ops
+        };
+        Ok((ops, running.ready.clone()))
+    }
+
+    /// Restarts a service that has ended, and puts that into the lane's reason.
+    fn with_service_end(&mut self, workload: &WorkloadPlan, error: LaneError) -> LaneError {
+        let LaneError::Lost(status, reason) = error else { return error };
+        match self.services.revive(&workload.uses) {
+            Ok(()) => LaneError::Lost(status, reason),
+            Err(end) => {
+                self.service_ended = true;
+                LaneError::Lost(status, format!("{end}; {reason}"))
+            }
+        }
+    }
+
+    /// Lets a lane work for the time that it asked for, without counting.
+    fn warm_up(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<(), LaneError> {
+        let running = self.running.get(&lane).expect("the lane is ready");
+        match Duration::from_millis(running.ready.warm_up_ms).min(WARM_UP_MOST) {
+            Duration::ZERO => Ok(()),
+            window => {
+                let timing = Timing { warmup: Duration::ZERO, window };
+                self.measure(workload, lane, timing, None).map(drop)
+            }
+        }
+    }
+
+    /// A slice, with counts if `counter` is given.
+    fn measure(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        timing: Timing,
+        counter: Option<SyscallCounter>,
+    ) -> Result<Measurement, LaneError> {
+        let name = self.lanes[lane].plan.name.clone();
+        let running = self.running.get_mut(&lane).expect("the lane was started");
+        let measured = running.measure(workload, timing, counter, &self.generator, &self.cancel);
+        let Measured { mut slice, latency, begin, end } = match measured {
+            Ok(measured) => measured,
+            Err(error) => return Err(self.with_service_end(workload, error)),
+        };
+        let checked = self.services.check(&workload.uses, &name, &workload.params, slice.ops);
+        checked.map_err(LaneError::invalid)?;
+        slice.lane = name;
+        let (Some(before), Some(after)) = (begin.cpu, end.cpu) else {
+            let running = self.running.get_mut(&lane).expect("the lane was started");
+            return Err(LaneError::failed(running.lane.explain("cannot read its CPU clock")));
+        };
+        slice.cpu_ns = nanos(after.saturating_sub(before));
+        self.check_cpu_time(lane, &slice)?;
+        if let Some(latency) = &latency {
+            slice.p50_ns = Some(latency.value_at_quantile(0.50));
+            slice.p99_ns = Some(latency.value_at_quantile(0.99));
+            slice.max_ns = Some(latency.max());
+        }
+        let counts = begin.counts.zip(end.counts).map(|(begin, end)| {
+            let (begin, end) = (begin?, end?);
+            Ok(Counts {
+                ops: slice.ops,
+                syscalls: end.syscalls - begin.syscalls,
+                ctx_switches: end.ctx_switches - begin.ctx_switches,
+            })
+        });
+        Ok(Measurement { slice, latency, counts })
+    }
+
+    /// Fails a lane whose work is done by another process.
+    fn check_cpu_time(&mut self, lane: usize, slice: &Slice) -> Result<(), LaneError> {
+        let in_a_row = self.zero_cpu_slices.entry(lane).or_default();
+        *in_a_row = if slice.ops > 0 && slice.cpu_ns == 0 { *in_a_row + 1 } else { 0 };
+        if *in_a_row < ZERO_CPU_SLICES_MOST {
+            return Ok(());
+        }
+        Err(LaneError::failed(
+            "the lane's own process used no CPU time for its operations: if a child does the work, start \
+             the lane with exec and not in a pipe",
+        ))
+    }
+
+    /// The figures of the round, with the counts of a slice of their own.
+    fn finish_lane(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        round: LaneRound,
+    ) -> RoundResult {
+        let missing = |error: CounterError| LaneRound {
+            counts_missing: Some(error.to_string()),
+            ..round.clone()
+        };
+        // The lane's connections are gone with the service, but its slices are complete.
+        if self.service_ended {
+            return Ok(missing(CounterError::ServiceEnded));
+        }
+        let counter = match SyscallCounter::open(self.running[&lane].lane.pid()) {
+            Ok(counter) => counter,
+            Err(error) => return Ok(missing(error)),
+        };
+        let window = Duration::from_millis(count_ms(workload));
+        let timing = Timing { warmup: window / 4, window };
+        let measured = self.measure(workload, lane, timing, Some(counter))?;
+        match measured.counts.expect("a counter was given") {
+            Ok(counts) => Ok(LaneRound { counts: Some(counts), ..round }),
+            Err(error) => Ok(missing(error)),
+        }
+    }
+}
+
+impl Backend for ProcessBackend {
+    fn start(
+        &mut self,
+        workload: &WorkloadPlan,
+        lanes: &[usize],
+        rng: &mut Pcg64,
+    ) -> Vec<Result<(), LaneError>> {
+        self.load_before = SystemLoad::now();
+        // A service that has ended between two rounds fails no lane.
+        let _ = self.services.revive(&workload.uses);
+        self.service_ended = false;
+        // All are started before the first is waited for.
+        let started: Vec<_> = lanes
+            .iter()
+            .map(|&lane| {
+                let pad = rng.random_range(0..PAD_MOST);
+                let PlannedLane { plan, launch } = &self.lanes[lane];
+                let resources = self.services.resources(&workload.uses, &plan.name);
+                let resources = resources.map_err(LaneError::failed)?;
+                Lane::start(launch, &workload.name, resources, &self.server_cpus, pad)
+            })
+            .collect();
+        let ready: Vec<_> = lanes
+            .iter()
+            .zip(started)
+            .map(|(&lane, started)| {
+                let running = started.and_then(|started| {
+                    RunningLane::connect(started, workload, &self.generator, &self.cancel)
+                });
+                let running = running.map_err(|error| self.with_service_end(workload, error))?;
+                self.running.insert(lane, running);
+                Ok(())
+            })
+            .collect();
+        // After all are ready, so that no start disturbs a warm-up.
+        let warm = |(&lane, ready): (&usize, Result<(), LaneError>)| {
+            ready.and_then(|()| self.warm_up(workload, lane)).inspect_err(|_| {
+                self.running.remove(&lane);
+            })
+        };
+        lanes.iter().zip(ready).map(warm).collect()
+    }
+
+    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, LaneError> {
+        let timing = Timing {
+            warmup: Duration::from_millis(workload.warmup_ms),
+            window: Duration::from_millis(workload.slice_ms),
+        };
+        let Measurement { slice, latency, .. } = self.measure(workload, lane, timing, None)?;
+        self.running.get_mut(&lane).expect("it was just measured").add_latency(latency);
+        Ok(slice)
+    }
+
+    fn finish(&mut self, workload: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult> {
+        // Before the first count, as all lanes are in the same state then.
+        let rounds: Vec<_> = lanes.iter().map(|lane| self.running[lane].round()).collect();
+        // Opened before the first count and closed after the last: each opening and closing of the
+        // tracepoint makes the kernel patch itself and wait.
+        let keep_open =
+            lanes.first().map(|lane| SyscallCounter::open(self.running[lane].lane.pid()));
+        let results = lanes
+            .iter()
+            .zip(rounds)
+            .map(|(&lane, round)| (lane, self.finish_lane(workload, lane, round)))
+            .collect();
+        drop(keep_open);
+        results
+    }
+
+    fn stop(&mut self, lane: Option<usize>) {
+        match lane {
+            Some(lane) => drop(self.running.remove(&lane)),
+            None => self.running.clear(),
+        }
+    }
+
+    fn service_ended(&self) -> bool {
+        self.service_ended
+    }
+
+    fn conditions(&mut self) -> Conditions {
+        let both = self.load_before.as_ref().zip(SystemLoad::now());
+        Conditions {
+            steal: both.and_then(|(before, now)| now.steal_since(before)),
+            cpu_pressure: both.and_then(|(before, now)| now.pressure_since(before)),
+            time_wait: time_wait(),
+        }
+    }
+
+    fn now(&mut self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+}

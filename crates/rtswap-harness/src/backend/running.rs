@@ -1,0 +1,261 @@
+//! One lane's process during a round, with its connections, clocks and counters.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rtswap_lane::Ready;
+use rtswap_load::{Generator, LoadError, Session, Target, Traffic};
+use rtswap_schema::histogram::encode;
+
+use super::latency::{Latency, decode};
+use super::target::{counts_memory, target};
+use crate::counters::{CounterError, CpuClock, SyscallCounter, memory_bytes};
+use crate::lane::{Lane, LaneError};
+use crate::record::{Counts, LaneRound, Slice, WorkloadPlan};
+
+/// A lane that is ready for slices.
+#[derive(Debug)]
+pub(super) struct RunningLane {
+    pub lane: Lane,
+    pub ready: Ready,
+    pub session: Option<Session>,
+    clock: CpuClock,
+    /// Latencies of all counted slices of the round.
+    latency: Latency,
+    idle: Idle,
+    memory: Memory,
+}
+
+/// Memory of a lane, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Memory {
+    /// Before its connections were opened.
+    base: Option<u64>,
+    /// With all of them open.
+    full: Option<u64>,
+}
+
+/// CPU time of a lane while other lanes are measured.
+#[derive(Debug)]
+struct Idle {
+    since: Instant,
+    cpu_at_start: Duration,
+    time: Duration,
+    cpu: Duration,
+}
+
+/// Reads a lane's clock and counters at both ends of the window.
+#[derive(Debug)]
+struct Probe {
+    clock: CpuClock,
+    // Shared, because a generator's thread reads it.
+    counter: Arc<Mutex<Option<SyscallCounter>>>,
+}
+
+/// What a probe has read.
+pub(super) struct Reading {
+    pub cpu: Option<Duration>,
+    pub counts: Option<Result<Counts, CounterError>>,
+}
+
+/// A window as it was measured.
+pub(super) struct Measured {
+    pub slice: Slice,
+    pub latency: Latency,
+    pub begin: Reading,
+    pub end: Reading,
+}
+
+/// The lengths of a slice.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    /// Before the window, not counted.
+    pub warmup: Duration,
+    /// The counted part.
+    pub window: Duration,
+}
+
+impl RunningLane {
+    /// Waits until the lane is ready and opens the connections of its workload.
+    pub fn connect(
+        mut lane: Lane,
+        workload: &WorkloadPlan,
+        generator: &Generator,
+        cancel: &AtomicBool,
+    ) -> Result<Self, LaneError> {
+        let ready = lane.ready(cancel)?;
+        let mut memory = Memory::default();
+        let session = match (workload.by_generator, ready.addr) {
+            (false, _) => None,
+            (true, None) => return Err(LaneError::failed("the ready response has no address")),
+            (true, Some(addr)) => {
+                let target = target(workload, addr);
+                let connect = |lane: &mut Lane, to| {
+                    generator.connect(to).map_err(|error| lane_error(lane, &error))
+                };
+                if counts_memory(workload) {
+                    // The first connection allocates what later ones share, so it comes before the base.
+                    let one = Target { conns: 1, traffic: Traffic::Kept { active: 1 }, ..target };
+                    drop(connect(&mut lane, one)?);
+                    memory.base = memory_bytes(lane.pid());
+                }
+                if workload.reconnects { None } else { Some(connect(&mut lane, target)?) }
+            }
+        };
+        let no_clock =
+            |lane: &mut Lane| LaneError::failed(lane.explain("cannot read its CPU clock"));
+        let Ok(clock) = CpuClock::of(lane.pid()) else { return Err(no_clock(&mut lane)) };
+        let Some(cpu_at_start) = clock.now() else { return Err(no_clock(&mut lane)) };
+        let idle =
+            Idle { since: Instant::now(), cpu_at_start, time: Duration::ZERO, cpu: Duration::ZERO };
+        Ok(Self { lane, ready, session, clock, latency: None, idle, memory })
+    }
+
+    /// Lets the lane work for one slice.
+    pub fn measure(
+        &mut self,
+        workload: &WorkloadPlan,
+        timing: Timing,
+        counter: Option<SyscallCounter>,
+        generator: &Generator,
+        cancel: &AtomicBool,
+    ) -> Result<Measured, LaneError> {
+        let probe = Probe { clock: self.clock, counter: Arc::new(Mutex::new(counter)) };
+        self.end_idle();
+        let measured = if workload.by_generator {
+            self.measure_served(generator, workload, timing, probe)
+        } else {
+            self.measure_self_driven(timing, &probe, cancel)
+        };
+        self.begin_idle();
+        measured
+    }
+
+    fn measure_served(
+        &mut self,
+        generator: &Generator,
+        workload: &WorkloadPlan,
+        Timing { warmup, window }: Timing,
+        probe: Probe,
+    ) -> Result<Measured, LaneError> {
+        if self.session.is_none() {
+            let addr = self.ready.addr.expect("it was started for the generator");
+            let connected = generator.connect(target(workload, addr));
+            self.session = Some(connected.map_err(|error| lane_error(&mut self.lane, &error))?);
+        }
+        let session = self.session.as_mut().expect("it was just connected");
+        let done = generator
+            .slice(session, warmup, window, move || probe.read())
+            .map_err(|error| lane_error(&mut self.lane, &error))?;
+        if workload.reconnects {
+            self.memory.full = memory_bytes(self.lane.pid());
+            self.session = None;
+            self.wait_until_idle();
+        }
+        let slice = Slice {
+            ops: done.ops,
+            elapsed_ns: nanos(done.elapsed),
+            load_cpu_ns: Some(nanos(done.load_cpu)),
+            ..Slice::default()
+        };
+        let (begin, end) = done.probes;
+        Ok(Measured { slice, latency: Some(done.latency), begin, end })
+    }
+
+    fn measure_self_driven(
+        &mut self,
+        Timing { warmup, window }: Timing,
+        probe: &Probe,
+        cancel: &AtomicBool,
+    ) -> Result<Measured, LaneError> {
+        if !warmup.is_zero() {
+            self.lane.slice(warmup, cancel)?;
+        }
+        let begin = probe.read();
+        let done = self.lane.slice(window, cancel)?;
+        let end = probe.read();
+        let latency = decode(&done)?;
+        let slice = Slice { ops: done.ops, elapsed_ns: done.elapsed_ns, ..Slice::default() };
+        Ok(Measured { slice, latency, begin, end })
+    }
+
+    /// Adds the latencies of a slice to those of the round.
+    pub fn add_latency(&mut self, more: Latency) {
+        match (&mut self.latency, more) {
+            (Some(sum), Some(more)) => sum.add(more).expect("the histogram resizes itself"),
+            (sum @ None, more) => *sum = more,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// The figures of the round, without counts.
+    pub fn round(&self) -> LaneRound {
+        LaneRound {
+            receipt: serde_json::to_value(&self.ready.receipt).ok(),
+            memory_base_bytes: self.memory.base,
+            memory_bytes: self.memory.full.or_else(|| memory_bytes(self.lane.pid())),
+            idle_cpu: self.idle.share(),
+            latency_hdr: self.latency.as_ref().map(encode),
+            ..LaneRound::default()
+        }
+    }
+
+    /// Waits until the lane has handled the closing of its connections, so that it does not do so during
+    /// the slice of another lane.
+    fn wait_until_idle(&self) {
+        const IDLE: Duration = Duration::from_millis(3);
+        const LONGEST: Duration = Duration::from_secs(2);
+        let begin = Instant::now();
+        let mut used = self.clock.now();
+        while begin.elapsed() < LONGEST {
+            std::thread::sleep(IDLE);
+            let now = self.clock.now();
+            if now == used {
+                return;
+            }
+            used = now;
+        }
+    }
+
+    fn end_idle(&mut self) {
+        if let Some(cpu) = self.clock.now() {
+            self.idle.time += self.idle.since.elapsed();
+            self.idle.cpu += cpu.saturating_sub(self.idle.cpu_at_start);
+        }
+    }
+
+    fn begin_idle(&mut self) {
+        self.idle.since = Instant::now();
+        self.idle.cpu_at_start = self.clock.now().unwrap_or(self.idle.cpu_at_start);
+    }
+}
+
+impl Idle {
+    /// CPU time per time, 0 to 1 for each thread.
+    fn share(&self) -> Option<f64> {
+        (!self.time.is_zero()).then(|| self.cpu.as_secs_f64() / self.time.as_secs_f64())
+    }
+}
+
+impl Probe {
+    fn read(&self) -> Reading {
+        let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+        Reading { cpu: self.clock.now(), counts: counter.as_mut().map(SyscallCounter::read) }
+    }
+}
+
+/// An error of the generator as an error of the lane, with the lane's own reason if it gave one.
+pub(super) fn lane_error(lane: &mut Lane, error: &LoadError) -> LaneError {
+    match error {
+        LoadError::Cancelled => LaneError::Cancelled,
+        wrong if wrong.is_wrong_answer() => LaneError::invalid(wrong),
+        other => {
+            lane.gave_up().unwrap_or_else(|| LaneError::failed(lane.explain(&other.to_string())))
+        }
+    }
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}

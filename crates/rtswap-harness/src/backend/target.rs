@@ -1,0 +1,39 @@
+//! From a workload's parameters to the load that the generator offers.
+
+use std::net::SocketAddr;
+
+use rtswap_load::{Http, Target, Traffic};
+use rtswap_workload::{Answer, ParamValue, SMALL_MESSAGE_BYTES};
+
+use crate::record::WorkloadPlan;
+
+/// The generator's target for a lane that listens at `addr`.
+pub fn target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
+    let param = |name| workload.number(name);
+    let size = param("size").unwrap_or(SMALL_MESSAGE_BYTES) as usize;
+    let conns = param("conns").unwrap_or(1) as usize;
+    let traffic = match workload.traffic {
+        rtswap_workload::Traffic::Echo => {
+            Traffic::Kept { active: param("active").map_or(conns, |active| active as usize) }
+        }
+        rtswap_workload::Traffic::Churn => Traffic::Churn,
+        rtswap_workload::Traffic::Http => Traffic::Http(http(workload)),
+    };
+    Target { addr, size, conns, traffic }
+}
+
+/// The request to a lane that serves HTTP, and the expected response.
+fn http(workload: &WorkloadPlan) -> Http {
+    let named = |param, default| match workload.params.get(param) {
+        Some(ParamValue::Name(name)) => name.as_str(),
+        _ => default,
+    };
+    let Answer { path, content_type, body } = Answer::named(named("body", "plaintext"));
+    let pipeline = workload.number("pipeline").unwrap_or(1) as usize;
+    Http { path, content_type, body, pipeline, h2: named("h2", "false") == "true" }
+}
+
+/// Whether the workload is about the memory of its connections: most of them are idle.
+pub(super) fn counts_memory(workload: &WorkloadPlan) -> bool {
+    workload.params.contains_key("active")
+}

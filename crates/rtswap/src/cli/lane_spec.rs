@@ -1,0 +1,215 @@
+//! Lane specs: how a lane is asked for on the command line, and kept in the plan of a record.
+
+use rtswap_harness::lane::{Launch, PlannedLane};
+use rtswap_harness::record::{Kind, LanePlan};
+
+use crate::Registry;
+use rtswap_lane::Lane;
+
+/// The name of the control lane.
+pub(super) const CONTROL: &str = "control";
+
+/// The longest delay of an operation, nanoseconds.
+const DELAY_NS_MOST: u64 = 1_000_000_000;
+
+/// One lane as it is asked for: a name (`tokio`), a name with a delay (`tokio?delay_ns=110`), or a command
+/// (`mine=COMMAND`).
+#[derive(Clone, Debug)]
+pub(super) struct LaneSpec<'a> {
+    /// As written.
+    text: &'a str,
+    /// The lane's name in every line of the record.
+    name: &'a str,
+    program: Program<'a>,
+}
+
+/// What a lane's process runs.
+#[derive(Clone, Debug)]
+enum Program<'a> {
+    /// A lane of the registry, with CPU time to burn in each operation.
+    Registered { lane: &'a Lane, delay_ns: u64 },
+    /// A command, which the shell reads.
+    Command(&'a str),
+}
+
+/// Why a text is not a lane spec.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LaneSpecError {
+    /// A command without a name, or a name without a command.
+    #[error("invalid lane spec `{0}`: expected NAME=COMMAND")]
+    Incomplete(String),
+    /// A command has the name of a lane that ships.
+    #[error("invalid lane spec `{spec}`: `{name}` is the name of another lane; choose a new name")]
+    NameTaken {
+        /// The spec.
+        spec: String,
+        /// The name.
+        name: String,
+    },
+    /// The part after the question mark is not a delay.
+    #[error(
+        "invalid lane spec `{0}`: expected NAME?delay_ns=N, nanoseconds, at most {DELAY_NS_MOST}"
+    )]
+    Delay(String),
+    /// No lane has this name.
+    #[error("no lane is called `{name}`{}; `rtswap list` shows all lanes", hint(.nearest.as_deref()))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The lane with the most similar name, if there is any.
+        nearest: Option<String>,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+}
+
+impl<'a> LaneSpec<'a> {
+    /// Parses a spec. The lanes that it may name are those of the registry.
+    pub fn parse(registry: &'a Registry, text: &'a str) -> Result<Self, LaneSpecError> {
+        // In `tokio?delay_ns=1` the first `=` does not follow a name.
+        if let Some((name, command)) = text.split_once('=')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        {
+            if name.is_empty() || command.trim().is_empty() {
+                return Err(LaneSpecError::Incomplete(text.to_owned()));
+            }
+            if name == CONTROL || registry.lane(name).is_some() {
+                let (spec, name) = (text.to_owned(), name.to_owned());
+                return Err(LaneSpecError::NameTaken { spec, name });
+            }
+            return Ok(Self { text, name, program: Program::Command(command) });
+        }
+        let (base, delay_ns) = match text.split_once('?') {
+            None => (text, 0),
+            Some((base, delay)) => {
+                let delay = delay.strip_prefix("delay_ns=").and_then(|value| value.parse().ok());
+                let delay = delay.filter(|delay| *delay <= DELAY_NS_MOST);
+                (base, delay.ok_or_else(|| LaneSpecError::Delay(text.to_owned()))?)
+            }
+        };
+        let lane = registered(registry, base)?;
+        Ok(Self { text, name: text, program: Program::Registered { lane, delay_ns } })
+    }
+
+    /// How to start the lane: this executable, which is the lane or becomes the command.
+    pub fn launch(&self) -> Launch {
+        let (arguments, delay_ns) = match self.program {
+            Program::Registered { lane, delay_ns } => (vec![lane.name.as_str()], delay_ns),
+            Program::Command(command) => (vec!["--exec", command], 0),
+        };
+        let program = ["/proc/self/exe", "lane"];
+        Launch { command: program.into_iter().chain(arguments).map(Into::into).collect(), delay_ns }
+    }
+
+    /// The lane as part of a plan.
+    pub fn to_planned(&self) -> PlannedLane {
+        let (kind, families) = match self.program {
+            Program::Registered { lane, .. } => (lane.kind, lane.families),
+            Program::Command(_) => (Kind::Command, &[][..]),
+        };
+        let plan = LanePlan {
+            name: self.name.to_owned(),
+            spelling: self.text.to_owned(),
+            kind,
+            families: families.iter().map(ToString::to_string).collect(),
+            ..LanePlan::default()
+        };
+        PlannedLane { plan, launch: self.launch() }
+    }
+}
+
+/// The lane of that name.
+pub(super) fn registered<'a>(
+    registry: &'a Registry,
+    name: &str,
+) -> Result<&'a Lane, LaneSpecError> {
+    registry.lane(name).ok_or_else(|| unknown(registry, name))
+}
+
+/// The error for a name that no lane has.
+pub(super) fn unknown(registry: &Registry, name: &str) -> LaneSpecError {
+    let nearest = registry
+        .lanes
+        .iter()
+        .map(|lane| (strsim::jaro_winkler(name, &lane.name), &lane.name))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.clone());
+    LaneSpecError::Unknown { name: name.to_owned(), nearest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(spec: &str) -> PlannedLane {
+        LaneSpec::parse(&Registry::standard(), spec).unwrap().to_planned()
+    }
+
+    fn error(spec: &str) -> LaneSpecError {
+        LaneSpec::parse(&Registry::standard(), spec).unwrap_err()
+    }
+
+    #[test]
+    fn parse_reads_name_delay_and_command() {
+        let named = planned("floor-epoll");
+        assert_eq!(named.launch.command, ["/proc/self/exe", "lane", "floor-epoll"]);
+        assert_eq!((named.plan.kind, named.launch.delay_ns), (Kind::Floor, 0));
+        assert!(named.plan.families.contains(&"tcp-echo".to_owned()));
+
+        let delayed = planned("tokio?delay_ns=110");
+        assert_eq!(delayed.plan.name, "tokio?delay_ns=110");
+        assert_eq!(delayed.launch.command, ["/proc/self/exe", "lane", "tokio"]);
+        assert_eq!((delayed.plan.kind, delayed.launch.delay_ns), (Kind::Runtime, 110));
+
+        let command = planned("mine=python3 lane.py --a=b?c");
+        assert_eq!(command.plan.name, "mine");
+        let expected = ["/proc/self/exe", "lane", "--exec", "python3 lane.py --a=b?c"];
+        assert_eq!(command.launch.command, expected);
+        assert_eq!((command.plan.kind, command.plan.families.len()), (Kind::Command, 0));
+    }
+
+    #[test]
+    fn parse_of_recorded_spec_gives_same_lane() {
+        for spec in ["smol", "tokio?delay_ns=110", "mine=sh -c 'exit 1'"] {
+            let first = planned(spec);
+            let again = planned(&first.plan.spelling);
+            assert_eq!(again.plan, first.plan);
+            assert_eq!(again.launch.command, first.launch.command);
+            assert_eq!(again.launch.delay_ns, first.launch.delay_ns);
+        }
+    }
+
+    #[test]
+    fn parse_rejects_invalid_specs() {
+        for spec in ["mine=", "mine=  ", "=true"] {
+            assert_eq!(error(spec), LaneSpecError::Incomplete(spec.to_owned()));
+        }
+        for name in ["control", "tokio", "uvloop"] {
+            let spec = format!("{name}=true");
+            let name = name.to_owned();
+            assert_eq!(error(&spec), LaneSpecError::NameTaken { spec: spec.clone(), name });
+        }
+        for spec in ["tokio?speed=1", "tokio?delay_ns=-1", "tokio?delay_ns=1000000001", "tokio?"] {
+            assert_eq!(error(spec), LaneSpecError::Delay(spec.to_owned()));
+        }
+        for spec in ["zzz?delay_ns=1", "zzz", ""] {
+            assert!(matches!(error(spec), LaneSpecError::Unknown { nearest: None, .. }), "{spec}");
+        }
+    }
+
+    #[test]
+    fn errors_name_spec_and_remedy() {
+        let message = |spec| error(spec).to_string();
+        assert_eq!(
+            message("tokoi"),
+            "no lane is called `tokoi` (did you mean `tokio`?); `rtswap list` shows all lanes"
+        );
+        assert_eq!(message("zzz"), "no lane is called `zzz`; `rtswap list` shows all lanes");
+        assert!(message("mine=").contains("`mine=`: expected NAME=COMMAND"));
+        assert!(message("tokio?x").contains("expected NAME?delay_ns=N"));
+        assert!(message("smol=true").contains("`smol` is the name of another lane"));
+    }
+}
