@@ -7,5 +7,5 @@ use rtswap_conformance::{Allow, Subject, conformance};
 const ALLOW: Allow =
     Allow { threads: &["async-std/runti", "async-io"], tasks_outlive: true, ..Allow::ASYNC_IO };
 
-conformance!(one_worker, AsyncStd, Subject::new(1, ALLOW));
-conformance!(two_workers, AsyncStd, Subject::new(2, ALLOW));
+conformance!(one_worker, Subject::new(AsyncStd, 1, ALLOW));
+conformance!(two_workers, Subject::new(AsyncStd, 2, ALLOW));

@@ -37,11 +37,21 @@ impl<T: Send + 'static> rtswap_runtime::JoinHandle<T> for JoinHandle<T> {
         let mut task = self.0.take().expect("taken by drop and abort only");
         // `cancel` would swallow the panic of a task that has ended.
         let ended = poll_now(&mut task);
-        let cancel = ended.is_pending().then(|| start(task.cancel()));
+        let cancel = ended.is_pending().then(|| {
+            let cancel = start(task.cancel());
+            // `cancel` is ready at once, but the future is dropped when the task has its turn. Turns are in
+            // order: a task that is spawned now has its own after that.
+            (cancel, runtime::spawn(async {}))
+        });
         async {
             match (ended, cancel) {
                 (Poll::Ready(output), _) => output.resume_unwind(),
-                (Poll::Pending, Some(cancel)) => cancel.await,
+                (Poll::Pending, Some((cancel, turn))) => {
+                    let output = cancel.await;
+                    // Only the end of the runtime cancels it, which drops the task as well.
+                    let _ = turn.await;
+                    output
+                }
                 (Poll::Pending, None) => None,
             }
         }

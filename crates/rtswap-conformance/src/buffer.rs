@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::sync::mpsc;
 
-use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, Net, ReadOwned, TcpStream, WriteOwned};
 
 use crate::Subject;
 use crate::peer::{meet, message, pattern, reset, verify};
@@ -25,7 +25,7 @@ async fn read_all(stream: &mut impl TcpStream, mut buffer: Buffer, len: usize) -
 
 /// A read overwrites what is in the buffer from its start, sets the length to the number of bytes
 /// that it gives, and keeps the capacity.
-pub fn a_read_overwrites_from_the_start_and_sets_the_length<R: Runtime>(subject: &Subject<R>) {
+pub fn a_read_overwrites_from_the_start_and_sets_the_length<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: std::net::TcpStream| stream.write_all(&pattern(0, 5)).unwrap();
     meet::<R, _, _, _>(subject, peer, |mut stream| async move {
         let buffer = Buffer::from(vec![0xEE; 100]);
@@ -39,7 +39,7 @@ pub fn a_read_overwrites_from_the_start_and_sets_the_length<R: Runtime>(subject:
 
 /// A read may fill all of the capacity, initialised before or not, and what was read can be written
 /// again without its being copied.
-pub fn a_read_may_use_all_of_the_capacity<R: Runtime>(subject: &Subject<R>) {
+pub fn a_read_may_use_all_of_the_capacity<R: Net>(subject: &Subject<R>) {
     const LEN: usize = 4096;
     let peer = |mut stream: std::net::TcpStream| stream.write_all(&pattern(0, 2 * LEN)).unwrap();
     meet::<R, _, _, _>(subject, peer, |mut stream| async move {
@@ -55,7 +55,7 @@ pub fn a_read_may_use_all_of_the_capacity<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// A read into a buffer without capacity gives `Ok(0)`: at once, although nothing was sent.
-pub fn a_read_into_no_capacity_reads_nothing<R: Runtime>(subject: &Subject<R>) {
+pub fn a_read_into_no_capacity_reads_nothing<R: Net>(subject: &Subject<R>) {
     let (done, wait) = mpsc::channel::<()>();
     let peer = move |_stream| wait.recv().expect_err("the other end is dropped, nothing sent");
     meet::<R, _, _, _>(subject, peer, |mut stream| async move {
@@ -68,7 +68,7 @@ pub fn a_read_into_no_capacity_reads_nothing<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// After an error the buffer comes back empty, with its capacity.
-pub fn a_read_that_fails_gives_an_empty_buffer_back<R: Runtime>(subject: &Subject<R>) {
+pub fn a_read_that_fails_gives_an_empty_buffer_back<R: Net>(subject: &Subject<R>) {
     meet::<R, _, _, _>(subject, reset, |mut stream| async move {
         stream.write_all(message(1)).await.0.expect("the peer reads");
         let buffer = message(64);
@@ -80,7 +80,7 @@ pub fn a_read_that_fails_gives_an_empty_buffer_back<R: Runtime>(subject: &Subjec
 }
 
 /// `read_exact` takes as many bytes as it is asked for and leaves the next one for the next read.
-pub fn read_exact_takes_no_byte_too_many<R: Runtime>(subject: &Subject<R>) {
+pub fn read_exact_takes_no_byte_too_many<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: std::net::TcpStream| stream.write_all(&pattern(0, 100)).unwrap();
     meet::<R, _, _, _>(subject, peer, |mut stream| async move {
         let mut buffer = Buffer::from(vec![0xEE; 64]);
@@ -97,7 +97,7 @@ pub fn read_exact_takes_no_byte_too_many<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// `read_exact` of more bytes than the capacity is `InvalidInput`; the stream is as it was.
-pub fn read_exact_beyond_the_capacity_is_invalid_input<R: Runtime>(subject: &Subject<R>) {
+pub fn read_exact_beyond_the_capacity_is_invalid_input<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: std::net::TcpStream| stream.write_all(&pattern(0, 17)).unwrap();
     meet::<R, _, _, _>(subject, peer, |mut stream| async move {
         let buffer = message(16);
@@ -112,7 +112,7 @@ pub fn read_exact_beyond_the_capacity_is_invalid_input<R: Runtime>(subject: &Sub
 }
 
 /// `read_exact` beyond the end of the stream is `UnexpectedEof`, and the buffer comes back empty.
-pub fn read_exact_beyond_the_end_is_unexpected_eof<R: Runtime>(subject: &Subject<R>) {
+pub fn read_exact_beyond_the_end_is_unexpected_eof<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: std::net::TcpStream| stream.write_all(&pattern(0, 9)).unwrap();
     meet::<R, _, _, _>(subject, peer, |mut stream| async move {
         let (result, buffer) = stream.read_exact(message(64), 10).await;
@@ -123,7 +123,7 @@ pub fn read_exact_beyond_the_end_is_unexpected_eof<R: Runtime>(subject: &Subject
 
 /// `write_all` writes the data and nothing beyond the length, and gives the buffer back as it was:
 /// an empty one, too.
-pub fn a_write_gives_the_buffer_back_as_it_was<R: Runtime>(subject: &Subject<R>) {
+pub fn a_write_gives_the_buffer_back_as_it_was<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: std::net::TcpStream| crate::peer::receive(&mut stream);
     let (received, ()) = meet::<R, _, _, _>(subject, peer, |mut stream| async move {
         for empty in [Buffer::default(), Buffer::with_capacity(8)] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rtswap_runtime::socket::{self, Share};
-use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, Net, ReadOwned, TcpListener, TcpStream, WriteOwned};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::Subject;
@@ -15,7 +15,7 @@ use crate::peer::{self, meet, message, small_window, verify};
 const SIZES: [usize; 6] = [1, 2, 1_000, 65_537, 1 << 20, 8 << 20];
 
 /// One `write_all` of up to 8 MiB arrives intact at a peer that reads slowly and in odd pieces.
-pub fn what_is_written_arrives_intact_at_a_slow_peer<R: Runtime>(subject: &Subject<R>) {
+pub fn what_is_written_arrives_intact_at_a_slow_peer<R: Net>(subject: &Subject<R>) {
     for size in SIZES {
         let peer = |mut stream: StdStream| {
             small_window(&stream);
@@ -32,7 +32,7 @@ pub fn what_is_written_arrives_intact_at_a_slow_peer<R: Runtime>(subject: &Subje
 }
 
 /// Up to 8 MiB sent slowly and in odd pieces arrive intact through reads into a small buffer.
-pub fn what_a_peer_sends_in_odd_pieces_arrives_intact<R: Runtime>(subject: &Subject<R>) {
+pub fn what_a_peer_sends_in_odd_pieces_arrives_intact<R: Net>(subject: &Subject<R>) {
     for size in SIZES {
         let peer = move |mut stream: StdStream| peer::send(&mut stream, size);
         let ((), received) = meet::<R, _, _, _>(subject, peer, |mut stream| async move {
@@ -54,7 +54,7 @@ pub fn what_a_peer_sends_in_odd_pieces_arrives_intact<R: Runtime>(subject: &Subj
 }
 
 /// `read_exact` of up to 8 MiB waits until all of the pieces are there.
-pub fn read_exact_gathers_odd_pieces<R: Runtime>(subject: &Subject<R>) {
+pub fn read_exact_gathers_odd_pieces<R: Net>(subject: &Subject<R>) {
     for size in SIZES {
         let peer = move |mut stream: StdStream| peer::send(&mut stream, size);
         meet::<R, _, _, _>(subject, peer, move |mut stream| async move {
@@ -68,7 +68,7 @@ pub fn read_exact_gathers_odd_pieces<R: Runtime>(subject: &Subject<R>) {
 
 /// Two tasks have a half each: one writes 8 MiB while the other reads the echo of it. The sockets
 /// cannot hold as much, so neither gets on without the other.
-pub fn both_directions_are_used_at_once_by_two_tasks<R: Runtime>(subject: &Subject<R>) {
+pub fn both_directions_are_used_at_once_by_two_tasks<R: Net>(subject: &Subject<R>) {
     const LEN: usize = 8 << 20;
     let peer = |mut stream: StdStream| {
         small_window(&stream);
@@ -96,7 +96,7 @@ pub fn both_directions_are_used_at_once_by_two_tasks<R: Runtime>(subject: &Subje
 }
 
 /// A thousand connections are open at once, accepted and made by the runtime, and each is served.
-pub fn a_thousand_connections_work_at_once<R: Runtime>(subject: &Subject<R>) {
+pub fn a_thousand_connections_work_at_once<R: Net>(subject: &Subject<R>) {
     const CONNECTIONS: usize = 1_000;
     // Both ends are in this process.
     allow_descriptors(2 * CONNECTIONS as u64 + 100);

@@ -13,6 +13,9 @@ use crate::Subject;
 /// Holds the path of the one test that a child is to run itself.
 const CHILD: &str = "RTSWAP_CONFORMANCE_CHILD";
 
+/// Allows CI to skip tests of runtimes that are not available.
+const ALLOW_UNAVAILABLE: &str = "RTSWAP_ALLOW_UNAVAILABLE";
+
 /// Longer than any check takes on the slowest machine: what is not over by then hangs.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -28,9 +31,15 @@ enum Outcome {
 /// Runs `check` in a process of its own and panics with what it printed if it fails, or if it is not
 /// over after a minute. `path` is `module_path!()` and the name of the calling test.
 ///
-/// Where the runtime is not available, says so and passes.
-pub fn isolated<R: Runtime>(path: &str, subject: &Subject<R>, check: fn(&Subject)) {
-    if let Err(error) = R::available() {
+/// Where the runtime is not available, says so and passes. If the environment variable `CI` is set, it panics
+/// instead, unless `RTSWAP_ALLOW_UNAVAILABLE` is set, too.
+pub fn isolated<R: Runtime>(path: &str, subject: &Subject<R>, check: fn(&Subject<R>)) {
+    if let Err(error) = subject.runtime.available() {
+        assert!(
+            !is_set("CI") || is_set(ALLOW_UNAVAILABLE),
+            "{path}: the runtime is not available, and CI skips no test: {error}\n\
+             Set {ALLOW_UNAVAILABLE}=1 to skip the tests of unavailable runtimes."
+        );
         eprintln!("{path}: skipped: {error}");
         return;
     }
@@ -41,6 +50,11 @@ pub fn isolated<R: Runtime>(path: &str, subject: &Subject<R>, check: fn(&Subject
             panic!("{path} hangs: killed after {} s:\n{printed}", LIMIT.as_secs())
         }
     }
+}
+
+/// Whether an environment variable has a value, if only `0`.
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 /// The opposite of [`isolated`], to prove that a check can fail: panics unless `check` fails and

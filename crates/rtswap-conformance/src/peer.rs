@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rtswap_runtime::{Buffer, Runtime};
+use rtswap_runtime::{Buffer, Net, Runtime};
 
 use crate::Subject;
 
@@ -61,7 +61,7 @@ pub fn patient(stream: TcpStream) -> TcpStream {
 }
 
 /// Runs `body` with a stream of the runtime's whose other end `peer` has. Gives what both give.
-pub fn meet<R: Runtime, P, T, F>(
+pub fn meet<R: Net, P, T, F>(
     subject: &Subject<R>,
     peer: impl FnOnce(TcpStream) -> P + Send + 'static,
     body: impl FnOnce(R::TcpStream) -> F + Send + 'static,

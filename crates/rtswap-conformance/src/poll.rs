@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_lite::future;
-use rtswap_runtime::{Runtime, TcpStream};
+use rtswap_runtime::{Net, TcpStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf, split};
 
 use crate::Subject;
@@ -30,7 +30,7 @@ const ENDLESS: usize = 16 << 20;
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// Up to 8 MiB that a peer sends slowly and in odd pieces are read intact, in other odd pieces.
-pub fn what_a_peer_sends_in_odd_pieces_is_polled_intact<R: Runtime>(subject: &Subject<R>) {
+pub fn what_a_peer_sends_in_odd_pieces_is_polled_intact<R: Net>(subject: &Subject<R>) {
     for size in [1, 1_000, 65_537, LARGE] {
         let peer = move |mut stream: StdStream| peer::send(&mut stream, size);
         let ((), received) = meet::<R, _, _, _>(subject, peer, |stream| async move {
@@ -53,7 +53,7 @@ pub fn what_a_peer_sends_in_odd_pieces_is_polled_intact<R: Runtime>(subject: &Su
 }
 
 /// Up to 8 MiB that are written in odd pieces, and then flushed, arrive intact at a slow peer.
-pub fn what_is_polled_in_odd_pieces_arrives_intact<R: Runtime>(subject: &Subject<R>) {
+pub fn what_is_polled_in_odd_pieces_arrives_intact<R: Net>(subject: &Subject<R>) {
     for size in [1, 1_000, 65_537, LARGE] {
         let peer = |mut stream: StdStream| {
             small_window(&stream);
@@ -77,7 +77,7 @@ pub fn what_is_polled_in_odd_pieces_arrives_intact<R: Runtime>(subject: &Subject
 }
 
 /// Parts that are written as one arrive in their order.
-pub fn what_is_polled_in_parts_arrives_in_order<R: Runtime>(subject: &Subject<R>) {
+pub fn what_is_polled_in_parts_arrives_in_order<R: Net>(subject: &Subject<R>) {
     const PARTS: usize = 20;
     let peer = |mut stream: StdStream| peer::receive(&mut stream);
     let (received, written) = meet::<R, _, _, _>(subject, peer, |stream| async move {
@@ -95,7 +95,7 @@ pub fn what_is_polled_in_parts_arrives_in_order<R: Runtime>(subject: &Subject<R>
 }
 
 /// What was flushed goes out while nobody touches the stream, and nothing more is written.
-pub fn what_was_flushed_needs_no_more_polls<R: Runtime>(subject: &Subject<R>) {
+pub fn what_was_flushed_needs_no_more_polls<R: Net>(subject: &Subject<R>) {
     const LEN: usize = 50_000;
     let (heard, hears) = mpsc::channel();
     let peer = move |mut stream: StdStream| {
@@ -121,7 +121,7 @@ pub fn what_was_flushed_needs_no_more_polls<R: Runtime>(subject: &Subject<R>) {
 
 /// The two halves that `tokio::io::split` makes are polled by two tasks at once: one writes 8 MiB, the
 /// other reads the echo of it. Neither gets on without the other.
-pub fn two_tasks_poll_the_two_directions_at_once<R: Runtime>(subject: &Subject<R>) {
+pub fn two_tasks_poll_the_two_directions_at_once<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: StdStream| {
         small_window(&stream);
         let mut writer = stream.try_clone().expect("a second descriptor");
@@ -147,7 +147,7 @@ pub fn two_tasks_poll_the_two_directions_at_once<R: Runtime>(subject: &Subject<R
 }
 
 /// 8 MiB each way, of which neither is an answer to the other.
-pub fn large_bodies_pass_each_other<R: Runtime>(subject: &Subject<R>) {
+pub fn large_bodies_pass_each_other<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: StdStream| {
         small_window(&stream);
         let mut writer = stream.try_clone().expect("a second descriptor");
@@ -172,9 +172,7 @@ pub fn large_bodies_pass_each_other<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// After `poll_shutdown` the peer reads the end, and what the peer sends then is still read.
-pub fn shutting_down_ends_what_the_peer_reads_and_reading_goes_on<R: Runtime>(
-    subject: &Subject<R>,
-) {
+pub fn shutting_down_ends_what_the_peer_reads_and_reading_goes_on<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: StdStream| {
         // Not flushed by hand: shutting down does it.
         let mut bytes = Vec::new();
@@ -196,7 +194,7 @@ pub fn shutting_down_ends_what_the_peer_reads_and_reading_goes_on<R: Runtime>(
 }
 
 /// A reset by the peer fails a read that is pending: it does not hang and is no end of the stream.
-pub fn a_reset_fails_a_read_that_is_pending<R: Runtime>(subject: &Subject<R>) {
+pub fn a_reset_fails_a_read_that_is_pending<R: Net>(subject: &Subject<R>) {
     let peer = |stream| {
         // Time for the runtime to wait in its read; if it is too short, the check is still valid.
         thread::sleep(MOMENT);
@@ -212,7 +210,7 @@ pub fn a_reset_fails_a_read_that_is_pending<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// Writing to a peer that has reset the connection fails before long, in a write or a flush.
-pub fn a_reset_fails_the_polled_writes_after_it<R: Runtime>(subject: &Subject<R>) {
+pub fn a_reset_fails_the_polled_writes_after_it<R: Net>(subject: &Subject<R>) {
     meet::<R, _, _, _>(subject, reset, |stream| async move {
         let mut stream = stream.into_poll();
         let bytes = pattern(0, 64 << 10);
@@ -233,7 +231,7 @@ pub fn a_reset_fails_the_polled_writes_after_it<R: Runtime>(subject: &Subject<R>
 }
 
 /// A read that is given up while it waits loses no byte: what arrives later is the next one's.
-pub fn a_read_that_is_given_up_loses_nothing<R: Runtime>(subject: &Subject<R>) {
+pub fn a_read_that_is_given_up_loses_nothing<R: Net>(subject: &Subject<R>) {
     const PIECES: usize = 10;
     let (ask, asked) = mpsc::channel::<()>();
     let peer = move |mut stream: StdStream| {
@@ -270,7 +268,7 @@ pub fn a_read_that_is_given_up_loses_nothing<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// A write that is given up has written the beginning of what it was given, and nothing twice.
-pub fn a_write_that_is_given_up_has_written_a_beginning<R: Runtime>(subject: &Subject<R>) {
+pub fn a_write_that_is_given_up_has_written_a_beginning<R: Net>(subject: &Subject<R>) {
     let (go_on, wait) = mpsc::channel::<()>();
     let peer = move |mut stream: StdStream| {
         wait.recv().expect("the runtime gives up");
@@ -288,7 +286,7 @@ pub fn a_write_that_is_given_up_has_written_a_beginning<R: Runtime>(subject: &Su
 }
 
 /// A stream whose read one task waits for is handed to another, which is woken then.
-pub fn a_pending_read_goes_with_its_stream_to_another_task<R: Runtime>(subject: &Subject<R>) {
+pub fn a_pending_read_goes_with_its_stream_to_another_task<R: Net>(subject: &Subject<R>) {
     let (ask, asked) = mpsc::channel::<()>();
     let peer = move |mut stream: StdStream| {
         asked.recv().expect("the runtime asks");
@@ -320,18 +318,18 @@ pub fn a_pending_read_goes_with_its_stream_to_another_task<R: Runtime>(subject: 
 
 /// A stream that is dropped while a read is pending is closed, though the peer is silent, and its
 /// descriptor is gone.
-pub fn a_polled_stream_dropped_with_a_read_pending_is_closed<R: Runtime>(subject: &Subject<R>) {
+pub fn a_polled_stream_dropped_with_a_read_pending_is_closed<R: Net>(subject: &Subject<R>) {
     dropped::<R>(subject, |stream| Box::pin(read_for_ever::<R>(stream)));
 }
 
 /// A stream that is dropped while a write is pending, because the peer does not read, is closed, and
 /// its descriptor is gone.
-pub fn a_polled_stream_dropped_with_a_write_pending_is_closed<R: Runtime>(subject: &Subject<R>) {
+pub fn a_polled_stream_dropped_with_a_write_pending_is_closed<R: Net>(subject: &Subject<R>) {
     dropped::<R>(subject, |stream| Box::pin(write_for_ever::<R>(stream)));
 }
 
 /// The same where both are pending, in two tasks that are dropped with the runtime.
-pub fn both_directions_are_pending_when_block_on_returns<R: Runtime>(subject: &Subject<R>) {
+pub fn both_directions_are_pending_when_block_on_returns<R: Net>(subject: &Subject<R>) {
     let once = || {
         let (dropped, wait) = mpsc::channel::<()>();
         let (addr, peer) = serve(move |stream| {
@@ -363,16 +361,16 @@ pub fn both_directions_are_pending_when_block_on_returns<R: Runtime>(subject: &S
 
 type Boxed<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-async fn read_for_ever<R: Runtime>(stream: &mut <R::TcpStream as TcpStream>::Poll) {
+async fn read_for_ever<R: Net>(stream: &mut <R::TcpStream as TcpStream>::Poll) {
     drop(stream.read(&mut [0; 64]).await);
 }
 
-async fn write_for_ever<R: Runtime>(stream: &mut <R::TcpStream as TcpStream>::Poll) {
+async fn write_for_ever<R: Net>(stream: &mut <R::TcpStream as TcpStream>::Poll) {
     drop(stream.write_all(&vec![0; ENDLESS]).await);
 }
 
 /// Drops a stream while `pending` waits, several times, and looks at what is left.
-fn dropped<R: Runtime>(
+fn dropped<R: Net>(
     subject: &Subject<R>,
     pending: fn(&mut <R::TcpStream as TcpStream>::Poll) -> Boxed<'_>,
 ) {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rtswap_runtime::socket::{self, Share};
-use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, WriteOwned};
+use rtswap_runtime::{Buffer, Net, ReadOwned, Runtime, TcpListener, WriteOwned};
 
 use crate::Subject;
 use crate::peer::{message, verify};
@@ -63,7 +63,7 @@ fn listening() -> (std::net::TcpListener, SocketAddr) {
 
 /// Leaves tasks behind that sleep, wait in `accept`, wait in `read`, cannot `write` on, and wait for
 /// nothing at all; gives their number.
-async fn leave_tasks<R: Runtime>(count: &Count) -> usize {
+async fn leave_tasks<R: Net>(count: &Count) -> usize {
     count.spawn::<R>(R::sleep(Duration::from_secs(1_000)));
     count.spawn::<R>(pending());
 
@@ -88,8 +88,23 @@ async fn leave_tasks<R: Runtime>(count: &Count) -> usize {
     5
 }
 
+/// When `block_on` returns, tasks that wait for a timer or for nothing at all have been dropped.
+pub fn waiting_tasks_and_timers_are_dropped_when_block_on_returns<R: Runtime>(
+    subject: &Subject<R>,
+) {
+    let count = Count::default();
+    subject.main(async {
+        count.spawn::<R>(R::sleep(Duration::from_secs(1_000)));
+        count.spawn::<R>(pending());
+        count.begun::<R>(2).await;
+    });
+    if !subject.allow.tasks_outlive {
+        assert_eq!(count.dropped(), 2, "of 2 pending tasks, so many were dropped");
+    }
+}
+
 /// When `block_on` returns, tasks that are still pending have been dropped, whatever they wait for.
-pub fn pending_tasks_are_dropped_when_block_on_returns<R: Runtime>(subject: &Subject<R>) {
+pub fn pending_tasks_are_dropped_when_block_on_returns<R: Net>(subject: &Subject<R>) {
     let count = Count::default();
     let left = subject.main(leave_tasks::<R>(&count));
     if !subject.allow.tasks_outlive {
@@ -98,9 +113,7 @@ pub fn pending_tasks_are_dropped_when_block_on_returns<R: Runtime>(subject: &Sub
 }
 
 /// The same for more tasks than the runtime's queues are long.
-pub fn a_thousand_pending_reads_are_dropped_when_block_on_returns<R: Runtime>(
-    subject: &Subject<R>,
-) {
+pub fn a_thousand_pending_reads_are_dropped_when_block_on_returns<R: Net>(subject: &Subject<R>) {
     const TASKS: usize = 1_000;
     let (socket, addr) = listening();
     // Nobody accepts: the other ends stay in the kernel's queue, and half of the tasks sleep, so that
@@ -124,7 +137,7 @@ pub fn a_thousand_pending_reads_are_dropped_when_block_on_returns<R: Runtime>(
 }
 
 /// A bit of everything that ends: tasks, timers, a connection.
-async fn work<R: Runtime>() {
+async fn work<R: Net>() {
     let (socket, addr) = listening();
     let mut listener = R::listen(socket).expect("the runtime takes the socket over");
     let server = R::spawn(async move {
@@ -150,7 +163,7 @@ async fn work<R: Runtime>() {
 ///
 /// A new thread has its parent's name until it gives itself its own, so what is allowed is waited
 /// for as well.
-fn settled(subject: &Subject<R>, first: impl FnOnce()) -> Snapshot {
+fn settled<R: Runtime>(subject: &Subject<R>, first: impl FnOnce()) -> Snapshot {
     let before = Snapshot::take();
     first();
     let left = |now: &Snapshot| {
@@ -163,7 +176,7 @@ fn settled(subject: &Subject<R>, first: impl FnOnce()) -> Snapshot {
 }
 
 /// What five calls of `once` leave beyond what the first one and [`Allow`](crate::Allow) account for.
-pub(crate) fn left_by(subject: &Subject<R>, once: impl Fn()) -> Snapshot {
+pub(crate) fn left_by<R: Runtime>(subject: &Subject<R>, once: impl Fn()) -> Snapshot {
     let after = settled(subject, &once);
     for _ in 0..5 {
         once();
@@ -174,7 +187,7 @@ pub(crate) fn left_by(subject: &Subject<R>, once: impl Fn()) -> Snapshot {
 
 /// When `block_on` has returned, its threads and descriptors are gone: all but those that `Allow`
 /// names after the first time, and all of them after the others.
-pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject<R>) {
+pub fn no_thread_and_no_descriptor_is_left_behind<R: Net>(subject: &Subject<R>) {
     let once = || {
         subject.main(async {
             work::<R>().await;
@@ -188,7 +201,7 @@ pub fn no_thread_and_no_descriptor_is_left_behind<R: Runtime>(subject: &Subject<
 }
 
 /// `block_on` may be called again and again, and each time all works.
-pub fn block_on_may_be_called_again<R: Runtime>(subject: &Subject<R>) {
+pub fn block_on_may_be_called_again<R: Net>(subject: &Subject<R>) {
     for n in 0..50 {
         let m = subject.main(async move {
             work::<R>().await;
@@ -200,7 +213,7 @@ pub fn block_on_may_be_called_again<R: Runtime>(subject: &Subject<R>) {
 
 /// If `main` panics, `block_on` panics with the same payload, pending tasks are dropped, threads and
 /// descriptors are given back, and the next `block_on` works.
-pub fn a_panic_in_main_is_passed_on_and_leaves_nothing_behind<R: Runtime>(subject: &Subject<R>) {
+pub fn a_panic_in_main_is_passed_on_and_leaves_nothing_behind<R: Net>(subject: &Subject<R>) {
     let before = settled(subject, || subject.main(work::<R>()));
     let count = Count::default();
     let panic = catch_unwind(AssertUnwindSafe(|| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 use rtswap_runtime::socket::{self, Share};
-use rtswap_runtime::{Buffer, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, Net, ReadOwned, TcpListener, TcpStream, WriteOwned};
 use socket2::{Domain, Socket, Type};
 
 use crate::peer::{finished, meet, message, patient, reset, serve, verify};
@@ -18,7 +18,7 @@ fn buffer() -> Buffer {
 }
 
 /// A read at the end of the stream gives `Ok(0)`, and does so again.
-pub fn the_end_of_the_stream_reads_nothing<R: Runtime>(subject: &Subject<R>) {
+pub fn the_end_of_the_stream_reads_nothing<R: Net>(subject: &Subject<R>) {
     meet::<R, _, _, _>(subject, drop, |mut stream| async move {
         for _ in 0..3 {
             let (result, buffer) = stream.read(buffer()).await;
@@ -28,7 +28,7 @@ pub fn the_end_of_the_stream_reads_nothing<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// After `shutdown` the peer reads the end, and what the peer sends then is still read.
-pub fn after_shutdown_the_peer_reads_the_end_and_reading_goes_on<R: Runtime>(subject: &Subject<R>) {
+pub fn after_shutdown_the_peer_reads_the_end_and_reading_goes_on<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: StdStream| {
         assert_eq!(stream.read(&mut [0; 8]).expect("the end"), 0);
         stream.write_all(&message(40)).expect("the runtime still reads");
@@ -42,7 +42,7 @@ pub fn after_shutdown_the_peer_reads_the_end_and_reading_goes_on<R: Runtime>(sub
 }
 
 /// A peer that has ended its own direction can still be written to.
-pub fn a_peer_that_has_shut_down_can_still_be_written_to<R: Runtime>(subject: &Subject<R>) {
+pub fn a_peer_that_has_shut_down_can_still_be_written_to<R: Net>(subject: &Subject<R>) {
     let peer = |mut stream: StdStream| {
         stream.shutdown(Shutdown::Write).expect("the runtime is there");
         crate::peer::receive(&mut stream)
@@ -56,7 +56,7 @@ pub fn a_peer_that_has_shut_down_can_still_be_written_to<R: Runtime>(subject: &S
 }
 
 /// A reset by the peer fails a read that waits: it does not hang and is no end of the stream.
-pub fn a_reset_fails_a_read_that_waits<R: Runtime>(subject: &Subject<R>) {
+pub fn a_reset_fails_a_read_that_waits<R: Net>(subject: &Subject<R>) {
     let peer = |stream| {
         // Time for the runtime to wait in its read; if it is too short, the check is still valid.
         std::thread::sleep(Duration::from_millis(20));
@@ -70,7 +70,7 @@ pub fn a_reset_fails_a_read_that_waits<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// Writing to a peer that has reset the connection fails before long.
-pub fn a_reset_fails_the_writes_after_it<R: Runtime>(subject: &Subject<R>) {
+pub fn a_reset_fails_the_writes_after_it<R: Net>(subject: &Subject<R>) {
     meet::<R, _, _, _>(subject, reset, |mut stream| async move {
         stream.write_all(message(1)).await.0.expect("the peer reads");
         let mut buffer = message(64 << 10);
@@ -93,7 +93,7 @@ pub fn a_reset_fails_the_writes_after_it<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// Where nobody listens, `connect` is `ConnectionRefused`.
-pub fn where_nobody_listens_connecting_is_refused<R: Runtime>(subject: &Subject<R>) {
+pub fn where_nobody_listens_connecting_is_refused<R: Net>(subject: &Subject<R>) {
     let listener = StdListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("its address");
     drop(listener);
@@ -102,7 +102,7 @@ pub fn where_nobody_listens_connecting_is_refused<R: Runtime>(subject: &Subject<
 }
 
 /// A stream that was connected has the options that all sockets of all lanes have.
-pub fn a_connected_stream_has_the_options_of_all<R: Runtime>(subject: &Subject<R>) {
+pub fn a_connected_stream_has_the_options_of_all<R: Net>(subject: &Subject<R>) {
     let (addr, peer) = serve(|mut stream| stream.read_to_end(&mut Vec::new()));
     let sockets = subject.run(async move {
         let stream = R::connect(addr).await.expect("the peer listens");
@@ -123,7 +123,7 @@ pub fn a_connected_stream_has_the_options_of_all<R: Runtime>(subject: &Subject<R
 }
 
 /// `accept` gives the address that the peer has, and a stream that leads to it.
-pub fn accept_names_the_peer<R: Runtime>(subject: &Subject<R>) {
+pub fn accept_names_the_peer<R: Net>(subject: &Subject<R>) {
     let socket = socket::listen(SocketAddr::from(([127, 0, 0, 1], 0)), Share::No).unwrap();
     let addr = socket.local_addr().unwrap();
     let client = std::thread::spawn(move || {
@@ -145,12 +145,12 @@ pub fn accept_names_the_peer<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// A stream that is dropped is closed: the peer reads the end.
-pub fn a_dropped_stream_is_closed<R: Runtime>(subject: &Subject<R>) {
+pub fn a_dropped_stream_is_closed<R: Net>(subject: &Subject<R>) {
     closed_by::<R>(subject, drop);
 }
 
 /// Two halves that are dropped close their stream, whichever goes first.
-pub fn two_dropped_halves_are_closed<R: Runtime>(subject: &Subject<R>) {
+pub fn two_dropped_halves_are_closed<R: Net>(subject: &Subject<R>) {
     closed_by::<R>(subject, |stream| {
         let (reader, writer) = stream.into_split();
         drop(reader);
@@ -163,7 +163,7 @@ pub fn two_dropped_halves_are_closed<R: Runtime>(subject: &Subject<R>) {
     });
 }
 
-fn closed_by<R: Runtime>(subject: &Subject<R>, close: fn(R::TcpStream)) {
+fn closed_by<R: Net>(subject: &Subject<R>, close: fn(R::TcpStream)) {
     let (addr, peer) = serve(|mut stream| stream.read(&mut [0; 8]).expect("no reset"));
     let read = subject.main(async {
         let stream = R::connect(addr).await.expect("the peer listens");
@@ -175,7 +175,7 @@ fn closed_by<R: Runtime>(subject: &Subject<R>, close: fn(R::TcpStream)) {
 }
 
 /// Dropping the write half alone does not end the stream for the peer.
-pub fn a_dropped_write_half_leaves_its_direction_open<R: Runtime>(subject: &Subject<R>) {
+pub fn a_dropped_write_half_leaves_its_direction_open<R: Net>(subject: &Subject<R>) {
     let (dropped, wait) = mpsc::channel::<()>();
     let peer = move |mut stream: StdStream| {
         wait.recv().expect("the runtime drops the half");
@@ -195,7 +195,7 @@ pub fn a_dropped_write_half_leaves_its_direction_open<R: Runtime>(subject: &Subj
 
 /// A stream whose read was given up (a timeout is the usual cause) is closed by dropping it, though
 /// the peer is silent.
-pub fn a_stream_dropped_with_a_read_under_way_is_closed<R: Runtime>(subject: &Subject<R>) {
+pub fn a_stream_dropped_with_a_read_under_way_is_closed<R: Net>(subject: &Subject<R>) {
     let (addr, peer) = serve(|mut stream| stream.read(&mut [0; 8]).expect("no reset"));
     let read = subject.main(async {
         let mut stream = R::connect(addr).await.expect("the peer listens");

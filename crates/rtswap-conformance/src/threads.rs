@@ -8,24 +8,24 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rtswap_runtime::{Buffer, ReadOwned, Runtime, Threads};
+use rtswap_runtime::{Buffer, Net, ReadOwned, Runtime, Threads};
 
 use crate::Subject;
 use crate::peer::{self, meet, verify};
 
 fn workers<R: Runtime>(subject: &Subject<R>) -> usize {
-    match R::ABOUT.threads {
+    match subject.runtime.about().threads {
         Threads::One => 1,
         Threads::Workers | Threads::Process => subject.config.workers.get(),
     }
 }
 
-/// `effective` tells the driver that `ABOUT` names and as many workers as were asked for.
+/// `effective` tells the driver that `about` names and as many workers as were asked for.
 pub fn what_is_in_force_is_what_was_asked<R: Runtime>(subject: &Subject<R>) {
-    R::available().expect("the runtime is available");
-    let effective = R::effective(&subject.config);
-    assert_eq!(effective.driver, R::ABOUT.driver);
-    assert_eq!(effective.workers, workers::<R>(subject));
+    subject.runtime.available().expect("the runtime is available");
+    let effective = subject.runtime.effective(&subject.config);
+    assert_eq!(effective.driver, subject.runtime.about().driver);
+    assert_eq!(effective.workers, workers(subject));
 }
 
 /// `main` is polled on the thread that called `block_on`, after it has slept, too; and it may borrow.
@@ -43,7 +43,7 @@ pub fn main_is_polled_on_the_calling_thread<R: Runtime>(subject: &Subject<R>) {
 
 /// Tasks run on as many threads as were asked for: no more, and that many at the same time.
 pub fn tasks_run_on_as_many_threads_as_asked<R: Runtime>(subject: &Subject<R>) {
-    let workers = workers::<R>(subject);
+    let workers = workers(subject);
     let (met, one_more_met, main_works) = subject.main(async {
         let here = thread::current().id();
         let met = all_run_at_once::<R>(workers, Duration::from_secs(30)).await;
@@ -53,7 +53,7 @@ pub fn tasks_run_on_as_many_threads_as_asked<R: Runtime>(subject: &Subject<R>) {
     });
     assert!(met, "{workers} tasks do not run at the same time");
     assert!(!one_more_met, "{} threads run tasks, not {workers}", workers + 1);
-    let expected = R::ABOUT.threads == Threads::One;
+    let expected = subject.runtime.about().threads == Threads::One;
     assert_eq!(main_works, expected, "whether the calling thread runs tasks");
 }
 
@@ -88,7 +88,7 @@ async fn all_run_at_once<R: Runtime>(count: usize, limit: Duration) -> bool {
 }
 
 /// Two threads call `block_on` at the same time: one shard each.
-pub fn several_block_ons_run_side_by_side<R: Runtime>(subject: &Subject<R>) {
+pub fn several_block_ons_run_side_by_side<R: Net>(subject: &Subject<R>) {
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -105,7 +105,7 @@ pub fn several_block_ons_run_side_by_side<R: Runtime>(subject: &Subject<R>) {
 }
 
 /// Gives a stream of the runtime's to another thread; whether that panics there.
-fn elsewhere<R: Runtime>(subject: &Subject<R>, there: fn(R::TcpStream)) -> bool {
+fn elsewhere<R: Net>(subject: &Subject<R>, there: fn(R::TcpStream)) -> bool {
     let ((), panicked) = meet::<R, _, _, _>(subject, drop, move |stream| async move {
         let thread = thread::spawn(move || catch_unwind(AssertUnwindSafe(|| there(stream))));
         thread.join().expect("the panic was caught").is_err()
@@ -114,7 +114,7 @@ fn elsewhere<R: Runtime>(subject: &Subject<R>, there: fn(R::TcpStream)) -> bool 
 }
 
 /// A stream of a thread-confined runtime panics when it is used on another thread; any other does not.
-pub fn a_confined_stream_panics_on_another_thread<R: Runtime>(subject: &Subject<R>) {
+pub fn a_confined_stream_panics_on_another_thread<R: Net>(subject: &Subject<R>) {
     let panicked = elsewhere::<R>(subject, |stream| {
         // Dropping it here would panic, too, which is for the other check to see.
         let mut stream = ManuallyDrop::new(stream);
@@ -126,7 +126,7 @@ pub fn a_confined_stream_panics_on_another_thread<R: Runtime>(subject: &Subject<
 
 /// A stream of a thread-confined runtime panics when it is dropped on another thread; any other does
 /// not.
-pub fn a_confined_stream_panics_when_dropped_on_another_thread<R: Runtime>(subject: &Subject<R>) {
+pub fn a_confined_stream_panics_when_dropped_on_another_thread<R: Net>(subject: &Subject<R>) {
     let panicked = elsewhere::<R>(subject, drop);
     assert_eq!(panicked, subject.allow.confined, "whether it panicked, against `Allow::confined`");
 }

@@ -46,6 +46,8 @@ pub enum Streams {
     Native,
     /// Through a [`Bridge`](crate::Bridge), with a copy each way.
     Bridged,
+    /// The runtime has no streams: it does not implement [`Net`](crate::Net).
+    None,
 }
 
 impl Streams {
@@ -54,6 +56,7 @@ impl Streams {
         match self {
             Self::Native => "native",
             Self::Bridged => "bridged",
+            Self::None => "none",
         }
     }
 }
@@ -67,6 +70,8 @@ pub enum Files {
     Ring,
     /// The thread that runs tasks, which blocks meanwhile.
     InPlace,
+    /// The runtime has no files: it does not implement [`Fs`](crate::Fs).
+    None,
 }
 
 impl Files {
@@ -76,6 +81,7 @@ impl Files {
             Self::Threads => "threads",
             Self::Ring => "ring",
             Self::InPlace => "in place",
+            Self::None => "none",
         }
     }
 }
@@ -95,6 +101,8 @@ pub enum Threads {
 /// How a runtime learns of I/O.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
+    /// Readiness from `poll`, which is given all descriptors in each call.
+    Poll,
     /// Readiness from epoll, then a system call per read and write.
     Epoll,
     /// Completion from `io_uring`.
@@ -105,6 +113,7 @@ impl Driver {
     /// The kernel interface's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Poll => "poll",
             Self::Epoll => "epoll",
             Self::IoUring => "io_uring",
         }

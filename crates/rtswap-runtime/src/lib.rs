@@ -11,9 +11,24 @@
 //! | [`Runtime::block_on`] | `Runtime::block_on` | `task::block_on` | `async_io::block_on` + `Executor` | `Runtime::block_on` | `Runtime::block_on` | `Runtime::block_on` | `LocalExecutor::run` |
 //! | [`Runtime::spawn`] | `task::spawn` | `task::spawn` | `Executor::spawn`, detached on drop | `spawn` | `spawn` | `spawn`, detached on drop | `spawn_local`, detached |
 //! | [`Runtime::sleep`] | `time::sleep` | `task::sleep` | `Timer::after` | `tokio::time::sleep` | `time::sleep` | `time::sleep` | `Timer::new` |
+//! | [`JoinHandle::abort`] | `JoinHandle::abort` | `JoinHandle::cancel` | `Task::cancel` | `tokio::task::JoinHandle::abort` | at the next poll of the task | `JoinHandle::cancel` and a turn | `JoinHandle::cancel` |
+//! | [`Runtime::spawn_blocking`] | `task::spawn_blocking` | `task::spawn_blocking` | `unblock` | `tokio::task::spawn_blocking` | `spawn_blocking` on 4 threads | `spawn_blocking` | `spawn_blocking` on 1 thread |
+//! | [`Runtime::timeout`] | `time::timeout` | `future::timeout` | `or` with a `Timer` | `tokio::time::timeout` | `time::timeout` | `time::timeout` | `timer::timeout` |
 //! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` | `AsyncReadRent::read` | `AsyncRead::read` | `AsyncReadExt::read` |
 //! | [`TcpStream::into_poll`] | `TcpStream` itself | `Compat`, with a shutdown that shuts down | `Async<TcpStream>`, polled | [`Bridge`] | [`Bridge`] | [`Bridge`] | `Compat` |
-//! | [`Runtime::open`], [`File`] | `spawn_blocking` | `spawn_blocking` | `unblock` | `fs::File` | `fs::File` | `fs::File` | `BufferedFile`, `DmaFile` |
+//! | [`Fs::open`], [`File`] | `spawn_blocking` | `spawn_blocking` | `unblock` | `fs::File` | `fs::File` | `fs::File` | `BufferedFile`, `DmaFile` |
+//!
+//! The configurations of a runtime are values of its type:
+//!
+//! | runtime | default | others |
+//! |---|---|---|
+//! | tokio | `Tokio::default()` | `Tokio::current_thread()`, `Tokio::default().event_interval(8)` |
+//! | async-std | `AsyncStd` | |
+//! | smol | `Smol::default()` | `Smol::local()` |
+//! | tokio-uring | `TokioUring` | |
+//! | monoio | `Monoio::default()` | `Monoio::epoll()` |
+//! | compio | `Compio::default()` | `Compio::defer()`, `Compio::poll()` |
+//! | glommio | `Glommio` | |
 //!
 //! Some things are left to the runtime: whether `spawn` polls the task before it returns (glommio does),
 //! and what becomes of a connection that arrives while an `accept` is being dropped.

@@ -7,16 +7,17 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 /// Polls a future once now, and returns what is left of it. For operations that runtimes start at the
-/// first poll and the contract at the call.
+/// first poll and the contract at the call. A panic is resumed where the output is awaited.
 pub fn start<F: Future + Send>(future: F) -> impl Future<Output = F::Output> + Send
 where
     F::Output: Send,
 {
     let mut future = Box::pin(future);
     // The caller's waker replaces this one at its first poll.
-    let first = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let cx = &mut Context::from_waker(Waker::noop());
+    let first = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
     async {
-        match first {
+        match resume(first) {
             Poll::Ready(output) => output,
             Poll::Pending => future.await,
         }

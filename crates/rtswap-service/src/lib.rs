@@ -32,6 +32,7 @@ mod blocks;
 mod child;
 mod folder;
 mod mysql;
+#[cfg(feature = "apps")]
 pub mod origin;
 mod postgres;
 mod redis;
@@ -169,7 +170,11 @@ fn start(uses: Uses, config: &Config) -> Option<Result<Box<dyn Service>, Missing
     Some(match uses {
         Uses::Folder => boxed(folder::Folder::start()),
         Uses::Blocks => boxed(blocks::Blocks::start()),
+        #[cfg(feature = "apps")]
         Uses::Origin => boxed(origin::start(&config.cpus)),
+        // The workload that uses it is not built in either, and its lanes say so.
+        #[cfg(not(feature = "apps"))]
+        Uses::Origin => return None,
         Uses::PollStreams | Uses::Files => return None,
         _ => {
             let kind = kind(uses)?;

@@ -1,8 +1,8 @@
 //! What the contract asks, asked of smol.
 
 use rtswap_conformance::{Allow, Subject, conformance};
-use rtswap_smol::{Smol, SmolLocal};
+use rtswap_smol::Smol;
 
-conformance!(one_worker, Smol, Subject::new(1, Allow::ASYNC_IO));
-conformance!(two_workers, Smol, Subject::new(2, Allow::ASYNC_IO));
-conformance!(local, SmolLocal, Subject::new(1, Allow::ASYNC_IO));
+conformance!(one_worker, Subject::new(Smol::default(), 1, Allow::ASYNC_IO));
+conformance!(two_workers, Subject::new(Smol::default(), 2, Allow::ASYNC_IO));
+conformance!(local, Subject::new(Smol::local(), 1, Allow::ASYNC_IO));

@@ -5,4 +5,4 @@ use rtswap_tokio_uring::TokioUring;
 
 const ALLOW: Allow = Allow { confined: true, ..Allow::NOTHING };
 
-conformance!(one_worker, TokioUring, Subject::new(1, ALLOW));
+conformance!(one_worker, Subject::new(TokioUring, 1, ALLOW));

@@ -1,9 +1,9 @@
 //! What the contract asks, asked of tokio.
 
 use rtswap_conformance::{Allow, Subject, conformance};
-use rtswap_tokio::{Tokio, TokioEvents8, TokioLocal};
+use rtswap_tokio::Tokio;
 
-conformance!(one_worker, Tokio, Subject::new(1, Allow::NOTHING));
-conformance!(two_workers, Tokio, Subject::new(2, Allow::NOTHING));
-conformance!(events_8, TokioEvents8, Subject::new(1, Allow::NOTHING));
-conformance!(local, TokioLocal, Subject::new(1, Allow::NOTHING));
+conformance!(one_worker, Subject::new(Tokio::default(), 1, Allow::NOTHING));
+conformance!(two_workers, Subject::new(Tokio::default(), 2, Allow::NOTHING));
+conformance!(events_8, Subject::new(Tokio::default().event_interval(8), 1, Allow::NOTHING));
+conformance!(local, Subject::new(Tokio::current_thread(), 1, Allow::NOTHING));

@@ -13,8 +13,8 @@
 //!
 //! Every batch verifies its own work, so that no lane wins by doing less.
 //!
-//! A [`Suite`] names workloads and finds them; [`Standard`] is the one that ships. To add your own,
-//! wrap it: CONTRIBUTING.md works that through.
+//! A [`Suite`] names workloads and finds them; [`Standard`] is the one that ships. A suite with workloads of
+//! your own passes the other names to it: `crates/rtswap/examples/own-workload` is a model.
 #![warn(missing_docs)]
 
 mod answer;
@@ -24,6 +24,7 @@ mod channel;
 mod content;
 mod echo;
 mod file;
+mod links;
 mod server;
 mod sleep;
 mod spawn;
@@ -39,6 +40,7 @@ pub use channel::Channel;
 pub use content::{BLOCK_BYTES, BLOCKS, content};
 pub use echo::{PolledEcho, TcpEcho};
 pub use file::{File, Held};
+pub use links::together;
 pub use rtswap_schema::workload::families::{self, SMALL_MESSAGE_BYTES};
 pub use rtswap_schema::workload::{
     Drive, Family, Param, ParamValue, Resources, Spec, SpecError, Traffic, Uses,
@@ -53,6 +55,7 @@ pub use switch::Yield;
 
 use std::future::Future;
 use std::io;
+use std::time::Instant;
 
 use rtswap_runtime::{Config, Fs, Net, Runtime};
 
@@ -145,6 +148,16 @@ impl Batch {
     /// A batch of `ops` operations without latencies.
     pub fn of(ops: u64) -> Self {
         Self { ops, latencies_ns: Vec::new() }
+    }
+
+    /// Adds `ops` operations that began together at `begin` and have just ended, with one latency for all of
+    /// them. Burns `spin` for each.
+    pub fn took(&mut self, ops: u64, begin: Instant, spin: Spin) {
+        for _ in 0..ops {
+            spin.burn();
+        }
+        self.ops += ops;
+        self.latencies_ns.push(begin.elapsed().as_nanos() as u64);
     }
 }
 

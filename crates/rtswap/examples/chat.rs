@@ -1,7 +1,7 @@
-//! A chat server with a timer, on whichever runtime you name: `cargo run --example chat -- smol`.
+//! A chat server with a timer, on any runtime: `cargo run --example chat -- smol`.
 //!
-//! Talk to it with `nc 127.0.0.1 7878`, from as many terminals as you like. Every line goes to
-//! everybody; every ten seconds the server says how many are there.
+//! Connect with `nc 127.0.0.1 7878` from several terminals. The server sends every line to every guest, and
+//! the number of guests every ten seconds.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,11 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_channel::Sender;
-use rtswap::runtimes::{
-    AsyncStd, Compio, CompioPoll, Glommio, Monoio, MonoioEpoll, Smol, SmolLocal, Tokio, TokioLocal,
-    TokioUring,
-};
-use rtswap::{Buffer, Config, ReadOwned, Runtime, TcpListener, TcpStream, WriteOwned, socket};
+use rtswap::runtimes::{AsyncStd, Compio, Glommio, Monoio, Smol, Tokio, TokioUring};
+use rtswap::{Buffer, Config, Net, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 
 type Guests = Arc<Mutex<HashMap<SocketAddr, Sender<String>>>>;
 
@@ -24,26 +21,26 @@ fn main() -> std::io::Result<()> {
     let addr = addr.as_deref().unwrap_or("127.0.0.1:7878");
     let addr = addr.parse().map_err(std::io::Error::other)?;
     match named.as_deref().unwrap_or("tokio") {
-        "tokio" => run::<Tokio>(addr), // the swap is this one type
-        "tokio-local" => run::<TokioLocal>(addr),
-        "async-std" => run::<AsyncStd>(addr),
-        "smol" => run::<Smol>(addr),
-        "smol-local" => run::<SmolLocal>(addr),
-        "tokio-uring" => run::<TokioUring>(addr),
-        "monoio" => run::<Monoio>(addr),
-        "monoio-epoll" => run::<MonoioEpoll>(addr),
-        "compio" => run::<Compio>(addr),
-        "compio-poll" => run::<CompioPoll>(addr),
-        "glommio" => run::<Glommio>(addr),
-        other => Err(std::io::Error::other(format!("no runtime is called {other}"))),
+        "tokio" => run(&Tokio::default(), addr), // the swap is this one value
+        "tokio-local" => run(&Tokio::current_thread(), addr),
+        "async-std" => run(&AsyncStd, addr),
+        "smol" => run(&Smol::default(), addr),
+        "smol-local" => run(&Smol::local(), addr),
+        "tokio-uring" => run(&TokioUring, addr),
+        "monoio" => run(&Monoio::default(), addr),
+        "monoio-epoll" => run(&Monoio::epoll(), addr),
+        "compio" => run(&Compio::default(), addr),
+        "compio-poll" => run(&Compio::poll(), addr),
+        "glommio" => run(&Glommio, addr),
+        other => Err(std::io::Error::other(format!("unknown runtime `{other}`"))),
     }
 }
 
-fn run<R: Runtime>(addr: SocketAddr) -> std::io::Result<()> {
-    R::block_on(&Config::default(), chat::<R>(addr))?
+fn run<R: Net>(runtime: &R, addr: SocketAddr) -> std::io::Result<()> {
+    runtime.block_on(&Config::default(), chat::<R>(addr))?
 }
 
-async fn chat<R: Runtime>(addr: SocketAddr) -> std::io::Result<()> {
+async fn chat<R: Net>(addr: SocketAddr) -> std::io::Result<()> {
     let socket = socket::listen(addr, socket::Share::No)?;
     println!("chatting on {}", socket.local_addr()?);
     let mut listener = R::listen(socket)?;
@@ -62,8 +59,8 @@ async fn chat<R: Runtime>(addr: SocketAddr) -> std::io::Result<()> {
     }
 }
 
-/// Says everybody's lines to one guest, and this guest's lines to everybody.
-async fn host<R: Runtime>(stream: R::TcpStream, guest: SocketAddr, guests: Guests) {
+/// Sends the lines of all guests to one guest, and this guest's lines to all.
+async fn host<R: Net>(stream: R::TcpStream, guest: SocketAddr, guests: Guests) {
     let (mut reader, mut writer) = stream.into_split();
     let (sender, lines) = async_channel::unbounded::<String>();
     guests.lock().unwrap().insert(guest, sender);
@@ -90,7 +87,7 @@ async fn host<R: Runtime>(stream: R::TcpStream, guest: SocketAddr, guests: Guest
 
 fn say(guests: &Guests, line: &str) {
     for sender in guests.lock().unwrap().values() {
-        // A guest that is just leaving hears nothing more.
+        // Fails for a guest that is leaving.
         let _ = sender.try_send(line.to_owned());
     }
 }

@@ -1,25 +1,40 @@
 //! Swap the async runtime under an unchanged program, and measure the difference.
 //!
-//! To *use* the contract in a program of your own, take a runtime from here and write one line:
+//! To *use* the contract in your program, write the program against the traits and choose the runtime in one
+//! line:
 //!
 //! ```
 //! # #[cfg(feature = "smol")] {
-//! use rtswap::{Config, JoinHandle, Net, Runtime};
+//! use rtswap::runtimes::Smol; // Tokio, AsyncStd, TokioUring, Monoio, …
+//! use rtswap::{Config, Runtime};
 //! use std::time::Duration;
-//!
-//! type Rt = rtswap::runtimes::Smol; // the swap: Tokio, AsyncStd, TokioUring, Monoio, …
 //!
 //! async fn program<R: Runtime>() -> u32 {
 //!     let task = R::spawn(async { R::sleep(Duration::from_millis(1)).await; 42 });
 //!     task.await
 //! }
 //!
-//! assert_eq!(Rt::default().block_on(&Config::default(), program::<Rt>()).unwrap(), 42);
+//! fn run<R: Runtime>(runtime: &R) -> std::io::Result<u32> {
+//!     runtime.block_on(&Config::default(), program::<R>())
+//! }
+//!
+//! assert_eq!(run(&Smol::default()).unwrap(), 42);
 //! # }
 //! ```
 //!
-//! To *measure*, run the `rtswap` program, or build your own with [`cli::main`] and a [`Registry`]
-//! that has your lanes and workloads as well.
+//! A program with TCP streams is generic over [`Net`], one with files over [`Fs`]. The example `chat` is a
+//! server of 80 lines.
+//!
+//! To *measure*, run the `rtswap` program, or build your own from [`cli::main`] and a [`Registry`] that has
+//! your lanes and workloads as well:
+//!
+//! - a runtime: implement [`Runtime`], and [`Net`] and [`Fs`] if it has streams and files; make it a lane
+//!   with [`Lane::of`], and add that with [`Registry::with`]. `rtswap-conformance` tests the implementation.
+//!   `examples/own-runtime` in this crate is a model.
+//! - workloads: implement one of the traits in [`workload`], and a [`Suite`](workload::Suite) that finds
+//!   them; [`Registry::of`] puts them on every lane. `examples/own-workload` is a model.
+//!
+//! Both together are `Registry::of::<MySuite>().with(my_lane::<MySuite>())`.
 //!
 //! # Features
 //! One for each runtime (`tokio`, `async-std`, `smol`, `tokio-uring`, `monoio`, `compio`, `glommio`) and
@@ -29,6 +44,11 @@
 
 pub mod cli;
 pub mod registry;
+
+/// The code in CONTRIBUTING.md compiles.
+#[cfg(all(doctest, feature = "smol"))]
+#[doc = include_str!("../../../CONTRIBUTING.md")]
+pub struct Contributing;
 
 pub use registry::Registry;
 pub use rtswap_lane as lane;

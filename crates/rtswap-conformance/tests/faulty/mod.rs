@@ -3,17 +3,19 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use rtswap_runtime::file::NoFile;
+use futures_lite::FutureExt;
 use rtswap_runtime::{
-    About, Buffer, Config, Effective, File, Open, ReadOwned, Runtime, TcpListener, TcpStream,
-    Threads, WriteOwned,
+    About, Buffer, Config, Effective, Elapsed, File, Fs, JoinHandle, Net, Open, ReadOwned, Runtime,
+    TcpListener, TcpStream, WriteOwned,
 };
 use rtswap_tokio::Tokio;
 
@@ -42,14 +44,38 @@ pub trait Fault: 'static {
     const FORGETS_OFFSET: bool = false;
     const LEAKS_FILES: bool = false;
     const KEEPS_CONTENTS: bool = false;
-    const HAS_NO_FILES: bool = false;
+    const IS_UNAVAILABLE: bool = false;
+    const ABORT_DETACHES: bool = false;
+    const ABORT_MISSES_READY: bool = false;
+    const ABORT_LOSES_OUTPUT: bool = false;
+    const ABORT_SWALLOWS_PANIC: bool = false;
+    const ABORT_WAITS_FOR_POLL: bool = false;
+    const TIMEOUT_LOSES_OUTPUT: bool = false;
+    const TIMEOUT_ENDS_EARLY: bool = false;
+    const TIMEOUT_FROM_CALL: bool = false;
+    const TIMEOUT_KEEPS_FUTURE: bool = false;
+    const BLOCKS_IN_PLACE: bool = false;
+    const BLOCKS_ONE_AT_A_TIME: bool = false;
+    const LOSES_BLOCKING_PANIC: bool = false;
+    const DROP_WAITS_FOR_WORK: bool = false;
 }
 
 mod polled;
 
 use polled::Polled;
 
-pub struct Faulty<F>(PhantomData<F>);
+/// `fn` makes it `Send` and `Sync` whatever the fault is.
+pub struct Faulty<F>(PhantomData<fn() -> F>);
+
+impl<F> Faulty<F> {
+    pub const NEW: Self = Self(PhantomData);
+}
+
+impl<F> Clone for Faulty<F> {
+    fn clone(&self) -> Self {
+        Self::NEW
+    }
+}
 
 /// A stream, a half or a listener of tokio's. `fn` makes it `Send` whatever the fault is.
 pub struct Wrapped<T, F>(T, PhantomData<fn() -> F>);
@@ -59,14 +85,13 @@ fn wrap<T, F>(inner: T) -> Wrapped<T, F> {
 }
 
 impl<F: Fault> Runtime for Faulty<F> {
-    const ABOUT: About = About { threads: Threads::Workers, ..Tokio::ABOUT };
-
-    type TcpStream = Wrapped<<Tokio as Runtime>::TcpStream, F>;
-    type TcpListener = Wrapped<<Tokio as Runtime>::TcpListener, F>;
-    type File = OpenFile<F>;
     type JoinHandle<T: Send + 'static> = Handle<T, F>;
 
-    fn block_on<M: Future>(config: &Config, main: M) -> io::Result<M::Output> {
+    fn about(&self) -> About {
+        Tokio::default().about()
+    }
+
+    fn block_on<M: Future>(&self, config: &Config, main: M) -> io::Result<M::Output> {
         if F::LEAVES_A_THREAD {
             std::thread::Builder::new()
                 .name("forgotten".into())
@@ -75,7 +100,7 @@ impl<F: Fault> Runtime for Faulty<F> {
         if F::LEAVES_A_DESCRIPTOR {
             std::mem::forget(std::net::UdpSocket::bind("127.0.0.1:0")?);
         }
-        Tokio::block_on(&Config::new(config.workers.get() + F::EXTRA_WORKERS), main)
+        Tokio::default().block_on(&Config::new(config.workers.get() + F::EXTRA_WORKERS), main)
     }
 
     fn spawn<T>(task: T) -> Handle<T::Output, F>
@@ -88,9 +113,9 @@ impl<F: Fault> Runtime for Faulty<F> {
             // Where no shut-down finds it.
             let task = Box::leak(Box::new(Box::pin(task)));
             let task = poll_fn(move |cx| task.as_mut().poll(cx));
-            return Handle(Tokio::spawn(cancel.clone().guard(task)), cancel, PhantomData);
+            return Handle(Some(Tokio::spawn(cancel.clone().guard(task))), cancel, PhantomData);
         }
-        Handle(Tokio::spawn(cancel.clone().guard(task)), cancel, PhantomData)
+        Handle(Some(Tokio::spawn(cancel.clone().guard(task))), cancel, PhantomData)
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
@@ -112,6 +137,67 @@ impl<F: Fault> Runtime for Faulty<F> {
         }
     }
 
+    async fn spawn_blocking<W, T>(work: W) -> T
+    where
+        W: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        if F::BLOCKS_IN_PLACE {
+            return work();
+        }
+        let (ended, wait) = mpsc::channel::<()>();
+        let _wait = F::DROP_WAITS_FOR_WORK.then(|| WaitsInDrop(wait));
+        Tokio::spawn_blocking(move || {
+            let _ended = ended;
+            let _one = F::BLOCKS_ONE_AT_A_TIME.then(|| ONE_AT_A_TIME.lock());
+            if F::LOSES_BLOCKING_PANIC {
+                return catch_unwind(AssertUnwindSafe(work)).expect("the work panicked");
+            }
+            work()
+        })
+        .await
+    }
+
+    fn timeout<T>(
+        duration: Duration,
+        future: T,
+    ) -> impl Future<Output = Result<T::Output, Elapsed>> + Send
+    where
+        T: Future + Send,
+        T::Output: Send,
+    {
+        let called = Instant::now();
+        async move {
+            let duration = if F::TIMEOUT_ENDS_EARLY {
+                duration * 9 / 10
+            } else if F::TIMEOUT_FROM_CALL {
+                duration.saturating_sub(called.elapsed())
+            } else {
+                duration
+            };
+            if F::TIMEOUT_KEEPS_FUTURE {
+                let mut future = ManuallyDrop::new(Box::pin(future));
+                return Tokio::timeout(duration, future.as_mut()).await;
+            }
+            let output = Tokio::timeout(duration, future).await;
+            if F::TIMEOUT_LOSES_OUTPUT { Err(Elapsed) } else { output }
+        }
+    }
+
+    fn available(&self) -> io::Result<()> {
+        if F::IS_UNAVAILABLE { Err(io::Error::other("not on this machine")) } else { Ok(()) }
+    }
+
+    fn effective(&self, config: &Config) -> Effective {
+        Tokio::default().effective(config)
+    }
+}
+
+impl<F: Fault> Net for Faulty<F> {
+    type TcpStream = Wrapped<<Tokio as Net>::TcpStream, F>;
+    type TcpListener = Wrapped<<Tokio as Net>::TcpListener, F>;
+
     fn listen(socket: std::net::TcpListener) -> io::Result<Self::TcpListener> {
         Tokio::listen(socket).map(wrap)
     }
@@ -124,11 +210,12 @@ impl<F: Fault> Runtime for Faulty<F> {
         }
         Ok(wrap(stream))
     }
+}
+
+impl<F: Fault> Fs for Faulty<F> {
+    type File = OpenFile<F>;
 
     async fn open(path: &Path, how: Open) -> io::Result<OpenFile<F>> {
-        if F::HAS_NO_FILES {
-            return Err(NoFile::error());
-        }
         let how = match how {
             Open::Create if F::KEEPS_CONTENTS && path.exists() => Open::Read,
             how => how,
@@ -139,9 +226,14 @@ impl<F: Fault> Runtime for Faulty<F> {
     fn rename(from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + Send {
         Tokio::rename(from, to)
     }
+}
 
-    fn effective(config: &Config) -> Effective {
-        Tokio::effective(config)
+/// Waits until the sender is gone.
+struct WaitsInDrop(mpsc::Receiver<()>);
+
+impl Drop for WaitsInDrop {
+    fn drop(&mut self) {
+        let _ = self.0.recv();
     }
 }
 
@@ -167,17 +259,52 @@ impl Cancel {
 }
 
 pub struct Handle<T: Send + 'static, F: Fault>(
-    <Tokio as Runtime>::JoinHandle<Option<T>>,
+    /// Taken by `abort` only.
+    Option<<Tokio as Runtime>::JoinHandle<Option<T>>>,
     Arc<Cancel>,
     PhantomData<fn() -> F>,
 );
+
+impl<T: Send + 'static, F: Fault> Handle<T, F> {
+    fn task(&mut self) -> Pin<&mut <Tokio as Runtime>::JoinHandle<Option<T>>> {
+        Pin::new(self.0.as_mut().expect("taken by abort only"))
+    }
+}
 
 impl<T: Send + 'static, F: Fault> Future for Handle<T, F> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let output = Pin::new(&mut self.0).poll(cx);
+        let output = self.task().poll(cx);
         output.map(|output| output.expect("cancelled by its drop only"))
+    }
+}
+
+impl<T: Send + 'static, F: Fault> JoinHandle<T> for Handle<T, F> {
+    fn abort(mut self) -> impl Future<Output = Option<T>> + Send {
+        let task = self.0.take().expect("taken by abort only");
+        let was_polled = self.1.0.lock().unwrap().1.is_some();
+        let detaches = F::ABORT_DETACHES || F::ABORT_MISSES_READY && !was_polled;
+        let (now, later) = match () {
+            () if detaches => (None, None),
+            () if F::ABORT_WAITS_FOR_POLL => (None, Some(task)),
+            () => (Some(task.abort()), None),
+        };
+        async {
+            let abort = async {
+                match (now, later) {
+                    (Some(now), _) => now.await.flatten(),
+                    (None, Some(later)) => later.abort().await.flatten(),
+                    (None, None) => None,
+                }
+            };
+            let output = match AssertUnwindSafe(abort).catch_unwind().await {
+                Ok(output) => output,
+                Err(_) if F::ABORT_SWALLOWS_PANIC => None,
+                Err(panic) => resume_unwind(panic),
+            };
+            output.filter(|_| !F::ABORT_LOSES_OUTPUT)
+        }
     }
 }
 
@@ -274,10 +401,10 @@ impl<T: WriteOwned + Send + 'static, F: Fault> Drop for WriteHalf<T, F> {
     }
 }
 
-pub struct OpenFile<F: Fault>(Option<<Tokio as Runtime>::File>, PhantomData<fn() -> F>);
+pub struct OpenFile<F: Fault>(Option<<Tokio as Fs>::File>, PhantomData<fn() -> F>);
 
 impl<F: Fault> OpenFile<F> {
-    fn inner(&self) -> &<Tokio as Runtime>::File {
+    fn inner(&self) -> &<Tokio as Fs>::File {
         self.0.as_ref().expect("taken at the end only")
     }
 }

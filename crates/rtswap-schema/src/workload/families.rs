@@ -11,6 +11,34 @@ pub const CATALOGUE: &[&Family] = &[
     &REDIS, &MYSQL, &POSTGRES,
 ];
 
+/// Two lists of families in one, for the catalogue of a suite that adds its own to [`CATALOGUE`].
+///
+/// ```
+/// use rtswap_schema::workload::families::{self, joined};
+/// use rtswap_schema::workload::{Drive, Family};
+///
+/// static MUTEX: Family = Family::new("mutex", "one acquisition", "acquisition", Drive::Lane);
+/// const OWN: &[&Family] = &[&MUTEX];
+/// const ALL: &[&Family] =
+///     &joined::<{ OWN.len() + families::CATALOGUE.len() }>(OWN, families::CATALOGUE);
+/// assert_eq!((ALL[0].name, ALL[1].name), ("mutex", families::CATALOGUE[0].name));
+/// ```
+///
+/// # Panics
+/// If `N` is not the sum of the lengths, which fails the build where it is called in a constant.
+pub const fn joined<const N: usize>(
+    first: &[&'static Family],
+    second: &[&'static Family],
+) -> [&'static Family; N] {
+    assert!(N == first.len() + second.len(), "N must be the sum of the lengths");
+    // The first element stands in until the loops have filled the others.
+    let mut all = [if first.is_empty() { second[0] } else { first[0] }; N];
+    let (head, tail) = all.split_at_mut(first.len());
+    head.copy_from_slice(first);
+    tail.copy_from_slice(second);
+    all
+}
+
 /// Workloads that a run measures by default.
 pub const DEFAULT: &[&str] = &[
     "tcp-echo/size=1024/conns=32",

@@ -268,10 +268,11 @@ mod tests {
                 later: false,
             },
             Param::named("body", "what is sent", &["text", "json"], &[0, 1]),
-            Param::named("tls", "whether it is encrypted", &["false", "true"], &[0]).came_later(),
+            Param::named("tls", "whether it is encrypted", &["false", "true"], &[0]).added_later(),
         ],
         drive: Drive::Generator(Traffic::Echo),
         uses: &[Uses::Redis],
+        feature: None,
     };
 
     static STARTUP: Family = Family {
@@ -281,6 +282,7 @@ mod tests {
         params: &[],
         drive: Drive::Lane,
         uses: &[],
+        feature: None,
     };
 
     fn parse(text: &str) -> Result<Spec, SpecError> {

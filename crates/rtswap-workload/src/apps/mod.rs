@@ -2,7 +2,6 @@
 
 mod fetch;
 mod http;
-mod links;
 mod mysql;
 mod postgres;
 mod redis;

@@ -5,10 +5,9 @@ use rand_pcg::Pcg32;
 use rtswap_runtime::Net;
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Statement};
 
-use super::links::together;
 use super::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
 use crate::server::{ServerKind, ServerUrl};
-use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin};
+use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin, together};
 
 /// `postgres`: rows that are looked up, by tokio-postgres over the runtime's own stream.
 #[derive(Clone, Debug)]

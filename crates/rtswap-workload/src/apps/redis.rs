@@ -5,9 +5,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, IntoConnectionInfo as _, Pipeline, RedisError, Value};
 use rtswap_runtime::Net;
 
-use super::links::together;
 use crate::server::{ServerKind, ServerUrl};
-use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin, content};
+use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin, content, together};
 
 /// `redis`: values that are set and read back, by redis-rs over the runtime's own stream.
 #[derive(Clone, Debug)]

@@ -11,7 +11,6 @@ use crate::cli::Exit;
 ///
 /// `https://ADDR/SIZE-NUMBER` is an image of SIZE bytes, up to 16 MiB, for any NUMBER. It never changes.
 #[derive(Debug, clap::Args)]
-#[cfg_attr(not(feature = "apps"), expect(dead_code, reason = "nothing serves without `apps`"))]
 #[command(after_help = "Examples:\n  \
     rtswap origin --addr 127.0.0.1:8443\n  \
     curl -k -o image https://127.0.0.1:8443/65536-7\n  \

@@ -12,11 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use client::{Client, Statement};
 
-use super::links::together;
 use super::postgres::{Mix, QUERIES};
 use super::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
 use crate::server::{ServerKind, ServerUrl, Stream};
-use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin};
+use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin, together};
 
 /// `mysql`: rows that are looked up, by a small client over the runtime's own stream.
 #[derive(Clone, Debug)]

@@ -1,17 +1,17 @@
 //! Connections that work at the same time, each in a task of its own.
 
 use std::future::Future;
-use std::time::Instant;
 
 use rtswap_runtime::Runtime;
 
-use crate::{Batch, Fault, Spin};
+use crate::{Batch, Fault};
 
-/// Lets all links work at once and adds up what they did.
-pub(crate) async fn together<R, L, F>(
-    links: &mut Vec<L>,
-    work: impl Fn(L) -> F,
-) -> Result<Batch, Fault>
+/// One batch of an [`Opened`](crate::Opened) workload with several connections: each moves to a task of its
+/// own, does `work` there, and moves back. Returns the sum of what they did.
+///
+/// # Errors
+/// The first [`Fault`] of a connection. The connections are then incomplete, and the lane is done.
+pub async fn together<R, L, F>(links: &mut Vec<L>, work: impl Fn(L) -> F) -> Result<Batch, Fault>
 where
     R: Runtime,
     L: Send + 'static,
@@ -27,15 +27,4 @@ where
         sum.latencies_ns.extend(done.latencies_ns);
     }
     Ok(sum)
-}
-
-impl Batch {
-    /// Counts what began at `begin` and has just ended: `ops` operations and one latency.
-    pub(crate) fn took(&mut self, ops: u64, begin: Instant, spin: Spin) {
-        for _ in 0..ops {
-            spin.burn();
-        }
-        self.ops += ops;
-        self.latencies_ns.push(begin.elapsed().as_nanos() as u64);
-    }
 }
