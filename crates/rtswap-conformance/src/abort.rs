@@ -46,7 +46,7 @@ async fn abort_each<R: Runtime>() {
                 },
                 Does::Run => {
                     thread::sleep(Duration::from_millis(20));
-                    pending().await
+                    pending::<()>().await;
                 }
                 Does::Join => R::spawn(R::sleep(Duration::from_secs(1_000))).await,
             }
