@@ -165,7 +165,7 @@ impl Fleet {
         } else {
             let ops = alive.lane.slice(Duration::from_millis(1), &cancel)?.ops;
             let done = self.services.check(&on.uses, name, &on.params, ops);
-            done.map_err(|finding| Trouble::Lost(Status::Invalid, finding))?;
+            done.map_err(|error| Trouble::Lost(Status::Invalid, error.with_causes()))?;
             ops
         };
         Ok((ops, alive.ready.clone()))
@@ -178,7 +178,7 @@ impl Fleet {
             Ok(()) => Trouble::Lost(status, reason),
             Err(end) => {
                 self.broken = true;
-                Trouble::Lost(status, format!("{end}; {reason}"))
+                Trouble::Lost(status, format!("{}; {reason}", end.with_causes()))
             }
         }
     }
@@ -216,7 +216,7 @@ impl Fleet {
             Err(trouble) => return Err(self.because_of_service(workload, trouble)),
         };
         let done = self.services.check(&workload.uses, &name, &workload.params, slice.ops);
-        done.map_err(|finding| Trouble::Lost(Status::Invalid, finding))?;
+        done.map_err(|error| Trouble::Lost(Status::Invalid, error.with_causes()))?;
         let alive = self.alive.get_mut(&lane).expect("the lane was started");
         slice.lane = name;
         let (Some(before), Some(after)) = (begin.cpu, end.cpu) else {
@@ -373,7 +373,7 @@ impl Bench for Fleet {
                 let pad = rng.random_range(0..PAD_MOST);
                 let (plan, launch) = &self.lanes[lane];
                 let given = self.services.resources(&workload.uses, &plan.name);
-                let given = given.map_err(Trouble::failed)?;
+                let given = given.map_err(|error| Trouble::failed(error.with_causes()))?;
                 Lane::start(launch, &workload.name, given, &self.server_cpus, pad)
             })
             .collect();

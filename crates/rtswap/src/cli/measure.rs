@@ -18,7 +18,7 @@ use rtswap_harness::record::{
 };
 use rtswap_harness::schedule::{self, OVERRUN};
 use rtswap_report::words;
-use rtswap_service::{Missing, Services};
+use rtswap_service::{ServiceError, Services};
 use rtswap_workload::{Resources, Uses};
 
 use crate::Registry;
@@ -127,7 +127,7 @@ impl Job {
 
 /// A server of the user's that is not there is told at once: only the user can do something about it.
 pub(super) fn reach(uses: &BTreeSet<Uses>, urls: &Resources) -> Result<()> {
-    rtswap_service::reach(uses, urls).map_err(anyhow::Error::msg)
+    Ok(rtswap_service::reach(uses, urls)?)
 }
 
 /// Starts what the workloads of a plan work with.
@@ -149,11 +149,12 @@ fn without(plan: &Plan, services: &Services) -> Vec<Line> {
 }
 
 /// How a workload fares without its service.
-pub(super) fn lost_to(missing: &Missing) -> (Status, String) {
-    match missing {
-        Missing::Program(remedy) => (Status::Skipped, remedy.clone()),
-        Missing::Failed(why) => (Status::Failed, why.clone()),
-    }
+pub(super) fn lost_to(missing: &ServiceError) -> (Status, String) {
+    let status = match missing {
+        ServiceError::NotInstalled { .. } => Status::Skipped,
+        _ => Status::Failed,
+    };
+    (status, missing.with_causes())
 }
 
 /// A workload lost by all of its lanes.

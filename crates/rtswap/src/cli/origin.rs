@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use rtswap_service::origin::{Options, Origin};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     // Before there is a file to take away.
     let mut end = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot wait for signals")?;
     let options = Options { addr: args.addr, root: args.root.clone(), ..Options::default() };
-    let origin = Origin::start(&options).map_err(|error| anyhow!(error))?;
+    let origin = Origin::start(&options)?;
     // Somebody who has closed our output may want to be served even so.
     let _ = writeln!(
         io::stdout(),
