@@ -221,8 +221,8 @@ impl Lane {
     /// Its version, and for a peer what is installed of it.
     pub fn version(&self) -> String {
         let Some(peer) = self.peer() else { return self.version.clone() };
-        let place = rtswap_peers::Place::of_user().ok();
-        place.and_then(|place| rtswap_peers::version(&place, peer)).unwrap_or_default()
+        let folder = rtswap_peers::PeerFolder::of_user().ok();
+        folder.and_then(|folder| rtswap_peers::version(&folder, peer)).unwrap_or_default()
     }
 
     /// Speaks the lane protocol on standard input and output until told to stop. A peer becomes its
