@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use served::{connect, on_every_runtime, on_every_runtime_with, told, until_closed};
+use served::{connect, on_every_runtime, on_every_runtime_with, response, until_closed};
 
 /// One answer: its head, in lower case, and its body.
 fn answer(stream: &mut TcpStream) -> (String, Vec<u8>) {
@@ -92,7 +92,7 @@ fn what_is_no_request_is_refused_and_the_lane_goes_on() {
             ("a long head", long.as_str(), "431"),
             ("many headers", many.as_str(), "431"),
         ] {
-            let told = told(addr, bytes.as_bytes());
+            let told = response(addr, bytes.as_bytes());
             // What is left unread resets the connection, and may take the answer with it.
             let refused = told.starts_with(&format!("HTTP/1.1 {status}")) || told.is_empty();
             assert!(refused, "{lane}: {name}: {told}");
@@ -115,7 +115,7 @@ fn a_body_is_read_and_thrown_away_up_to_a_limit() {
         }
         // Beyond it, none of it is waited for, if it says how long it is; and else not all of it.
         let head = "POST /plaintext HTTP/1.1\r\nHost: x\r\ncontent-length: 100000000\r\n\r\n";
-        let refused = told(addr, head.as_bytes());
+        let refused = response(addr, head.as_bytes());
         assert!(refused.starts_with("HTTP/1.1 413"), "{lane}: {refused}");
         assert_alive(lane, addr, "a long body");
         let mut stream = connect(addr);
@@ -133,12 +133,13 @@ fn a_body_is_read_and_thrown_away_up_to_a_limit() {
 fn a_slow_request_is_ended() {
     on_every_runtime_with::<300>("http", |lane, addr| {
         let half = b"GET /plaintext HTTP/1.1\r\nHo";
-        assert_eq!(told(addr, half), "", "{lane}: half a head");
-        let late = told(addr, b"POST /json HTTP/1.1\r\nHost: x\r\ncontent-length: 10\r\n\r\nhalf");
+        assert_eq!(response(addr, half), "", "{lane}: half a head");
+        let late =
+            response(addr, b"POST /json HTTP/1.1\r\nHost: x\r\ncontent-length: 10\r\n\r\nhalf");
         assert!(late.starts_with("HTTP/1.1 408"), "{lane}: half a body: {late}");
-        assert_eq!(told(addr, b""), "", "{lane}: silence");
+        assert_eq!(response(addr, b""), "", "{lane}: silence");
         // After an answer, too.
-        let after = told(addr, b"GET /json HTTP/1.1\r\nHost: x\r\n\r\nGET");
+        let after = response(addr, b"GET /json HTTP/1.1\r\nHost: x\r\n\r\nGET");
         assert!(after.starts_with("HTTP/1.1 200"), "{lane}: {after}");
         assert_alive(lane, addr, "slow requests");
     });

@@ -10,7 +10,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use loona_hpack::Decoder;
 use rtswap::workload::Answer;
 use rtswap_load::{Config, Generator, Http, Target, Traffic};
-use served::{bytes_until_closed, connect, on_every_runtime, on_every_runtime_with, told};
+use served::{bytes_until_closed, connect, on_every_runtime, on_every_runtime_with, response};
 
 const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -215,7 +215,7 @@ fn requests_of_one_connection_do_not_wait_for_each_other() {
 #[test]
 fn a_lane_speaks_the_version_that_it_was_asked_for_and_no_other() {
     on_every_runtime("http/h2=true", |lane, addr| {
-        let told = told(addr, b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n");
+        let told = response(addr, b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(!told.contains("Hello"), "{lane}: {told}");
         assert_alive(lane, addr, "HTTP/1.1");
     });
@@ -228,9 +228,9 @@ fn a_lane_speaks_the_version_that_it_was_asked_for_and_no_other() {
 #[test]
 fn what_is_no_request_is_refused_and_the_lane_goes_on() {
     on_every_runtime("http/h2=true", |lane, addr| {
-        let _ = told(addr, b"\0\x01\x02 garbage that is no preface\r\n\r\n");
+        let _ = response(addr, b"\0\x01\x02 garbage that is no preface\r\n\r\n");
         assert_alive(lane, addr, "garbage");
-        let _ = told(addr, &[GREETING, b"garbage in place of settings"].concat());
+        let _ = response(addr, &[GREETING, b"garbage in place of settings"].concat());
         assert_alive(lane, addr, "no settings");
         let flood: Vec<u8> = (0..400)
             .flat_map(|number| {
@@ -297,13 +297,13 @@ fn a_body_is_read_and_thrown_away_up_to_a_limit() {
 #[test]
 fn who_asks_nothing_is_not_waited_for() {
     on_every_runtime_with::<300>("http/h2=true", |lane, addr| {
-        told(addr, b"");
-        told(addr, &GREETING[..10]);
-        told(addr, &greeting());
+        response(addr, b"");
+        response(addr, &GREETING[..10]);
+        response(addr, &greeting());
         // After a request, too: in the middle of a frame, and when it does not say that it is there.
-        told(addr, &[greeting(), get(1, "/json"), get(3, "/json")[..30].to_vec()].concat());
+        response(addr, &[greeting(), get(1, "/json"), get(3, "/json")[..30].to_vec()].concat());
         let part = frame(HEADERS, 0, 3, &headers("GET", "/json", &[]));
-        told(addr, &[greeting(), get(1, "/json"), part].concat());
+        response(addr, &[greeting(), get(1, "/json"), part].concat());
         let mut client = Client::new(addr);
         let post = headers("POST", "/json", &[("content-length", "10")]);
         client.send(&frame(HEADERS, END_HEADERS, 1, &post));
