@@ -263,8 +263,9 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let (mut stream, _) = listener.accept().unwrap();
-                stream.write_all(said).unwrap();
-                stream.shutdown(std::net::Shutdown::Write).unwrap();
+                // The client may be gone already: it leaves as soon as it knows enough.
+                let _ = stream.write_all(said);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
                 // Closing with unread bytes would reset the connection.
                 let _ = stream.read_to_end(&mut Vec::new());
             });
