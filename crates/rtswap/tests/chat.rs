@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use procfs::process::{FDTarget, Process};
 use rtswap::Registry;
-use support::program;
+use support::{eventually, program};
 
 /// The runtimes that the example names. A new runtime need not be among them.
 const RUNTIMES: &[&str] = &[
@@ -140,9 +140,12 @@ fn chat_sends_every_line_to_every_guest_on_each_runtime() {
 #[test]
 fn chat_rejects_an_unknown_runtime() {
     for named in BOTH {
-        let output = chat("no-such-runtime", named).output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success(), "{stderr}");
+        let mut chat =
+            Server(chat("no-such-runtime", named).stderr(Stdio::piped()).spawn().unwrap());
+        // A server that starts in spite of the name would never exit.
+        let status = eventually(|| chat.0.try_wait().unwrap()).expect("chat serves");
+        let stderr = std::io::read_to_string(chat.0.stderr.take().unwrap()).unwrap();
+        assert!(!status.success(), "{stderr}");
         assert!(stderr.contains("no runtime is called no-such-runtime"), "{stderr}");
     }
 }
