@@ -1,50 +1,53 @@
-//! Peers: lanes in other languages, to be measured beside the runtimes in Rust.
+//! Peers: lanes in other languages, measured with the runtimes in Rust.
 //!
-//! A peer is a small program in the idiom of its language that speaks the lane protocol (LANES.md). Its
-//! source is a part of this crate; what runs it (Python packages, Node.js, a Go compiler) is not, and
-//! `rtswap peers install` gets what can be had. What each one is, and by whose advice, is in this crate's README.
+//! A peer is a small program in the idiom of its language that speaks the lane protocol (LANES.md). Its source
+//! is part of this crate. Python packages and the Go compiler are not: `rtswap peers install` downloads them.
+//! Node.js is left to the user. The README of this crate describes each peer and cites its model.
 #![warn(missing_docs)]
 
-mod found;
+mod error;
+mod folder;
 pub mod install;
-mod place;
-mod start;
+mod lookup;
+mod process;
 
 use std::io;
 
-pub use found::{Details, command, details, find, version};
-pub use place::{FOLDER, Place};
-pub use start::{become_lane, prepare, serve};
+pub use error::{InstallError, PeerError};
+pub use folder::{FOLDER_VAR, PeerFolder};
+pub use lookup::{Details, command, details, find, version};
+pub use process::{become_lane, prepare, serve};
 
 /// A program in another language.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     /// The name of its lane.
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// A description in a few words.
     pub about: &'static str,
-    /// How it learns of I/O.
+    /// How the peer waits for I/O.
     pub driver: &'static str,
-    /// Who runs its tasks, in a few words.
+    /// The threads that run its tasks, in a few words.
     pub threads: &'static str,
-    /// The workloads that it does, by family.
+    /// The workloads that the peer supports, by family.
     pub families: &'static [&'static str],
-    /// What runs it.
+    /// What the peer needs.
     pub needs: Needs,
-    /// Its source, and what follows that on its command line.
+    /// The source, and the arguments that follow it.
     command: &'static [&'static str],
-    /// Whether all that it needs is there; the error says what is not, and what to do. Starts nothing.
+    /// Whether all that the peer needs is installed; the error names what is missing, and the remedy. Starts no
+    /// process.
     pub available: fn() -> io::Result<()>,
 }
 
-/// What runs a peer.
+/// What a peer needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Python, with these packages. That after which the peer is called comes first.
+    /// Python with these packages. The package that the peer is named after comes first.
     Python(&'static [&'static str]),
     /// Node.js.
     Node,
-    /// A Go compiler, once.
+    /// A Go compiler, to build the lane.
     Go,
 }
 
@@ -52,14 +55,15 @@ const ECHO: &[&str] = &["tcp-echo", "idle", "churn"];
 const ECHO_AND_SLEEP: &[&str] = &["tcp-echo", "idle", "churn", "sleep"];
 const HTTP: &[&str] = &["http"];
 
-const ONE: &str = "one, whatever the CPUs";
+const ONE_THREAD: &str = "one, whatever the CPUs";
 const ASYNCIO: &str = "python/on_asyncio.py";
 
-const PYTHON: Peer = Peer {
+/// What most peers have in common.
+const BASE: Peer = Peer {
     name: "",
     about: "",
     driver: "epoll",
-    threads: ONE,
+    threads: ONE_THREAD,
     families: ECHO,
     needs: Needs::Python(&[]),
     command: &[],
@@ -73,8 +77,8 @@ pub const PEERS: &[Peer] = &[
         about: "Python's asyncio, protocols",
         families: ECHO_AND_SLEEP,
         command: &[ASYNCIO, "asyncio", "asyncio", "protocol"],
-        available: || usable("asyncio"),
-        ..PYTHON
+        available: || available("asyncio"),
+        ..BASE
     },
     Peer {
         name: "uvloop",
@@ -82,31 +86,31 @@ pub const PEERS: &[Peer] = &[
         families: ECHO_AND_SLEEP,
         needs: Needs::Python(&["uvloop"]),
         command: &[ASYNCIO, "uvloop", "uvloop", "protocol"],
-        available: || usable("uvloop"),
-        ..PYTHON
+        available: || available("uvloop"),
+        ..BASE
     },
     Peer {
         name: "asyncio-streams",
         about: "Python's asyncio, streams",
         command: &[ASYNCIO, "asyncio-streams", "asyncio", "streams"],
-        available: || usable("asyncio-streams"),
-        ..PYTHON
+        available: || available("asyncio-streams"),
+        ..BASE
     },
     Peer {
         name: "uvloop-streams",
         about: "the same program on uvloop",
         needs: Needs::Python(&["uvloop"]),
         command: &[ASYNCIO, "uvloop-streams", "uvloop", "streams"],
-        available: || usable("uvloop-streams"),
-        ..PYTHON
+        available: || available("uvloop-streams"),
+        ..BASE
     },
     Peer {
         name: "gevent",
         about: "Python's gevent, a greenlet for each connection",
         needs: Needs::Python(&["gevent"]),
         command: &["python/on_gevent.py", "gevent"],
-        available: || usable("gevent"),
-        ..PYTHON
+        available: || available("gevent"),
+        ..BASE
     },
     Peer {
         name: "node",
@@ -114,8 +118,8 @@ pub const PEERS: &[Peer] = &[
         families: ECHO_AND_SLEEP,
         needs: Needs::Node,
         command: &["node/lane.mjs", "node"],
-        available: || usable("node"),
-        ..PYTHON
+        available: || available("node"),
+        ..BASE
     },
     Peer {
         name: "go",
@@ -124,8 +128,8 @@ pub const PEERS: &[Peer] = &[
         families: ECHO_AND_SLEEP,
         needs: Needs::Go,
         command: &["", "go"],
-        available: || usable("go"),
-        ..PYTHON
+        available: || available("go"),
+        ..BASE
     },
     Peer {
         name: "uvicorn-asyncio",
@@ -133,8 +137,8 @@ pub const PEERS: &[Peer] = &[
         families: HTTP,
         needs: Needs::Python(&["uvicorn", "httptools"]),
         command: &[ASYNCIO, "uvicorn-asyncio", "asyncio", "uvicorn"],
-        available: || usable("uvicorn-asyncio"),
-        ..PYTHON
+        available: || available("uvicorn-asyncio"),
+        ..BASE
     },
     Peer {
         name: "uvicorn-uvloop",
@@ -142,8 +146,8 @@ pub const PEERS: &[Peer] = &[
         families: HTTP,
         needs: Needs::Python(&["uvicorn", "httptools", "uvloop"]),
         command: &[ASYNCIO, "uvicorn-uvloop", "uvloop", "uvicorn"],
-        available: || usable("uvicorn-uvloop"),
-        ..PYTHON
+        available: || available("uvicorn-uvloop"),
+        ..BASE
     },
     Peer {
         name: "node-http",
@@ -151,8 +155,8 @@ pub const PEERS: &[Peer] = &[
         families: HTTP,
         needs: Needs::Node,
         command: &["node/lane.mjs", "node-http"],
-        available: || usable("node-http"),
-        ..PYTHON
+        available: || available("node-http"),
+        ..BASE
     },
     Peer {
         name: "go-http",
@@ -161,8 +165,8 @@ pub const PEERS: &[Peer] = &[
         families: HTTP,
         needs: Needs::Go,
         command: &["", "go-http"],
-        available: || usable("go-http"),
-        ..PYTHON
+        available: || available("go-http"),
+        ..BASE
     },
 ];
 
@@ -171,10 +175,9 @@ pub fn named(name: &str) -> Option<&'static Peer> {
     PEERS.iter().find(|peer| peer.name == name)
 }
 
-fn usable(name: &str) -> io::Result<()> {
-    let peer = named(name).expect("it asks for itself");
-    let found = Place::of_user().and_then(|place| find(&place, peer));
-    found.map(drop).map_err(io::Error::other)
+fn available(name: &str) -> io::Result<()> {
+    let peer = named(name).expect("`PEERS` has the peer that asks");
+    PeerFolder::of_user().and_then(|folder| find(&folder, peer)).map(drop).map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -182,14 +185,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_peer_asks_for_itself_and_knows_its_name() {
+    fn command_passes_the_name_of_each_peer() {
         for peer in PEERS {
-            // Whatever is installed here, it is found or told by its name.
-            if let Err(missing) = (peer.available)() {
-                let told = missing.to_string();
-                let node = peer.needs == Needs::Node && told.contains("Node.js");
-                assert!(node || told.contains(&format!("peers install {}", peer.name)), "{told}");
-            }
             assert_eq!(peer.command[1], peer.name);
         }
     }

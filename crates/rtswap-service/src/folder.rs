@@ -7,48 +7,37 @@ use std::path::{Path, PathBuf};
 use rtswap_workload::{ParamValue, Resources, content};
 use tempfile::TempDir;
 
-use crate::{Missing, Service};
+use crate::{CheckError, Service, ServiceError};
 
-/// Folders in the system's folder for temporary files.
+/// Folders of lanes in the system's folder for temporary files.
 ///
-/// Whatever a lane leaves in its own is named `SIZE-NUMBER` and holds [`content`] of that.
+/// A file that a lane leaves in its folder is named `SIZE-NUMBER` and holds [`content`] of these.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct LaneFolders {
     root: TempDir,
-    of: BTreeMap<String, PathBuf>,
-    made: usize,
+    by_lane: BTreeMap<String, PathBuf>,
+    created: usize,
 }
 
-impl Folder {
-    pub fn start() -> Result<Self, Missing> {
+impl LaneFolders {
+    pub fn start() -> Result<Self, ServiceError> {
         let root = tempfile::Builder::new().prefix("rtswap-").tempdir();
-        let root = root.map_err(|error| Missing::Failed(cannot("folder", &error)))?;
-        Ok(Self { root, of: BTreeMap::new(), made: 0 })
+        let root = root.map_err(ServiceError::temporary("folder"))?;
+        Ok(Self { root, by_lane: BTreeMap::new(), created: 0 })
     }
 }
 
-/// Why something cannot be kept where temporary files are.
-pub(crate) fn cannot(what: &str, error: &std::io::Error) -> String {
-    let folder = std::env::temp_dir();
-    format!(
-        "cannot make a {what} in {}: {error}; set TMPDIR to a folder that can",
-        folder.display()
-    )
-}
-
-impl Service for Folder {
-    fn resources(&mut self, lane: &str) -> Result<Resources, String> {
-        // A new one for each process: what the one before left open or half done is not its affair.
-        if let Some(old) = self.of.remove(lane) {
+impl Service for LaneFolders {
+    fn resources(&mut self, lane: &str) -> Result<Resources, ServiceError> {
+        // A new folder for each process, so that no file of an earlier one is held against it.
+        if let Some(old) = self.by_lane.remove(lane) {
             let _ = fs::remove_dir_all(old);
         }
-        let path = self.root.path().join(self.made.to_string());
-        self.made += 1;
-        fs::create_dir(&path).map_err(|error| cannot("folder", &error))?;
-        self.of.insert(lane.to_owned(), path.clone());
-        let text =
-            path.to_str().ok_or("the folder for temporary files has a name that is no text")?;
-        Ok([("folder".to_owned(), text.to_owned())].into())
+        let path = self.root.path().join(self.created.to_string());
+        self.created += 1;
+        fs::create_dir(&path).map_err(ServiceError::temporary("folder"))?;
+        self.by_lane.insert(lane.to_owned(), path.clone());
+        Ok([("folder".to_owned(), ServiceError::utf8(&path)?.to_owned())].into())
     }
 
     fn check(
@@ -56,39 +45,46 @@ impl Service for Folder {
         lane: &str,
         params: &BTreeMap<String, ParamValue>,
         ops: u64,
-    ) -> Result<(), String> {
+    ) -> Result<(), CheckError> {
         // `file` is given a folder whether it writes or not.
         let reads = params.get("mix") == Some(&ParamValue::Name("read".to_owned()));
-        let folder = self.of.get(lane).ok_or("the lane was given no folder")?;
-        let files = fs::read_dir(folder).map_err(|error| format!("its folder is gone: {error}"))?;
+        let folder = self.by_lane.get(lane).ok_or(CheckError::NoFolder)?;
+        let unlisted = |source| CheckError::Folder { path: folder.clone(), source };
         let mut seen = 0;
-        for file in files {
-            let path = file.map_err(|error| error.to_string())?.path();
-            check(&path)?;
-            fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        for file in fs::read_dir(folder).map_err(unlisted)? {
+            let path = file.map_err(unlisted)?.path();
+            check_file(&path)?;
+            fs::remove_file(&path).map_err(|source| CheckError::File {
+                action: "remove",
+                path,
+                source,
+            })?;
             seen += 1;
         }
         match (seen, ops) {
-            (0, 1..) if !reads => Err(format!("it claims {ops} operations and left no file")),
+            (0, 1..) if !reads => Err(CheckError::NoFile { ops }),
             _ => Ok(()),
         }
     }
 }
 
-/// That a file holds what its name says.
-fn check(path: &Path) -> Result<(), String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+/// Checks that a file holds what its name says.
+fn check_file(path: &Path) -> Result<(), CheckError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let parts = name.split_once('-');
-    let known = parts.and_then(|(size, number)| Some((size.parse().ok()?, number.parse().ok()?)));
-    let Some((size, number)) = known else {
-        return Err(format!("it left a file `{name}`, which is no name of a finished one"));
+    let parsed = parts.and_then(|(size, number)| Some((size.parse().ok()?, number.parse().ok()?)));
+    let Some((expected, number)) = parsed else {
+        return Err(CheckError::Unfinished { name });
     };
-    let bytes = fs::read(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
-    if bytes.len() != size {
-        return Err(format!("{name} has {} bytes", bytes.len()));
+    let bytes = fs::read(path).map_err(|source| {
+        let path = path.to_owned();
+        CheckError::File { action: "read", path, source }
+    })?;
+    if bytes.len() != expected {
+        return Err(CheckError::Size { name, bytes: bytes.len(), expected });
     }
-    if bytes != content(size, number) {
-        return Err(format!("{name} does not hold what it should"));
+    if bytes != content(expected, number) {
+        return Err(CheckError::Content { name });
     }
     Ok(())
 }
@@ -97,56 +93,66 @@ fn check(path: &Path) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn given() -> (Folder, PathBuf) {
-        let mut folder = Folder::start().unwrap();
-        let given = folder.resources("tokio").unwrap();
-        let path = PathBuf::from(&given["folder"]);
-        (folder, path)
+    fn with_folder() -> (LaneFolders, PathBuf) {
+        let mut folders = LaneFolders::start().unwrap();
+        let resources = folders.resources("tokio").unwrap();
+        let path = PathBuf::from(&resources["folder"]);
+        (folders, path)
     }
 
     #[test]
-    fn files_that_are_right_are_cleared_away() {
-        let (mut folder, path) = given();
+    fn check_removes_correct_files() {
+        let (mut folders, path) = with_folder();
         fs::write(path.join("100-7"), content(100, 7)).unwrap();
-        folder.check("tokio", &BTreeMap::new(), 1).unwrap();
+        folders.check("tokio", &BTreeMap::new(), 1).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
-        for (name, bytes, told) in [
-            ("100-7", content(99, 7), "has 99 bytes"),
-            ("100-7", content(100, 8), "does not hold"),
-            ("100-7.part", content(100, 7), "no name of a finished one"),
+    fn check_rejects_wrong_files() {
+        for (name, bytes, message) in [
+            ("100-7", content(99, 7), "the file `100-7` has 99 bytes instead of 100"),
+            ("100-7", content(100, 8), "the file `100-7` has the wrong content"),
+            ("100-7.part", content(100, 7), "unfinished file `100-7.part`"),
         ] {
-            let (mut folder, path) = given();
+            let (mut folders, path) = with_folder();
             fs::write(path.join(name), bytes).unwrap();
-            let error = folder.check("tokio", &BTreeMap::new(), 1).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            let error = folders.check("tokio", &BTreeMap::new(), 1).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
         }
     }
 
     #[test]
-    fn work_that_left_nothing_was_not_done() {
-        let (mut folder, _) = given();
-        assert!(folder.check("tokio", &BTreeMap::new(), 5).unwrap_err().contains("no file"));
-        folder.check("tokio", &BTreeMap::new(), 0).unwrap();
+    fn check_rejects_operations_without_a_file() {
+        let (mut folders, _) = with_folder();
+        let error = folders.check("tokio", &BTreeMap::new(), 5).unwrap_err();
+        assert!(matches!(error, CheckError::NoFile { ops: 5 }), "{error}");
+        folders.check("tokio", &BTreeMap::new(), 0).unwrap();
     }
 
     #[test]
-    fn who_only_reads_leaves_nothing() {
-        let (mut folder, _) = given();
+    fn check_expects_no_file_of_a_reading_mix() {
+        let (mut folders, _) = with_folder();
         let mix = |name: &str| [("mix".to_owned(), ParamValue::Name(name.to_owned()))].into();
-        folder.check("tokio", &mix("read"), 5).unwrap();
-        folder.check("tokio", &mix("write"), 5).unwrap_err();
+        folders.check("tokio", &mix("read"), 5).unwrap();
+        folders.check("tokio", &mix("write"), 5).unwrap_err();
     }
 
     #[test]
-    fn every_process_has_a_new_folder_and_the_old_one_is_removed() {
-        let (mut folder, old) = given();
-        let new = folder.resources("tokio").unwrap();
+    fn check_names_the_folder_that_a_lane_removed() {
+        let (mut folders, path) = with_folder();
+        fs::remove_dir(&path).unwrap();
+        let error = folders.check("tokio", &BTreeMap::new(), 1).unwrap_err().with_causes();
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
+        assert!(error.contains("No such file or directory"), "{error}");
+    }
+
+    #[test]
+    fn resources_replace_the_folder_of_an_earlier_process() {
+        let (mut folders, old) = with_folder();
+        let new = folders.resources("tokio").unwrap();
         assert!(!old.exists() && Path::new(&new["folder"]).exists());
-        drop(folder);
+        drop(folders);
         assert!(!Path::new(&new["folder"]).exists());
     }
 }

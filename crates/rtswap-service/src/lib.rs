@@ -1,40 +1,42 @@
 #![warn(missing_docs)]
-//! What workloads work with beside the lane: folders and files, and servers on this machine.
+//! What workloads use besides the lane: folders, files, and servers on this machine.
 //!
 //! A [`Service`] is started once for a run, on the CPUs of the load generator, and stopped when it is
-//! dropped. Each lane is told of it in its order to prepare. After each slice the service checks what
-//! the lane has left behind: what lanes say of themselves is not taken for granted.
+//! dropped. The order to prepare a workload names what each lane may use. After each slice the service checks
+//! what the lane did, so that no figure rests on the lane's own report alone.
 //!
-//! | a workload uses | and is told | which is |
+//! | a workload uses | the order names | which is |
 //! |---|---|---|
-//! | [`Uses::Folder`] | `folder` | an empty folder of the lane's own; what is left in it is compared, byte by byte |
+//! | [`Uses::Folder`] | `folder` | an empty folder for this lane; files in it are compared byte by byte |
 //! | [`Uses::Blocks`] | `blocks` | a file of 256 MiB |
 //! | [`Uses::Origin`] | `origin`, `origin-root` | an HTTPS server of images ([`origin`]), which counts what it serves |
+//! | [`Uses::Redis`], [`Uses::Mysql`], [`Uses::Postgres`] | `redis`, `mysql`, `postgres` | the URL of a database server |
 //!
 //! # Database servers
 //!
-//! `redis-server`, `mariadbd` and `postgres` are looked for in the folders of `PATH` and where packages put
-//! them, or in those of [`SERVERS`] alone. Each has a folder among the temporary files, a free port of
-//! 127.0.0.1 and no password, and is pinned to the CPUs of the load generator. Whatever only guards against
-//! a loss of power is off: it would cost time at the start, and no workload writes to a disk through a server.
-//! Where we are root, `mariadbd` and `postgres` run as the user `mysql` or `postgres`, as they refuse to
-//! be root; the folder for temporary files must let them in.
+//! `redis-server`, `mariadbd` and `postgres` are looked for in `PATH` and in the folders of Debian's packages,
+//! or in the folders of [`SERVERS_VAR`] alone. Each server has a temporary folder, a free port of 127.0.0.1 and
+//! no password, and is pinned to the CPUs of the load generator. Durability is off: it would slow down the
+//! start, and no workload measures a server's disk. If rtswap runs as root, `mariadbd` and `postgres` run as
+//! the user `mysql` or `postgres`, because they refuse root; these users must be able to enter the folder for
+//! temporary files.
 //!
-//! A server that ends is started again on its old port. It dies with us, however we end; its folder is
-//! removed unless we were killed.
+//! A server that ends is started again on the same port. It is killed when rtswap dies for any reason; its
+//! folder is removed unless rtswap was killed.
 //!
-//! With a URL of the user's none is started. Lanes then make the tables `rtswap_world` and `rtswap_fortune`
-//! there if they are missing, and keys that begin with `rtswap:`; both are left behind, and no two runs may
-//! work with one Redis server at a time. Each lane holds `conns` connections for each of its shards,
-//! all lanes of a round at once.
+//! With a URL of the user's no server is started. Lanes then create the tables `rtswap_world` and
+//! `rtswap_fortune` there if they are missing, and keys that begin with `rtswap:`. Both are left behind, and
+//! two runs must not use one Redis server at the same time. Each lane holds `conns` connections for each of
+//! its shards, and all lanes of a round are connected at the same time.
 
 mod blocks;
-mod child;
+mod error;
 mod folder;
 mod mysql;
 #[cfg(feature = "apps")]
 pub mod origin;
 mod postgres;
+mod process;
 mod redis;
 mod server;
 
@@ -43,47 +45,39 @@ use std::fmt::Debug;
 
 use rtswap_workload::{ParamValue, Resources, Uses};
 
-pub use server::SERVERS;
-use server::{Given, Kind, Server};
+pub use error::{CheckError, ServiceError};
+pub use server::SERVERS_VAR;
+use server::{ExternalServer, ManagedServer, ServerProgram};
 
-/// One thing that workloads work with.
+/// A resource that workloads use.
 pub trait Service: Debug + Send {
-    /// What a lane that is about to be started is told.
+    /// What the order to prepare names, for a lane that is about to be started.
     ///
     /// # Errors
-    /// Why it cannot be had, in a line.
-    fn resources(&mut self, lane: &str) -> Result<Resources, String>;
+    /// If the resource cannot be provided.
+    fn resources(&mut self, lane: &str) -> Result<Resources, ServiceError>;
 
-    /// Checks what a lane has left behind in a slice of `ops` operations, and clears it away. Not part
-    /// of any timed window.
+    /// Checks what a lane left behind in a slice of `ops` operations, and removes it. Runs outside of the
+    /// timed window.
     ///
     /// # Errors
-    /// What the lane has done wrong, in a line.
+    /// What the lane did wrong.
     fn check(
         &mut self,
         _lane: &str,
         _params: &BTreeMap<String, ParamValue>,
         _ops: u64,
-    ) -> Result<(), String> {
+    ) -> Result<(), CheckError> {
         Ok(())
     }
 
-    /// Whether it can go on; if it has ended, it is started again for the next lanes.
+    /// Starts the service again, for the next lanes, if it has ended.
     ///
     /// # Errors
-    /// That it had ended, and how, in a line.
-    fn revive(&mut self) -> Result<(), String> {
+    /// How it ended, also if it was started again: the lane that used it cannot go on.
+    fn revive(&mut self) -> Result<(), ServiceError> {
         Ok(())
     }
-}
-
-/// Why a service is not to be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// A program is not there; the text says what to install.
-    Program(String),
-    /// It was tried and did not work.
-    Failed(String),
 }
 
 /// What services are started with.
@@ -91,7 +85,7 @@ pub enum Missing {
 pub struct Config {
     /// CPUs of servers: those of the load generator.
     pub cpus: Vec<usize>,
-    /// Servers of the user's, by the name of the resource: `redis` is a URL. None is started then.
+    /// URLs of the user's servers, by the name of the resource (`redis`). These are not started.
     pub urls: Resources,
 }
 
@@ -99,41 +93,41 @@ pub struct Config {
 #[derive(Debug, Default)]
 pub struct Services {
     running: BTreeMap<Uses, Box<dyn Service>>,
-    missing: BTreeMap<Uses, Missing>,
+    missing: BTreeMap<Uses, ServiceError>,
 }
 
 impl Services {
-    /// Starts what is needed and can be had.
+    /// Starts each service that is used. One that does not start is [`missing`](Self::missing).
     pub fn start(uses: &BTreeSet<Uses>, config: &Config) -> Self {
         let mut services = Self::default();
         for &uses in uses {
             match start(uses, config) {
                 None => {}
                 Some(Ok(service)) => drop(services.running.insert(uses, service)),
-                Some(Err(missing)) => drop(services.missing.insert(uses, missing)),
+                Some(Err(error)) => drop(services.missing.insert(uses, error)),
             }
         }
         services
     }
 
-    /// What is missing of what a workload uses.
-    pub fn missing(&self, uses: &[Uses]) -> Option<&Missing> {
+    /// Why the first service that a workload uses and that is not running did not start.
+    pub fn missing(&self, uses: &[Uses]) -> Option<&ServiceError> {
         uses.iter().find_map(|uses| self.missing.get(uses))
     }
 
-    /// What a lane is told.
+    /// What the order to prepare names, of all services that a workload uses.
     ///
     /// # Errors
     /// As [`Service::resources`].
-    pub fn resources(&mut self, uses: &[Uses], lane: &str) -> Result<Resources, String> {
+    pub fn resources(&mut self, uses: &[Uses], lane: &str) -> Result<Resources, ServiceError> {
         let mut all = Resources::new();
-        for service in self.of(uses) {
+        for service in self.used(uses) {
             all.extend(service.resources(lane)?);
         }
         Ok(all)
     }
 
-    /// Checks what a lane has done.
+    /// Checks what a lane did.
     ///
     /// # Errors
     /// As [`Service::check`].
@@ -143,33 +137,35 @@ impl Services {
         lane: &str,
         params: &BTreeMap<String, ParamValue>,
         ops: u64,
-    ) -> Result<(), String> {
-        self.of(uses).try_for_each(|service| service.check(lane, params, ops))
+    ) -> Result<(), CheckError> {
+        self.used(uses).try_for_each(|service| service.check(lane, params, ops))
     }
 
-    /// Starts again what has ended.
+    /// Starts services again that have ended.
     ///
     /// # Errors
     /// As [`Service::revive`].
-    pub fn revive(&mut self, uses: &[Uses]) -> Result<(), String> {
-        // All of them, whatever became of the first.
-        let ends: Vec<_> = self.of(uses).map(|service| service.revive()).collect();
-        ends.into_iter().collect()
+    pub fn revive(&mut self, uses: &[Uses]) -> Result<(), ServiceError> {
+        // Collected first: an error of one service must not keep the others from a restart.
+        let revived: Vec<_> = self.used(uses).map(|service| service.revive()).collect();
+        revived.into_iter().collect()
     }
 
-    fn of(&mut self, uses: &[Uses]) -> impl Iterator<Item = &mut Box<dyn Service>> {
-        self.running.iter_mut().filter(|(known, _)| uses.contains(known)).map(|(_, it)| it)
+    fn used(&mut self, uses: &[Uses]) -> impl Iterator<Item = &mut Box<dyn Service>> {
+        let running = self.running.iter_mut();
+        running.filter(|(known, _)| uses.contains(known)).map(|(_, service)| service)
     }
 }
 
-/// `None` for what is no service.
-fn start(uses: Uses, config: &Config) -> Option<Result<Box<dyn Service>, Missing>> {
-    fn boxed<S: Service + 'static>(it: Result<S, Missing>) -> Result<Box<dyn Service>, Missing> {
-        it.map(|it| Box::new(it) as Box<dyn Service>)
+/// Starts a service; `None` for what needs none.
+fn start(uses: Uses, config: &Config) -> Option<Result<Box<dyn Service>, ServiceError>> {
+    type Started = Result<Box<dyn Service>, ServiceError>;
+    fn boxed<S: Service + 'static>(service: Result<S, ServiceError>) -> Started {
+        service.map(|service| Box::new(service) as Box<dyn Service>)
     }
     Some(match uses {
-        Uses::Folder => boxed(folder::Folder::start()),
-        Uses::Blocks => boxed(blocks::Blocks::start()),
+        Uses::Folder => boxed(folder::LaneFolders::start()),
+        Uses::Blocks => boxed(blocks::BlockFile::start()),
         #[cfg(feature = "apps")]
         Uses::Origin => boxed(origin::start(&config.cpus)),
         // The workload that uses it is not built in either, and its lanes say so.
@@ -177,17 +173,17 @@ fn start(uses: Uses, config: &Config) -> Option<Result<Box<dyn Service>, Missing
         Uses::Origin => return None,
         Uses::PollStreams | Uses::Files => return None,
         _ => {
-            let kind = kind(uses)?;
+            let kind = server_program(uses)?;
             match config.urls.get(kind.kind().name()) {
-                None => boxed(Server::start(kind, &config.cpus)),
-                Some(url) => boxed(Given::new(kind, url).map_err(Missing::Failed)),
+                None => boxed(ManagedServer::start(kind, &config.cpus)),
+                Some(url) => boxed(ExternalServer::new(kind, url)),
             }
         }
     })
 }
 
-/// The kind of server that is used.
-fn kind(uses: Uses) -> Option<&'static dyn Kind> {
+/// The kind of server that is used, if it is a server.
+fn server_program(uses: Uses) -> Option<&'static dyn ServerProgram> {
     match uses {
         Uses::Redis => Some(&redis::Redis),
         Uses::Mysql => Some(&mysql::Mysql),
@@ -196,14 +192,14 @@ fn kind(uses: Uses) -> Option<&'static dyn Kind> {
     }
 }
 
-/// Checks that the servers of the user's that are needed are there, before anything is measured.
+/// Checks that the user's servers are there and ready, before anything is measured.
 ///
 /// # Errors
-/// Which one is not, why, and what to do, in a line.
-pub fn reach(uses: &BTreeSet<Uses>, urls: &Resources) -> Result<(), String> {
-    for kind in uses.iter().filter_map(|uses| kind(*uses)) {
+/// Of the first server that is not.
+pub fn reach(uses: &BTreeSet<Uses>, urls: &Resources) -> Result<(), ServiceError> {
+    for kind in uses.iter().filter_map(|uses| server_program(*uses)) {
         if let Some(url) = urls.get(kind.kind().name()) {
-            Given::new(kind, url)?.reach()?;
+            ExternalServer::new(kind, url)?.reach()?;
         }
     }
     Ok(())

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use rtswap_workload::{ServerKind, ServerUrl};
 
-use crate::child::Home;
-use crate::server::{Kind, stranger};
+use crate::ServiceError;
+use crate::process::ServerFolder;
+use crate::server::{Answer, ServerProgram};
 
 #[derive(Debug)]
 pub(crate) struct Mysql;
 
-/// Without the tables of accounts and the like it starts on an empty folder: `mariadb-install-db` would take
-/// as long as the start itself and 100 MB. Whatever only guards against a loss of power is off.
+/// Without the tables of accounts the server starts on an empty folder: `mariadb-install-db` would take as long
+/// as the start itself, and 100 MB. Durability is off.
 const FLAGS: [&str; 13] = [
     "--skip-grant-tables",
     "--skip-name-resolve",
@@ -29,20 +30,20 @@ const FLAGS: [&str; 13] = [
     "--innodb-data-file-path=ibdata1:10M:autoextend",
     "--innodb-temp-data-file-path=ibtmp1:4M:autoextend",
     "--performance-schema=OFF",
-    // All lanes of a round are connected at once.
+    // All lanes of a round are connected at the same time.
     "--max-connections=2000",
 ];
 
-impl Kind for Mysql {
+impl ServerProgram for Mysql {
     fn kind(&self) -> ServerKind {
         ServerKind::Mysql
     }
 
-    fn program(&self) -> (&'static str, &'static str) {
+    fn names(&self) -> (&'static str, &'static str) {
         ("mariadbd", "mariadb-server")
     }
 
-    fn folders(&self) -> Vec<PathBuf> {
+    fn search_folders(&self) -> Vec<PathBuf> {
         ["/usr/sbin", "/usr/bin", "/usr/libexec", "/usr/local/sbin", "/usr/local/bin"]
             .map(PathBuf::from)
             .to_vec()
@@ -52,21 +53,21 @@ impl Kind for Mysql {
         Some("mysql")
     }
 
-    fn stop(&self) -> Signal {
+    fn stop_signal(&self) -> Signal {
         Signal::SIGTERM
     }
 
-    fn prepare(&self, _program: &Path, home: &Home) -> Result<(), String> {
-        home.write("init.sql", "CREATE DATABASE IF NOT EXISTS rtswap;\n")?;
-        home.make("data")
+    fn prepare(&self, _program: &Path, folder: &ServerFolder) -> Result<(), ServiceError> {
+        folder.write_file("init.sql", "CREATE DATABASE IF NOT EXISTS rtswap;\n")?;
+        folder.create_folder("data")
     }
 
-    fn arguments(&self, home: &Home, port: u16) -> Vec<OsString> {
-        // In this order: the first must come first.
+    fn arguments(&self, folder: &ServerFolder, port: u16) -> Vec<OsString> {
+        // mariadbd takes this flag in first place only.
         let mut arguments = vec!["--no-defaults".into()];
         let path = |flag: &str, name| {
             let mut argument = OsString::from(flag);
-            argument.push(home.path(name));
+            argument.push(folder.path(name));
             argument
         };
         arguments.extend([
@@ -85,21 +86,23 @@ impl Kind for Mysql {
         format!("mysql://rtswap@127.0.0.1:{port}/rtswap")
     }
 
-    fn greet(&self, mut stream: TcpStream, _url: &ServerUrl) -> io::Result<Option<String>> {
-        /// The version of the protocol, and what is in its place in an error.
+    fn probe(&self, mut stream: TcpStream, _url: &ServerUrl) -> io::Result<Answer> {
+        /// The version of the protocol, or in an error packet the byte in its place.
         const VERSION: u8 = 10;
         const ERROR: u8 = 255;
         let mut head = [0; 5];
         stream.read_exact(&mut head)?;
         let rest = usize::from(head[0]).saturating_sub(1);
         match head[4] {
-            VERSION => Ok(None),
+            VERSION => Ok(Answer::Ready),
             ERROR => {
                 let mut text = vec![0; rest];
                 stream.read_exact(&mut text)?;
-                Ok(Some(String::from_utf8_lossy(text.get(2..).unwrap_or_default()).into_owned()))
+                let reason =
+                    String::from_utf8_lossy(text.get(2..).unwrap_or_default()).into_owned();
+                Ok(Answer::Refused(reason))
             }
-            _ => Err(stranger()),
+            _ => Ok(Answer::OtherProtocol),
         }
     }
 }

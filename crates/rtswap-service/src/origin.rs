@@ -1,16 +1,15 @@
 //! The HTTPS server that images are downloaded from.
 //!
-//! `GET /SIZE-NUMBER` is answered with [`content(SIZE, NUMBER)`](rtswap_workload::content), for any size
-//! up to [`LARGEST_BYTES`]. It speaks HTTP/1.1 with keep-alive over TLS 1.3, with a thread for each
-//! connection and no async runtime, so that it is nobody's contestant.
+//! `GET /SIZE-NUMBER` returns [`content(SIZE, NUMBER)`](rtswap_workload::content), for any size up to
+//! [`LARGEST_BYTES`]. The server speaks HTTP/1.1 with keep-alive over TLS, with a thread for each connection
+//! and no async runtime, so that it shares no code with a lane.
 //!
-//! It hands out no session tickets: whoever connects does a whole handshake, whatever its TLS library
-//! keeps. The lanes that ship connect once, before they are ready, and so outside of what is timed.
+//! It issues no session tickets: every connection costs a full handshake, with any TLS library. The lanes that
+//! ship connect once, before they are ready, and therefore outside of the timed window.
 //!
-//! With [`Options::faults`] it also answers below two folders that are no ordinary part of it:
-//! `/short/SIZE-NUMBER` announces all of the body, sends half and closes; `/stall/SIZE-NUMBER` sends
-//! half and then nothing until the client leaves. A program whose origin is `https://…/short` so meets
-//! a server that fails, without knowing of it.
+//! With [`Options::faults`] two more paths inject faults: `/short/SIZE-NUMBER` announces the whole body, sends
+//! half of it and closes; `/stall/SIZE-NUMBER` sends half and then nothing until the client leaves. A client
+//! whose origin is `https://…/short` meets a server that fails.
 
 mod accept;
 mod certificate;
@@ -18,7 +17,6 @@ mod connection;
 mod request;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rtswap_workload::{ParamValue, Resources};
 use tempfile::NamedTempFile;
 
-use crate::{Missing, Service};
+use crate::{CheckError, Service, ServiceError};
 use accept::Accept;
 
 /// The largest image, in bytes.
@@ -38,15 +36,15 @@ const MOST_CONNECTIONS: usize = 1024;
 /// How an origin is started.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The CPUs that its threads may use; none for all.
+    /// The CPUs that its threads may use; empty for all CPUs.
     pub cpus: Vec<usize>,
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free port.
     pub addr: SocketAddr,
-    /// Where its root certificate is written; otherwise to a file that goes with it.
+    /// The file for the root certificate; `None` for a temporary file, removed with the origin.
     pub root: Option<PathBuf>,
-    /// The most connections; one more is closed at once.
+    /// The most connections; one more is closed immediately.
     pub connections: usize,
-    /// Whether `/short/…` and `/stall/…` are there.
+    /// Whether `/short/…` and `/stall/…` inject faults.
     pub faults: bool,
 }
 
@@ -58,22 +56,23 @@ impl Default for Options {
     }
 }
 
-/// The server. It ends when it is dropped, with all of its threads.
+/// The server. Dropping it ends all of its threads.
 #[derive(Debug)]
 pub struct Origin {
     addr: SocketAddr,
-    root: Root,
-    served: Arc<Served>,
+    root: RootFile,
+    served: Arc<ServedImages>,
     _accept: Accept,
 }
 
+/// The file with the root certificate.
 #[derive(Debug)]
-enum Root {
+enum RootFile {
     Kept(PathBuf),
     Temporary(NamedTempFile),
 }
 
-impl Root {
+impl RootFile {
     fn path(&self) -> &Path {
         match self {
             Self::Kept(path) => path,
@@ -83,22 +82,21 @@ impl Root {
 }
 
 impl Origin {
-    /// Makes a certificate and serves.
+    /// Creates a certificate, listens and serves.
     ///
     /// # Errors
-    /// If the address cannot be had, or the root certificate cannot be written, in a line.
-    pub fn start(options: &Options) -> Result<Self, String> {
-        let made = certificate::make(options.addr.ip())
-            .map_err(|error| format!("cannot make a certificate: {error}"))?;
-        let root = write(&made.root_pem, options.root.as_deref())?;
-        let served = Arc::new(Served::default());
-        let site = connection::Site {
-            tls: Arc::new(made.tls),
+    /// If the address is taken, the threads cannot be pinned, or the root certificate cannot be written.
+    pub fn start(options: &Options) -> Result<Self, ServiceError> {
+        let certificate = certificate::create(options.addr.ip())
+            .map_err(|source| ServiceError::Certificate { source })?;
+        let root = write_root(&certificate.root_pem, options.root.as_deref())?;
+        let served = Arc::new(ServedImages::default());
+        let shared = connection::Shared {
+            tls: Arc::new(certificate.tls),
             served: Arc::clone(&served),
             faults: options.faults,
         };
-        let accept = Accept::start(options, site)
-            .map_err(|error| format!("cannot serve on {}: {error}", options.addr))?;
+        let accept = Accept::start(options, shared)?;
         Ok(Self { addr: accept.addr(), root, served, _accept: accept })
     }
 
@@ -107,82 +105,76 @@ impl Origin {
         format!("https://{}", self.addr)
     }
 
-    /// Where its root certificate is, as PEM.
+    /// The file with the root certificate, as PEM.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
 
     /// Images that were served in full since the last [`check`](Service::check).
     pub fn served(&self) -> u64 {
-        self.served.of(None)
+        self.served.count(None)
     }
 }
 
-fn write(pem: &str, to: Option<&Path>) -> Result<Root, String> {
+fn write_root(pem: &str, to: Option<&Path>) -> Result<RootFile, ServiceError> {
     let root = if let Some(path) = to {
-        Root::Kept(path.to_owned())
+        RootFile::Kept(path.to_owned())
     } else {
         let file = tempfile::Builder::new().prefix("rtswap-root-").suffix(".pem").tempfile();
-        Root::Temporary(file.map_err(|error| crate::folder::cannot("file", &error))?)
+        RootFile::Temporary(file.map_err(ServiceError::temporary("file"))?)
     };
     let path = root.path();
     std::fs::write(path, pem)
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        .map_err(|source| ServiceError::RootCertificate { path: path.to_owned(), source })?;
     Ok(root)
 }
 
 impl Service for Origin {
-    fn resources(&mut self, _lane: &str) -> Result<Resources, String> {
-        let root = self.root().to_str();
-        let root = root.ok_or("the folder for temporary files has a name that is no text")?;
-        let given = [("origin", self.url()), ("origin-root", root.to_owned())];
-        Ok(given.map(|(name, value)| (name.to_owned(), value)).into())
+    fn resources(&mut self, _lane: &str) -> Result<Resources, ServiceError> {
+        let root = ServiceError::utf8(self.root())?;
+        let resources = [("origin", self.url()), ("origin-root", root.to_owned())];
+        Ok(resources.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
-    /// A lane cannot have downloaded what was not served. What it did while it warmed up has been served,
-    /// too, so that a lie as small as that goes through here.
+    /// Compares the lane's downloads with the images that were served. Images of the warm-up count as well, so
+    /// that a lane could report that many too many.
     fn check(
         &mut self,
         _lane: &str,
         params: &BTreeMap<String, ParamValue>,
         ops: u64,
-    ) -> Result<(), String> {
+    ) -> Result<(), CheckError> {
         let size = params.get("size").and_then(ParamValue::number);
-        let served = self.served.of(size);
-        self.served.forget();
-        if ops > served {
-            let of = size.map(|size| format!(" of {size} bytes")).unwrap_or_default();
-            return Err(format!(
-                "it claims {ops} downloads, and the origin has served {served} images{of}"
-            ));
-        }
-        Ok(())
+        let served = self.served.count(size);
+        self.served.clear();
+        if ops > served { Err(CheckError::NotServed { ops, served, size }) } else { Ok(()) }
     }
 }
 
-/// How many images were served in full, by their size. One lane works at a time, so all are its own.
+/// How many images were served in full, by their size. One lane is measured at a time, so that all are its own.
 #[derive(Debug, Default)]
-struct Served(Mutex<BTreeMap<usize, u64>>);
+struct ServedImages(Mutex<BTreeMap<usize, u64>>);
 
-impl Served {
-    fn count(&self, size: usize) {
+impl ServedImages {
+    fn add(&self, size: usize) {
         *self.sizes().entry(size).or_default() += 1;
     }
 
-    /// It was counted too soon.
-    fn uncount(&self, size: usize) {
+    /// Takes back an image that was counted before it was sent.
+    fn remove(&self, size: usize) {
         if let Some(served) = self.sizes().get_mut(&size) {
             *served = served.saturating_sub(1);
         }
     }
 
-    fn of(&self, size: Option<u64>) -> u64 {
+    /// Images of one size, or of all sizes.
+    fn count(&self, size: Option<u64>) -> u64 {
         let sizes = self.sizes();
         let counted = sizes.iter().filter(|(of, _)| size.is_none_or(|size| size == **of as u64));
         counted.map(|(_, served)| served).sum()
     }
 
-    fn forget(&self) {
+    fn clear(&self) {
         self.sizes().clear();
     }
 
@@ -191,13 +183,11 @@ impl Served {
     }
 }
 
-/// For a run: on the CPUs of the load generator, and without anything that fails.
-pub(crate) fn start(cpus: &[usize]) -> Result<Origin, Missing> {
+/// The origin of a run: on the CPUs of the load generator, and without injected faults.
+pub(crate) fn start(cpus: &[usize]) -> Result<Origin, ServiceError> {
     let options = Options { cpus: cpus.to_owned(), ..Options::default() };
-    Origin::start(&options).map_err(|error| Missing::Failed(format!("the origin: {error}")))
-}
-
-/// A kernel's error with a word on what was tried.
-fn because(what: &str) -> impl FnOnce(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+    Origin::start(&options).map_err(|source| ServiceError::Start {
+        service: "the HTTPS origin",
+        source: Box::new(source),
+    })
 }

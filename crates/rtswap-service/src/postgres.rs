@@ -1,4 +1,4 @@
-//! A PostgreSQL server that trusts whoever is on this machine.
+//! A PostgreSQL server that trusts every local user.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,13 +10,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use rtswap_workload::{ServerKind, ServerUrl};
 
-use crate::child::Home;
-use crate::server::{Kind, stranger};
+use crate::ServiceError;
+use crate::process::ServerFolder;
+use crate::server::{Answer, ServerProgram};
 
 #[derive(Debug)]
 pub(crate) struct Postgres;
 
-/// Whatever only guards against a loss of power is off, and what works in the background as well.
+/// Durability and background work are off.
 const SETTINGS: [&str; 13] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -27,28 +28,28 @@ const SETTINGS: [&str; 13] = [
     "wal_level=minimal",
     "max_wal_senders=0",
     "shared_buffers=32MB",
-    // In its folder, lest anything of it be left in /dev/shm.
+    // In the server's folder, so that nothing is left in /dev/shm.
     "dynamic_shared_memory_type=mmap",
-    // All lanes of a round are connected at once.
+    // All lanes of a round are connected at the same time.
     "max_connections=1000",
-    // That a port is in use is no more than a LOG.
+    // The server reports a port in use at the level LOG.
     "log_min_messages=log",
     "log_line_prefix=",
 ];
 
 const INITDB_LIMIT: Duration = Duration::from_mins(1);
 
-impl Kind for Postgres {
+impl ServerProgram for Postgres {
     fn kind(&self) -> ServerKind {
         ServerKind::Postgres
     }
 
-    fn program(&self) -> (&'static str, &'static str) {
+    fn names(&self) -> (&'static str, &'static str) {
         ("postgres", "postgresql")
     }
 
-    /// Debian has it beside the path, in a folder for each version.
-    fn folders(&self) -> Vec<PathBuf> {
+    /// Debian installs each version in a folder outside of `PATH`.
+    fn search_folders(&self) -> Vec<PathBuf> {
         let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
         let version = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -65,12 +66,12 @@ impl Kind for Postgres {
         Some("postgres")
     }
 
-    /// The immediate shutdown.
-    fn stop(&self) -> Signal {
+    /// The immediate shutdown of PostgreSQL.
+    fn stop_signal(&self) -> Signal {
         Signal::SIGQUIT
     }
 
-    fn prepare(&self, program: &Path, home: &Home) -> Result<(), String> {
+    fn prepare(&self, program: &Path, folder: &ServerFolder) -> Result<(), ServiceError> {
         let arguments = [
             "-D",
             "data",
@@ -84,13 +85,13 @@ impl Kind for Postgres {
             "--no-sync",
             "--wal-segsize=1",
         ];
-        // Beside the server, and not one of another version.
+        // From the same folder, so that both are of one version.
         let initdb = program.with_file_name("initdb");
-        home.run(&initdb, &arguments.map(OsString::from), INITDB_LIMIT)
+        folder.run(&initdb, &arguments.map(OsString::from), INITDB_LIMIT)
     }
 
-    fn arguments(&self, home: &Home, port: u16) -> Vec<OsString> {
-        let mut arguments = vec!["-D".into(), home.path("data").into_os_string()];
+    fn arguments(&self, folder: &ServerFolder, port: u16) -> Vec<OsString> {
+        let mut arguments = vec!["-D".into(), folder.path("data").into_os_string()];
         arguments.extend(["-p".into(), port.to_string().into()]);
         for setting in SETTINGS {
             arguments.extend(["-c".into(), setting.into()]);
@@ -102,7 +103,7 @@ impl Kind for Postgres {
         format!("postgres://rtswap@127.0.0.1:{port}/postgres")
     }
 
-    fn greet(&self, mut stream: TcpStream, url: &ServerUrl) -> io::Result<Option<String>> {
+    fn probe(&self, mut stream: TcpStream, url: &ServerUrl) -> io::Result<Answer> {
         const PROTOCOL_3_0: u32 = 196_608;
         let (user, _, database) = url.login();
         let mut hello = PROTOCOL_3_0.to_be_bytes().to_vec();
@@ -116,21 +117,21 @@ impl Kind for Postgres {
         let mut kind = [0];
         stream.read_exact(&mut kind)?;
         match kind {
-            // It asks for a password or goes on: whether the password is right shows when a lane
-            // logs in.
-            [b'R'] => Ok(None),
+            // An authentication request. A lane that logs in reports a wrong password.
+            [b'R'] => Ok(Answer::Ready),
             [b'E'] => {
                 let mut text = Vec::new();
                 let _ = stream.read_to_end(&mut text);
                 let fields =
                     String::from_utf8_lossy(text.get(4..).unwrap_or_default()).into_owned();
                 let field = |of| fields.split('\0').find_map(|field| field.strip_prefix(of));
+                // SQLSTATE `cannot_connect_now`.
                 if field('C') == Some("57P03") {
-                    return Err(io::ErrorKind::WouldBlock.into());
+                    return Ok(Answer::Starting);
                 }
-                Ok(Some(field('M').unwrap_or("it gives no reason").to_owned()))
+                Ok(Answer::Refused(field('M').unwrap_or("no reason is given").to_owned()))
             }
-            _ => Err(stranger()),
+            _ => Ok(Answer::OtherProtocol),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A Redis server that keeps nothing on the disk.
+//! A Redis server without persistence.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
@@ -8,22 +8,23 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use rtswap_workload::{ServerKind, ServerUrl};
 
-use crate::child::Home;
-use crate::server::{Kind, stranger};
+use crate::ServiceError;
+use crate::process::ServerFolder;
+use crate::server::{Answer, ServerProgram};
 
 #[derive(Debug)]
 pub(crate) struct Redis;
 
-impl Kind for Redis {
+impl ServerProgram for Redis {
     fn kind(&self) -> ServerKind {
         ServerKind::Redis
     }
 
-    fn program(&self) -> (&'static str, &'static str) {
+    fn names(&self) -> (&'static str, &'static str) {
         ("redis-server", "redis-server")
     }
 
-    fn folders(&self) -> Vec<PathBuf> {
+    fn search_folders(&self) -> Vec<PathBuf> {
         ["/usr/bin", "/usr/local/bin", "/usr/sbin"].map(PathBuf::from).to_vec()
     }
 
@@ -31,20 +32,20 @@ impl Kind for Redis {
         None
     }
 
-    fn stop(&self) -> Signal {
+    fn stop_signal(&self) -> Signal {
         Signal::SIGTERM
     }
 
-    fn prepare(&self, _program: &Path, _home: &Home) -> Result<(), String> {
+    fn prepare(&self, _program: &Path, _folder: &ServerFolder) -> Result<(), ServiceError> {
         Ok(())
     }
 
-    fn arguments(&self, home: &Home, port: u16) -> Vec<OsString> {
+    fn arguments(&self, folder: &ServerFolder, port: u16) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]
                 .map(OsString::from)
                 .to_vec();
-        arguments.extend([port.to_string().into(), "--dir".into(), home.path("").into()]);
+        arguments.extend([port.to_string().into(), "--dir".into(), folder.path("").into()]);
         arguments
     }
 
@@ -52,16 +53,16 @@ impl Kind for Redis {
         format!("redis://127.0.0.1:{port}")
     }
 
-    fn greet(&self, mut stream: TcpStream, _url: &ServerUrl) -> io::Result<Option<String>> {
+    fn probe(&self, mut stream: TcpStream, _url: &ServerUrl) -> io::Result<Answer> {
         stream.write_all(b"PING\r\n")?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line)?;
         match line.trim() {
-            // Whether the password is right shows when a lane logs in.
-            line if line == "+PONG" || line.starts_with("-NOAUTH") => Ok(None),
-            line if line.starts_with("-LOADING") => Err(io::ErrorKind::WouldBlock.into()),
-            line if line.starts_with('-') => Ok(Some(line[1..].to_owned())),
-            _ => Err(stranger()),
+            // A lane that logs in reports a wrong password.
+            line if line == "+PONG" || line.starts_with("-NOAUTH") => Ok(Answer::Ready),
+            line if line.starts_with("-LOADING") => Ok(Answer::Starting),
+            line if line.starts_with('-') => Ok(Answer::Refused(line[1..].to_owned())),
+            _ => Ok(Answer::OtherProtocol),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A database server: one that is started for the run, or the user's.
+//! A database server: one that is started for the run, or one of the user's.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,226 +7,330 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rtswap_workload::{Resources, ServerKind, ServerUrl};
 
-use crate::child::{Account, Child, Home};
-use crate::{Missing, Service};
+use crate::process::{Account, ServerFolder, ServerProcess};
+use crate::{Service, ServiceError};
 
-/// The environment variable that names the folders in which servers' programs are looked for, instead of
-/// those of `PATH` and where packages put them.
-pub const SERVERS: &str = "RTSWAP_SERVERS";
+/// The environment variable that names the folders in which programs of servers are looked for. It replaces
+/// `PATH` and the folders of packages.
+pub const SERVERS_VAR: &str = "RTSWAP_SERVERS";
 
-/// How long a server may take until it answers.
+/// How long a server may take to become ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long an answer may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// How long a server may take to connect, read or write.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Ports that are tried: one that was free a moment ago may not be any more.
+/// Ports that are tried: another program may take a free port before the server does.
 const PORTS: u32 = 3;
 
-/// Attempts to start a server again, which what is left of the one before may hinder for a moment.
-const REVIVALS: u32 = 5;
+/// Attempts to restart a server: what is left of the earlier process may hold the port for a moment.
+const RESTARTS: u32 = 5;
 
-/// What a kind of server takes.
-pub(crate) trait Kind: Debug + Send + Sync {
+/// How to find, start and probe one kind of server.
+pub(crate) trait ServerProgram: Debug + Send + Sync {
     fn kind(&self) -> ServerKind;
 
-    /// The name of its program, and of the package that has it.
-    fn program(&self) -> (&'static str, &'static str);
+    /// The name of the program, and of the Debian package that has it.
+    fn names(&self) -> (&'static str, &'static str);
 
-    /// Where to look besides `PATH`, the best first.
-    fn folders(&self) -> Vec<PathBuf>;
+    /// Where to look for the program after `PATH`, the best folder first.
+    fn search_folders(&self) -> Vec<PathBuf>;
 
-    /// As whom it runs where we are root, if it refuses to be.
+    /// The account to run as if rtswap runs as root, for a server that refuses root.
     fn account(&self) -> Option<&'static str>;
 
-    /// What stops it, in a way that takes no longer than it must: nothing in it is to be kept.
-    fn stop(&self) -> Signal;
+    /// The signal for the fastest shutdown: no data has to be kept.
+    fn stop_signal(&self) -> Signal;
 
-    /// Makes what it needs in its folder.
-    fn prepare(&self, program: &Path, home: &Home) -> Result<(), String>;
+    /// Creates what the server needs in its folder.
+    fn prepare(&self, program: &Path, folder: &ServerFolder) -> Result<(), ServiceError>;
 
-    /// How it is started.
-    fn arguments(&self, home: &Home, port: u16) -> Vec<OsString>;
+    /// The server's command line.
+    fn arguments(&self, folder: &ServerFolder, port: u16) -> Vec<OsString>;
 
-    /// How a lane reaches it.
+    /// The URL by which a lane reaches the server.
     fn url(&self, port: u16) -> String;
 
-    /// Whether it is this kind of server and ready, by its first words.
-    ///
-    /// `Ok(Some(reason))` is the reason why it takes no one, `WouldBlock` that it will later.
-    fn greet(&self, stream: TcpStream, url: &ServerUrl) -> io::Result<Option<String>>;
+    /// Begins the protocol on a new connection. `UnexpectedEof` counts as [`Answer::OtherProtocol`].
+    fn probe(&self, stream: TcpStream, url: &ServerUrl) -> io::Result<Answer>;
 }
 
-/// A server of ours.
+/// A server's answer to a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Ready,
+    /// The server loads its data or recovers.
+    Starting,
+    /// The server takes no connection, with its reason.
+    Refused(String),
+    /// This is not the expected kind of server.
+    OtherProtocol,
+}
+
+/// A server that was started for the run.
 #[derive(Debug)]
-pub(crate) struct Server {
-    // First: it is stopped before its folder is removed.
-    child: Option<Child>,
-    kind: &'static dyn Kind,
+pub(crate) struct ManagedServer {
+    // The first field, so that the process is stopped before the folder is removed.
+    process: Option<ServerProcess>,
+    kind: &'static dyn ServerProgram,
     program: PathBuf,
-    home: Home,
+    folder: ServerFolder,
     port: u16,
 }
 
 /// A server of the user's.
 #[derive(Debug)]
-pub(crate) struct Given {
-    kind: &'static dyn Kind,
+pub(crate) struct ExternalServer {
+    kind: &'static dyn ServerProgram,
     url: ServerUrl,
 }
 
-impl Server {
-    pub fn start(kind: &'static dyn Kind, cpus: &[usize]) -> Result<Self, Missing> {
-        let (name, package) = kind.program();
-        let flag = kind.kind().name();
-        let Some(program) = find(name, &kind.folders()) else {
-            return Err(Missing::Program(format!(
-                "{name} is not installed: apt-get install {package}, or give --{flag}-url"
-            )));
+impl ManagedServer {
+    pub fn start(kind: &'static dyn ServerProgram, cpus: &[usize]) -> Result<Self, ServiceError> {
+        let (name, package) = kind.names();
+        let Some(program) = find_program(name, &kind.search_folders()) else {
+            let kind = kind.kind().name();
+            return Err(ServiceError::NotInstalled { program: name, package, kind });
         };
-        let failed = |why: String| Missing::Failed(format!("{name}: {why}"));
-        let account = kind.account().map_or(Ok(Account::Own), Account::of).map_err(failed)?;
-        let home = Home::new(flag, account, cpus).map_err(failed)?;
-        kind.prepare(&program, &home).map_err(failed)?;
-        let mut server = Self { kind, program, home, port: 0, child: None };
+        Self::start_program(kind, program, cpus)
+            .map_err(|source| ServiceError::Start { service: name, source: Box::new(source) })
+    }
+
+    fn start_program(
+        kind: &'static dyn ServerProgram,
+        program: PathBuf,
+        cpus: &[usize],
+    ) -> Result<Self, ServiceError> {
+        let (name, _) = kind.names();
+        let account =
+            kind.account().map_or(Ok(Account::Current), |user| Account::of(name, user))?;
+        let folder = ServerFolder::new(kind.kind().name(), account, cpus)?;
+        kind.prepare(&program, &folder)?;
+        let mut server = Self { kind, program, folder, port: 0, process: None };
         let mut tries = 0;
         loop {
             tries += 1;
-            server.port = free_port().map_err(|error| failed(error.to_string()))?;
+            server.port = free_port().map_err(|source| ServiceError::Port { source })?;
             match server.launch() {
                 Ok(()) => return Ok(server),
-                Err(why) if tries < PORTS && why.contains("in use") => {}
-                Err(why) => return Err(failed(why)),
+                Err(error) if tries < PORTS && error.is_port_in_use() => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Starts the process and waits until it answers.
-    fn launch(&mut self) -> Result<(), String> {
-        let arguments = self.kind.arguments(&self.home, self.port);
-        let mut child = self.home.spawn(&self.program, &arguments, self.kind.stop())?;
-        let url = ServerUrl::parse(self.kind.kind(), &self.kind.url(self.port))?;
+    /// Starts the process and waits until the server is ready.
+    fn launch(&mut self) -> Result<(), ServiceError> {
+        let url = parse_url(self.kind, &self.kind.url(self.port))?;
+        let arguments = self.kind.arguments(&self.folder, self.port);
+        let mut process = self.folder.spawn(&self.program, &arguments, self.kind.stop_signal())?;
         let until = Instant::now() + READY_LIMIT;
         loop {
-            if let Some(status) = child.ended() {
-                return Err(format!("it ended ({status}){}", child.words()));
+            let program = self.program.clone();
+            if let Some(status) = process.exit_status() {
+                let output = process.last_output();
+                return Err(ServiceError::Exited { program, status, output });
             }
-            if let Ok(None) = greet(self.kind, &url) {
-                self.child = Some(child);
+            if probe(self.kind, &url).is_ok_and(|answer| answer == Answer::Ready) {
+                self.process = Some(process);
                 return Ok(());
             }
             if Instant::now() > until {
-                let limit = READY_LIMIT.as_secs();
-                return Err(format!("it does not answer within {limit} s{}", child.words()));
+                let output = process.last_output();
+                return Err(ServiceError::Timeout { program, limit: READY_LIMIT, output });
             }
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
-impl Service for Server {
-    fn resources(&mut self, _lane: &str) -> Result<Resources, String> {
+impl Service for ManagedServer {
+    fn resources(&mut self, _lane: &str) -> Result<Resources, ServiceError> {
         Ok([(self.kind.kind().name().to_owned(), self.kind.url(self.port))].into())
     }
 
-    fn revive(&mut self) -> Result<(), String> {
-        let (name, _) = self.kind.program();
-        let end = match &mut self.child {
-            Some(child) => match child.ended() {
+    fn revive(&mut self) -> Result<(), ServiceError> {
+        let (program, _) = self.kind.names();
+        let ended = match &mut self.process {
+            Some(process) => match process.exit_status() {
                 None => return Ok(()),
-                Some(status) => format!("{name} had ended ({status}){}", child.words()),
+                status => ServiceError::Ended { program, status, output: process.last_output() },
             },
-            None => format!("{name} had ended"),
+            // An earlier restart failed.
+            None => ServiceError::Ended { program, status: None, output: String::new() },
         };
-        self.child = None;
-        // On its old port: lanes that are about to be started may have been told already.
-        let mut again = self.launch();
-        for _ in 1..REVIVALS {
-            if again.is_ok() {
+        self.process = None;
+        // On the old port, because lanes may have received its URL already.
+        let mut restarted = self.launch();
+        for _ in 1..RESTARTS {
+            if restarted.is_ok() {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(200));
-            again = self.launch();
+            thread::sleep(Duration::from_millis(200));
+            restarted = self.launch();
         }
-        match again {
-            Ok(()) => Err(end),
-            Err(why) => Err(format!("{end}; started again, {why}")),
+        match restarted {
+            Ok(()) => Err(ended),
+            Err(source) => {
+                Err(ServiceError::Restart { ended: Box::new(ended), source: Box::new(source) })
+            }
         }
     }
 }
 
-impl Given {
-    pub fn new(kind: &'static dyn Kind, text: &str) -> Result<Self, String> {
-        let name = kind.kind().name();
-        let url =
-            ServerUrl::parse(kind.kind(), text).map_err(|why| format!("--{name}-url: {why}"))?;
-        Ok(Self { kind, url })
+impl ExternalServer {
+    pub fn new(kind: &'static dyn ServerProgram, url: &str) -> Result<Self, ServiceError> {
+        Ok(Self { kind, url: parse_url(kind, url)? })
     }
 
-    /// Whether it is there.
-    pub fn reach(&self) -> Result<(), String> {
-        let name = self.kind.kind().name();
-        let (label, remedy) = (self.url.label(), format!("start it, or mend --{name}-url"));
-        match greet(self.kind, &self.url) {
-            Ok(None) => Ok(()),
-            Ok(Some(reason)) => Err(format!("{label}: {reason}; mend that, or --{name}-url")),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(format!("{label}: what answers there is no {name} server; mend --{name}-url"))
-            }
-            Err(error) if error.to_string().starts_with(&label) => {
-                Err(format!("{error}; {remedy}"))
-            }
-            Err(error) => Err(format!("{label}: {error}; {remedy}")),
+    /// Checks that the server is there and ready.
+    pub fn reach(&self) -> Result<(), ServiceError> {
+        let (kind, server) = (self.kind.kind().name(), self.url.label());
+        // Resolved here as well, because the resolver's errors name the server already.
+        self.url.addr().map_err(|source| ServiceError::Resolve { kind, source })?;
+        match probe(self.kind, &self.url) {
+            Ok(Answer::Ready) => Ok(()),
+            Ok(Answer::Starting) => Err(ServiceError::Starting { server }),
+            Ok(Answer::Refused(reason)) => Err(ServiceError::Refused { server, kind, reason }),
+            Ok(Answer::OtherProtocol) => Err(ServiceError::WrongServer { server, kind }),
+            Err(source) => Err(ServiceError::Unreachable { server, kind, source }),
         }
     }
 }
 
-impl Service for Given {
-    fn resources(&mut self, _lane: &str) -> Result<Resources, String> {
+impl Service for ExternalServer {
+    fn resources(&mut self, _lane: &str) -> Result<Resources, ServiceError> {
         Ok([(self.kind.kind().name().to_owned(), self.url.text().to_owned())].into())
     }
 
-    fn revive(&mut self) -> Result<(), String> {
+    fn revive(&mut self) -> Result<(), ServiceError> {
         self.reach()
     }
 }
 
-/// What a server says to somebody who knocks.
-fn greet(kind: &dyn Kind, url: &ServerUrl) -> io::Result<Option<String>> {
-    let stream = TcpStream::connect_timeout(&url.addr()?, ANSWER_LIMIT)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    stream.set_write_timeout(Some(ANSWER_LIMIT))?;
-    kind.greet(stream, url).map_err(|error| match error.kind() {
-        // It hung up on somebody who speaks the protocol.
+fn parse_url(kind: &dyn ServerProgram, url: &str) -> Result<ServerUrl, ServiceError> {
+    let kind = kind.kind();
+    ServerUrl::parse(kind, url).map_err(|reason| ServiceError::Url { kind: kind.name(), reason })
+}
+
+/// Connects to a server and reads its first answer.
+fn probe(kind: &dyn ServerProgram, url: &ServerUrl) -> io::Result<Answer> {
+    let stream = TcpStream::connect_timeout(&url.addr()?, PROBE_LIMIT)?;
+    stream.set_read_timeout(Some(PROBE_LIMIT))?;
+    stream.set_write_timeout(Some(PROBE_LIMIT))?;
+    kind.probe(stream, url).or_else(|error| match error.kind() {
+        // A server of the expected kind answers before it closes the connection.
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::ConnectionReset => stranger(),
-        _ => error,
+        | io::ErrorKind::ConnectionReset => Ok(Answer::OtherProtocol),
+        _ => Err(error),
     })
 }
 
-/// What answers is no server of this kind.
-pub(crate) fn stranger() -> io::Error {
-    io::ErrorKind::InvalidData.into()
-}
-
-/// A port of the loopback device that nobody listens on.
+/// A port of 127.0.0.1 that is free at this moment.
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// A program, by its name.
-pub(crate) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
-    let only = env::var_os(SERVERS);
+/// The first program of that name in `PATH` and `folders`, or in the folders of [`SERVERS_VAR`] alone.
+fn find_program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    let only = env::var_os(SERVERS_VAR);
     let path = only.clone().or_else(|| env::var_os("PATH")).unwrap_or_default();
     let folders = if only.is_some() { &[] } else { folders };
     env::split_paths(&path)
         .chain(folders.iter().cloned())
         .map(|folder| folder.join(name))
         .find(|path| fs::metadata(path).is_ok_and(|found| found.is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+    use crate::{mysql::Mysql, postgres::Postgres, redis::Redis};
+
+    /// What `reach` says of a server that sends these bytes to each connection.
+    fn reach(kind: &'static dyn ServerProgram, said: &[u8]) -> Result<(), ServiceError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = kind.url(listener.local_addr().unwrap().port());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                // The client may be gone already: it leaves as soon as it knows enough.
+                let _ = stream.write_all(said);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                // Closing with unread bytes would reset the connection.
+                let _ = stream.read_to_end(&mut Vec::new());
+            });
+            ExternalServer::new(kind, &url).unwrap().reach()
+        })
+    }
+
+    #[test]
+    fn reach_accepts_a_server_that_is_ready() {
+        reach(&Redis, b"+PONG\r\n").unwrap();
+        reach(&Redis, b"-NOAUTH Authentication required.\r\n").unwrap();
+        reach(&Mysql, b"\x01\0\0\0\x0a").unwrap();
+        reach(&Postgres, b"R").unwrap();
+    }
+
+    #[test]
+    fn reach_rejects_a_server_that_is_not_ready() {
+        let starting = |error: ServiceError| matches!(error, ServiceError::Starting { .. });
+        assert!(starting(reach(&Redis, b"-LOADING dataset in memory\r\n").unwrap_err()));
+        let recovers = b"E\0\0\0\0SFATAL\0C57P03\0Mthe database system is starting up\0\0";
+        assert!(starting(reach(&Postgres, recovers).unwrap_err()));
+    }
+
+    #[test]
+    fn reach_quotes_the_reason_of_a_server_that_refuses() {
+        for (kind, said, reason) in [
+            (&Redis as &dyn ServerProgram, b"-ERR max clients\r\n".as_slice(), "ERR max clients"),
+            (&Mysql, b"\x0b\0\0\0\xff\x10\x04too many", "too many"),
+            (&Postgres, b"E\0\0\0\0SFATAL\0C53300\0Mtoo many clients\0\0", "too many clients"),
+        ] {
+            let error = reach(kind, said).unwrap_err();
+            assert!(
+                matches!(&error, ServiceError::Refused { reason: found, .. } if found == reason),
+                "{error}"
+            );
+            assert!(error.to_string().contains(&format!("--{}-url", kind.kind().name())));
+        }
+    }
+
+    #[test]
+    fn reach_rejects_another_protocol() {
+        for kind in [&Redis as &'static dyn ServerProgram, &Mysql, &Postgres] {
+            for said in [b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), b""] {
+                let error = reach(kind, said).unwrap_err();
+                assert!(matches!(error, ServiceError::WrongServer { .. }), "{kind:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn reach_names_the_server_that_is_not_there_and_the_remedy() {
+        let port = free_port().unwrap();
+        let error = ExternalServer::new(&Redis, &Redis.url(port)).unwrap().reach().unwrap_err();
+        assert_eq!(
+            error.with_causes(),
+            format!(
+                "cannot reach redis at 127.0.0.1:{port} (start it, or correct --redis-url): \
+                 Connection refused (os error 111)"
+            )
+        );
+    }
+
+    #[test]
+    fn external_server_rejects_a_url_of_another_kind() {
+        let error = ExternalServer::new(&Redis, "mysql://me@localhost/db").unwrap_err();
+        assert!(error.to_string().starts_with("--redis-url: "), "{error}");
+    }
 }

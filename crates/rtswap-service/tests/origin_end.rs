@@ -1,4 +1,4 @@
-//! The end of the origin, whatever its clients are about. A process of its own, whose threads are counted.
+//! The end of the origin while clients are in every state. In a test binary of its own, whose threads are counted.
 
 mod support;
 
@@ -7,6 +7,7 @@ use std::net::TcpStream;
 
 use support::{Client, address, origin, tcp};
 
+/// The threads of origins in this process.
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
@@ -14,21 +15,21 @@ fn threads() -> usize {
 }
 
 #[test]
-fn dropping_it_ends_every_thread_and_connection() {
+fn drop_ends_every_thread_and_connection() {
     let origin = origin();
     let addr = address(&origin);
     let mut idle = Client::of(&origin);
     idle.get("/10-1").unwrap();
     let mut silent = tcp(&origin);
     let mut half = Client::of(&origin);
-    half.say(b"GET /10-1 HT").unwrap();
+    half.send(b"GET /10-1 HT").unwrap();
     let mut stalled = Client::of(&origin);
-    stalled.say(b"GET /stall/100-1 HTTP/1.1\r\n\r\n").unwrap();
-    // It reads nothing, so that the origin waits to write.
-    let mut deaf = Client::of(&origin);
-    deaf.say(b"GET /16777216-1 HTTP/1.1\r\n\r\n").unwrap();
+    stalled.send(b"GET /stall/100-1 HTTP/1.1\r\n\r\n").unwrap();
+    // This client reads nothing, so that the origin waits in `write`.
+    let mut unread = Client::of(&origin);
+    unread.send(b"GET /16777216-1 HTTP/1.1\r\n\r\n").unwrap();
     let mut gone = Client::of(&origin);
-    gone.say(b"GET /16777216-1 HTTP/1.1\r\n\r\n").unwrap();
+    gone.send(b"GET /16777216-1 HTTP/1.1\r\n\r\n").unwrap();
     drop(gone);
     let root = origin.root().to_owned();
     assert!(threads() > 1 && root.exists());
@@ -37,7 +38,7 @@ fn dropping_it_ends_every_thread_and_connection() {
     assert_eq!(threads(), 0);
     assert!(!root.exists());
     assert!(TcpStream::connect(addr).is_err());
-    assert!(idle.has_ended());
+    assert!(idle.is_closed());
     assert!(matches!(silent.read(&mut [0]), Ok(0) | Err(_)));
-    assert!(deaf.hear().is_err() && stalled.hear().is_err());
+    assert!(unread.receive().is_err() && stalled.receive().is_err());
 }

@@ -138,8 +138,8 @@ fn peer_of(lane: &Lane) -> Option<&'static Peer> {
 /// The version of a lane, and for a peer what is installed of it.
 pub(crate) fn version(lane: &Lane) -> String {
     let Some(peer) = peer_of(lane) else { return lane.version.clone() };
-    let place = rtswap_peers::Place::of_user().ok();
-    place.and_then(|place| rtswap_peers::version(&place, peer)).unwrap_or_default()
+    let folder = rtswap_peers::PeerFolder::of_user().ok();
+    folder.and_then(|folder| rtswap_peers::version(&folder, peer)).unwrap_or_default()
 }
 
 /// Speaks the lane protocol for a lane. A peer becomes its interpreter, and does not return.

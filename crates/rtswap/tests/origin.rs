@@ -1,4 +1,4 @@
-//! `rtswap origin`: any client may download.
+//! `rtswap origin`: serving images to any client.
 
 mod support;
 
@@ -13,9 +13,9 @@ use rtswap_lane::Lane;
 use rtswap_lane::host::Work;
 use rtswap_lane::{Prepare, Refusal};
 use rustix::process::Signal;
-use support::{Case, Running, assert_one_line, eventually};
+use support::{Case, Running, assert_one_line, eventually, skip};
 
-/// Serves on a free port; returns where, and where its root is.
+/// Serves on a free port. Returns the URL and the file of the root certificate.
 fn serve(case: &Case, more: &[&str]) -> (Running, String, String) {
     let mut server = case.spawn(&[&["origin"], more].concat());
     let mut lines = BufReader::new(server.stdout()).lines().map(Result::unwrap);
@@ -26,27 +26,27 @@ fn serve(case: &Case, more: &[&str]) -> (Running, String, String) {
     (server, url, root)
 }
 
-/// Downloads by the workload itself, which checks the certificate.
-fn fetches(case: &Case, url: &str, root: &str) -> Result<u64, Refusal> {
+/// Downloads with the workload `fetch`, which verifies the certificate. Returns the number of images.
+fn fetch(case: &Case, url: &str, root: &str) -> Result<u64, Refusal> {
     let folder = case.folder.path().to_str().unwrap();
-    let given = [("origin", url), ("origin-root", root), ("folder", folder)];
+    let resources = [("origin", url), ("origin-root", root), ("folder", folder)];
     let lane = Lane::of::<Standard, _>("tokio", "tokio", &Tokio::default());
     let program = lane.prepare(&Prepare {
         workload: "fetch/images=3/size=1000/concurrency=2/verify_tls=true".to_owned(),
         cpus: vec![0],
-        resources: given.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        resources: resources.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..Prepare::default()
     })?;
-    let Work::Driven(mut slice) = program.work else { panic!("fetch is not served") };
+    let Work::Driven(mut slice) = program.work else { panic!("the lane drives fetch itself") };
     slice(std::time::Duration::from_millis(1)).map(|done| done.ops)
 }
 
 #[test]
-fn a_signal_ends_it_and_takes_its_certificate_away() {
+fn signal_ends_the_origin_and_removes_its_certificate() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let case = Case::new();
         let (server, url, root) = serve(&case, &[]);
-        assert!(fetches(&case, &url, &root).unwrap() >= 3);
+        assert!(fetch(&case, &url, &root).unwrap() >= 3);
         server.signal(signal);
         let (status, stderr) = server.wait();
         assert!(status.success() && stderr.is_empty(), "{status}: {stderr}");
@@ -58,22 +58,21 @@ fn a_signal_ends_it_and_takes_its_certificate_away() {
 }
 
 #[test]
-fn a_root_that_was_asked_for_stays() {
+fn root_option_keeps_the_certificate() {
     let case = Case::new();
     let (server, url, root) = serve(&case, &["--root", "root.pem"]);
     assert_eq!(root, "root.pem");
     let root = case.path("root.pem");
-    assert!(fetches(&case, &url, root.to_str().unwrap()).unwrap() >= 3);
+    assert!(fetch(&case, &url, root.to_str().unwrap()).unwrap() >= 3);
     server.signal(Signal::INT);
     assert!(server.wait().0.success());
     assert!(root.exists());
 }
 
 #[test]
-fn curl_downloads_with_and_without_a_look_at_the_certificate() {
+fn curl_downloads_with_and_without_verification() {
     if Command::new("curl").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "CI must have curl");
-        eprintln!("SKIPPED: curl is not installed: apt-get install curl");
+        skip("curl is not installed: apt-get install curl");
         return;
     }
     let case = Case::new();
@@ -89,22 +88,23 @@ fn curl_downloads_with_and_without_a_look_at_the_certificate() {
     assert!(done.stdout == content(65_536, 7), "{done:?}");
     let both = curl(&["--cacert", &root, &seven, &eight]);
     assert!(both.stdout == [content(65_536, 7), content(1 << 20, 8)].concat());
-    // 60: it does not know who vouches for the certificate. 22: an answer of 400 or more.
+    // 60: the issuer of the certificate is unknown. 22: a status of 400 or more.
     assert_eq!(curl(&[&seven]).status.code(), Some(60));
     assert_eq!(curl(&["-k", &absent]).status.code(), Some(22));
 }
 
 #[test]
-fn what_keeps_it_from_serving_is_one_line() {
+fn start_error_is_one_line_with_cause() {
     let case = Case::new();
-    let ours = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = ours.local_addr().unwrap().to_string();
-    for (args, tells) in [
-        (["--addr", addr.as_str()], "Address already in use"),
-        (["--root", "absent/root.pem"], "absent/root.pem: No such file"),
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for (args, messages) in [
+        (["--addr", addr.as_str()], [addr.as_str(), "Address already in use"]),
+        (["--root", "absent/root.pem"], ["to absent/root.pem", "No such file"]),
     ] {
         let done = case.rtswap().arg("origin").args(args).assert().code(1);
         let stderr = String::from_utf8(done.get_output().stderr.clone()).unwrap();
-        assert!(assert_one_line(&stderr).contains(tells), "{stderr}");
+        let line = assert_one_line(&stderr);
+        assert!(messages.iter().all(|message| line.contains(message)), "{line}");
     }
 }

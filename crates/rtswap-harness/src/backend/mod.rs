@@ -113,7 +113,7 @@ impl ProcessBackend {
         } else {
             let ops = running.lane.slice(Duration::from_millis(1), &self.cancel)?.ops;
             let checked = self.services.check(&on.uses, name, &on.params, ops);
-            checked.map_err(LaneError::invalid)?;
+            checked.map_err(|error| LaneError::invalid(error.with_causes()))?;
             ops
         };
         Ok((ops, running.ready.clone()))
@@ -126,7 +126,7 @@ impl ProcessBackend {
             Ok(()) => LaneError::Lost(status, reason),
             Err(end) => {
                 self.service_ended = true;
-                LaneError::Lost(status, format!("{end}; {reason}"))
+                LaneError::Lost(status, format!("{}; {reason}", end.with_causes()))
             }
         }
     }
@@ -159,7 +159,7 @@ impl ProcessBackend {
             Err(error) => return Err(self.with_service_end(workload, error)),
         };
         let checked = self.services.check(&workload.uses, &name, &workload.params, slice.ops);
-        checked.map_err(LaneError::invalid)?;
+        checked.map_err(|error| LaneError::invalid(error.with_causes()))?;
         slice.lane = name;
         let (Some(before), Some(after)) = (begin.cpu, end.cpu) else {
             let running = self.running.get_mut(&lane).expect("the lane was started");
@@ -243,7 +243,8 @@ impl Backend for ProcessBackend {
                 let pad = rng.random_range(0..PAD_MOST);
                 let PlannedLane { plan, launch } = &self.lanes[lane];
                 let resources = self.services.resources(&workload.uses, &plan.name);
-                let resources = resources.map_err(LaneError::failed)?;
+                let resources =
+                    resources.map_err(|error| LaneError::failed(error.with_causes()))?;
                 Lane::start(launch, &workload.name, resources, &self.server_cpus, pad)
             })
             .collect();

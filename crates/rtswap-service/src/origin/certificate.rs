@@ -1,6 +1,6 @@
-//! A root that nobody trusts, and a certificate of its for this machine.
+//! A root certificate for this origin alone, and a certificate for this machine that it signs.
 
-use std::fmt;
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::server::NoServerSessionStorage;
 
-/// What a server needs, and what its clients may trust.
-pub(super) struct Made {
+/// The server's certificate and key, and the root certificate that clients may trust.
+pub(super) struct Certificate {
     pub tls: ServerConfig,
     pub root_pem: String,
 }
 
-/// Makes both, anew each time: there is no key to keep.
-pub(super) fn make(addr: IpAddr) -> Result<Made, Error> {
+/// Creates both with new keys, so that no key has to be stored.
+pub(super) fn create(addr: IpAddr) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
     let key = KeyPair::generate()?;
-    // Roots of one name would be taken for each other, and the signature be called bad.
+    // Clients look up a root by its name: two roots of one name would be confused, and the signature rejected.
     let id = key
         .public_key_raw()
         .iter()
@@ -42,7 +42,7 @@ pub(super) fn make(addr: IpAddr) -> Result<Made, Error> {
     leaf.distinguished_name.push(DnType::CommonName, "rtswap origin");
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    // OpenSSL in its strict mode, which is Python's from 3.13 on, asks for it.
+    // Required by OpenSSL in its strict mode, which is Python's default since 3.13.
     leaf.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate()?;
     let leaf = leaf.signed_by(&key, &root)?;
@@ -54,33 +54,5 @@ pub(super) fn make(addr: IpAddr) -> Result<Made, Error> {
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
-    Ok(Made { tls, root_pem: root.pem() })
-}
-
-/// Of either library.
-#[derive(Debug)]
-pub(super) enum Error {
-    Certificate(rcgen::Error),
-    Tls(rustls::Error),
-}
-
-impl From<rcgen::Error> for Error {
-    fn from(error: rcgen::Error) -> Self {
-        Self::Certificate(error)
-    }
-}
-
-impl From<rustls::Error> for Error {
-    fn from(error: rustls::Error) -> Self {
-        Self::Tls(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Certificate(error) => error.fmt(f),
-            Self::Tls(error) => error.fmt(f),
-        }
-    }
+    Ok(Certificate { tls, root_pem: root.pem() })
 }

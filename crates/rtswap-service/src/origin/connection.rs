@@ -1,4 +1,4 @@
-//! One connection: TLS, and request after request.
+//! One connection: TLS, and its requests in order.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -7,22 +7,22 @@ use std::sync::Arc;
 use rtswap_workload::content;
 use rustls::{ServerConfig, ServerConnection, Stream};
 
-use super::Served;
-use super::request::{Ask, How, Wants, read};
+use super::ServedImages;
+use super::request::{Delivery, RequestHead, Target, parse};
 
 /// What all connections share.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct Shared {
     pub tls: Arc<ServerConfig>,
-    pub served: Arc<Served>,
+    pub served: Arc<ServedImages>,
     pub faults: bool,
 }
 
 /// The longest head of a request, in bytes.
 const HEAD_BYTES: usize = 16 << 10;
 
-/// Bytes that are encrypted before they are written: an image of 64 KiB and its head go out in one
-/// system call.
+/// Bytes that are encrypted before they are written, so that an image of 64 KiB and its head take one system
+/// call.
 const AHEAD_BYTES: usize = 256 << 10;
 
 struct Connection<'a> {
@@ -30,17 +30,17 @@ struct Connection<'a> {
     socket: &'a TcpStream,
 }
 
-/// Serves until the client leaves or has to.
-pub(super) fn serve(socket: &TcpStream, site: &Site) -> io::Result<()> {
-    let tls = ServerConnection::new(Arc::clone(&site.tls)).map_err(io::Error::other)?;
+/// Serves until the client leaves, or until a request ends the connection.
+pub(super) fn serve(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let tls = ServerConnection::new(Arc::clone(&shared.tls)).map_err(io::Error::other)?;
     let mut connection = Connection { tls, socket };
     connection.tls.set_buffer_limit(Some(AHEAD_BYTES));
     let mut buffer = vec![0; HEAD_BYTES];
     let mut filled = 0;
     loop {
         let too_long = (filled == HEAD_BYTES)
-            .then_some((Ask { wants: Wants::Malformed, keep: false }, HEAD_BYTES));
-        let Some((ask, len)) = read(&buffer[..filled], site.faults).or(too_long) else {
+            .then_some((RequestHead { target: Target::Malformed, keep_alive: false }, HEAD_BYTES));
+        let Some((head, len)) = parse(&buffer[..filled], shared.faults).or(too_long) else {
             match connection.read(&mut buffer[filled..])? {
                 0 => return connection.end(),
                 more => filled += more,
@@ -49,8 +49,8 @@ pub(super) fn serve(socket: &TcpStream, site: &Site) -> io::Result<()> {
         };
         buffer.copy_within(len..filled, 0);
         filled -= len;
-        connection.answer(ask, &site.served)?;
-        if !ask.keep {
+        connection.answer(head, &shared.served)?;
+        if !head.keep_alive {
             return connection.end();
         }
     }
@@ -61,31 +61,31 @@ impl Connection<'_> {
         Stream::new(&mut self.tls, &mut self.socket).read(buffer)
     }
 
-    fn answer(&mut self, ask: Ask, served: &Served) -> io::Result<()> {
-        let (size, number, how) = match ask.wants {
-            Wants::Image { size, number, how } => (size, number, how),
-            Wants::Absent => return self.refuse("404 Not Found", "no such image", ask.keep),
-            Wants::Otherwise => {
-                return self.refuse("405 Method Not Allowed\r\nallow: GET", "GET only", ask.keep);
+    fn answer(&mut self, head: RequestHead, served: &ServedImages) -> io::Result<()> {
+        let RequestHead { target, keep_alive } = head;
+        let (size, number, delivery) = match target {
+            Target::Image { size, number, delivery } => (size, number, delivery),
+            Target::NotFound => return self.refuse("404 Not Found", "no such image", keep_alive),
+            Target::OtherMethod => {
+                return self.refuse("405 Method Not Allowed\r\nallow: GET", "GET only", keep_alive);
             }
-            Wants::Malformed => return self.refuse("400 Bad Request", "not HTTP/1", ask.keep),
+            Target::Malformed => return self.refuse("400 Bad Request", "not HTTP/1", keep_alive),
         };
-        self.head("200 OK", "application/octet-stream", size, ask.keep)?;
+        self.head("200 OK", "application/octet-stream", size, keep_alive)?;
         let image = content(size, number);
-        match how {
-            How::Whole => {
-                let sent = self.send(image, || served.count(size));
-                // What was counted before its last bytes were on their way.
-                sent.map_err(|(error, last)| {
-                    if last {
-                        served.uncount(size);
+        match delivery {
+            Delivery::Whole => {
+                let sent = self.send(image, || served.add(size));
+                sent.map_err(|(error, counted)| {
+                    if counted {
+                        served.remove(size);
                     }
                     error
                 })
             }
-            How::Short | How::Stall => {
+            Delivery::Truncated | Delivery::Stalled => {
                 self.send(&image[..size / 2], || {}).map_err(|(error, _)| error)?;
-                if how == How::Stall {
+                if delivery == Delivery::Stalled {
                     while self.read(&mut [0; 1024])? > 0 {}
                 }
                 self.end()?;
@@ -94,28 +94,32 @@ impl Connection<'_> {
         }
     }
 
-    fn refuse(&mut self, status: &str, why: &str, keep: bool) -> io::Result<()> {
-        self.head(status, "text/plain", why.len() + 1, keep)?;
+    fn refuse(&mut self, status: &str, why: &str, keep_alive: bool) -> io::Result<()> {
+        self.head(status, "text/plain", why.len() + 1, keep_alive)?;
         self.send(format!("{why}\n").as_bytes(), || {}).map_err(|(error, _)| error)
     }
 
-    /// Encrypts a head, to be sent with what follows.
-    fn head(&mut self, status: &str, kind: &str, len: usize, keep: bool) -> io::Result<()> {
-        let close = if keep { "" } else { "connection: close\r\n" };
+    /// Encrypts a head, to be sent with the body.
+    fn head(&mut self, status: &str, kind: &str, len: usize, keep_alive: bool) -> io::Result<()> {
+        let close = if keep_alive { "" } else { "connection: close\r\n" };
         let head = format!(
             "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len}\r\n{close}\r\n"
         );
         self.tls.writer().write_all(head.as_bytes())
     }
 
-    /// Sends a body. `last` is called before the last of it goes out, because the client may have it, and
-    /// have told so, before the call returns. An error says whether that was so.
-    fn send(&mut self, mut body: &[u8], last: impl FnOnce()) -> Result<(), (io::Error, bool)> {
+    /// Sends a body. `before_last` is called before the last write, because the client may receive and report the
+    /// body before that write returns. An error says whether it was called.
+    fn send(
+        &mut self,
+        mut body: &[u8],
+        before_last: impl FnOnce(),
+    ) -> Result<(), (io::Error, bool)> {
         loop {
             let taken = self.tls.writer().write(body).map_err(|error| (error, false))?;
             body = &body[taken..];
             if body.is_empty() {
-                last();
+                before_last();
                 return self.flush().map_err(|error| (error, true));
             }
             self.flush().map_err(|error| (error, false))?;
@@ -129,8 +133,8 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Says that nothing follows, and reads what the client still sends: closing with something unread
-    /// would reset the connection, and lose the answer on its way.
+    /// Closes for writing, and reads what the client still sends: closing with unread bytes would reset the
+    /// connection, and the client could lose the response.
     fn end(&mut self) -> io::Result<()> {
         self.tls.send_close_notify();
         self.flush()?;

@@ -1,5 +1,5 @@
-//! A client of the origin's that waits, and can say what no HTTP library would.
-#![allow(dead_code, reason = "every test binary has a copy and uses a part of it")]
+//! A blocking client of the origin, which can send requests that no HTTP library would.
+#![allow(dead_code, reason = "every test binary has a copy and uses part of it")]
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -17,14 +17,14 @@ pub fn origin() -> Origin {
     Origin::start(&Options { faults: true, ..Options::default() }).unwrap()
 }
 
-/// Where an origin listens.
+/// The address and port of an origin.
 pub fn address(origin: &Origin) -> String {
     origin.url().strip_prefix("https://").unwrap().to_owned()
 }
 
 pub fn tcp(origin: &Origin) -> TcpStream {
     let stream = TcpStream::connect(address(origin)).unwrap();
-    // Whatever the origin should do, it does it at once.
+    // A hang fails the test.
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }
@@ -32,8 +32,8 @@ pub fn tcp(origin: &Origin) -> TcpStream {
 /// A connection that trusts the root certificate in a file.
 pub struct Client(StreamOwned<ClientConnection, TcpStream>);
 
-/// An answer: its status, head and body.
-pub type Answer = (u16, String, Vec<u8>);
+/// The status, head and body of a response.
+pub type Response = (u16, String, Vec<u8>);
 
 impl Client {
     pub fn of(origin: &Origin) -> Self {
@@ -53,24 +53,28 @@ impl Client {
         Self(StreamOwned::new(tls, tcp(origin)))
     }
 
-    pub fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)?;
         self.0.flush()
     }
 
-    pub fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.say(format!("GET {path} HTTP/1.1\r\nhost: origin\r\n\r\n").as_bytes())?;
-        self.hear()
+    pub fn get(&mut self, path: &str) -> io::Result<Response> {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: origin\r\n\r\n").as_bytes())?;
+        self.receive()
     }
 
-    pub fn hear(&mut self) -> io::Result<Answer> {
+    pub fn receive_head(&mut self) -> io::Result<String> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             self.0.read_exact(&mut byte)?;
             head.push(byte[0]);
         }
-        let head = String::from_utf8(head).unwrap();
+        Ok(String::from_utf8(head).unwrap())
+    }
+
+    pub fn receive(&mut self) -> io::Result<Response> {
+        let head = self.receive_head()?;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let len = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         let mut body = vec![0; len.parse().unwrap()];
@@ -78,8 +82,8 @@ impl Client {
         Ok((status, head, body))
     }
 
-    /// Whether the origin has ended it.
-    pub fn has_ended(&mut self) -> bool {
+    /// Whether the origin closed the connection.
+    pub fn is_closed(&mut self) -> bool {
         match self.0.read(&mut [0]) {
             Ok(bytes) => bytes == 0,
             Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock),

@@ -19,7 +19,7 @@ use rtswap_harness::record::{
 };
 use rtswap_harness::schedule::{self, OVERRUN};
 use rtswap_report::format;
-use rtswap_service::{Missing, Services};
+use rtswap_service::{ServiceError, Services};
 use rtswap_workload::{Resources, Uses};
 
 use crate::Registry;
@@ -131,7 +131,7 @@ impl Job {
 
 /// Fails if a server of the user's cannot be reached, because only the user can start it.
 pub(super) fn reach(uses: &BTreeSet<Uses>, urls: &Resources) -> Result<()> {
-    rtswap_service::reach(uses, urls).map_err(anyhow::Error::msg)
+    Ok(rtswap_service::reach(uses, urls)?)
 }
 
 /// Starts the services that the workloads of a plan use.
@@ -153,11 +153,12 @@ fn without_service(plan: &Plan, services: &Services) -> Vec<Line> {
 }
 
 /// The status of a workload whose service is missing, and the reason.
-pub(super) fn lost_to(missing: &Missing) -> (Status, String) {
-    match missing {
-        Missing::Program(remedy) => (Status::Skipped, remedy.clone()),
-        Missing::Failed(why) => (Status::Failed, why.clone()),
-    }
+pub(super) fn lost_to(missing: &ServiceError) -> (Status, String) {
+    let status = match missing {
+        ServiceError::NotInstalled { .. } => Status::Skipped,
+        _ => Status::Failed,
+    };
+    (status, missing.with_causes())
 }
 
 /// A workload that all of its lanes lose.

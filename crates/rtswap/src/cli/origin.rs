@@ -36,7 +36,7 @@ pub(super) fn run(_: &Args) -> Result<ExitCode> {
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     use std::io::{self, Write as _};
 
-    use anyhow::{Context as _, anyhow};
+    use anyhow::Context as _;
     use rtswap_service::origin::{Options, Origin};
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     // Before there is a file to take away.
     let mut end = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot wait for signals")?;
     let options = Options { addr: args.addr, root: args.root.clone(), ..Options::default() };
-    let origin = Origin::start(&options).map_err(|error| anyhow!(error))?;
+    let origin = Origin::start(&options)?;
     // A closed standard output does not end the server.
     let _ = writeln!(
         io::stdout(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, TableStyle, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use rtswap_peers::install::{self, Steps, Trouble};
-use rtswap_peers::{Details, PEERS, Peer, Place};
+use rtswap_peers::install::{self, Steps};
+use rtswap_peers::{Details, InstallError, PEERS, Peer, PeerError, PeerFolder};
 use serde::Serialize;
 
 use crate::cli::{Exit, Format, signals};
@@ -65,13 +65,13 @@ struct List {
 struct Remove {}
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let place = Place::of_user().map_err(anyhow::Error::msg)?;
+    let place = PeerFolder::of_user()?;
     match &args.command {
         Command::Install(args) => get(&place, &args.peers)?,
         Command::List(args) => list(&place, args.format)?,
         Command::Remove(_) => {
             let removed = install::remove(&place).map_err(to_exit)?;
-            let folder = place.folder().display();
+            let folder = place.path().display();
             let what = if removed { "removed" } else { "nothing to remove in" };
             writeln!(io::stdout(), "{what} {folder}")?;
         }
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn get(place: &Place, names: &[String]) -> Result<()> {
+fn get(place: &PeerFolder, names: &[String]) -> Result<()> {
     let named = names.iter().map(|name| {
         rtswap_peers::named(name).ok_or_else(|| {
             Exit::Usage(format!("no peer is called `{name}`; `rtswap peers list` shows them all"))
@@ -90,21 +90,21 @@ fn get(place: &Place, names: &[String]) -> Result<()> {
     let peers = if named.is_empty() { &all } else { &named };
     let cancel = signals::cancel()?;
     let mut shown = Shown(None);
-    shown.done(&format!("folder: {}", place.folder().display()));
+    shown.done(&format!("folder: {}", place.path().display()));
     let done = install::install(place, peers, &mut shown, &cancel);
     shown.stop();
     done.map_err(to_exit)?;
     writeln!(io::stdout())?;
     list(place, Format::Table)?;
-    install::ready(place, &named).map_err(anyhow::Error::msg)
+    Ok(install::ready(place, &named)?)
 }
 
-fn to_exit(trouble: Trouble) -> anyhow::Error {
-    match trouble {
-        Trouble::Interrupted => {
+fn to_exit(error: InstallError) -> anyhow::Error {
+    match error {
+        InstallError::Interrupted => {
             Exit::Interrupted("; `rtswap peers install` begins again".to_owned()).into()
         }
-        failed @ Trouble::Failed(_) => failed.into(),
+        error => error.into(),
     }
 }
 
@@ -151,7 +151,7 @@ struct Line {
     reason: Option<String>,
 }
 
-fn list(place: &Place, format: Format) -> Result<()> {
+fn list(place: &PeerFolder, format: Format) -> Result<()> {
     let lines: Vec<_> = PEERS.iter().map(|peer| line(rtswap_peers::details(place, peer))).collect();
     let text = match format {
         Format::Json => serde_json::to_string_pretty(&lines)? + "\n",
@@ -168,7 +168,7 @@ fn line(Details { peer, ready }: Details) -> Line {
         workloads: peer.families,
         ready: ready.is_ok(),
         versions: ready.as_ref().ok().cloned(),
-        reason: ready.err(),
+        reason: ready.as_ref().err().map(PeerError::with_causes),
     }
 }
 

@@ -57,8 +57,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let config = rtswap_service::Config { cpus: load_cpus.clone(), urls: args.servers.urls() };
     measure::reach(&uses, &config.urls)?;
     let services = Services::start(&uses, &config);
-    let missing: Vec<_> =
-        workloads.iter().map(|spec| services.missing(spec.family().uses).cloned()).collect();
+    let missing = workloads.iter().map(|spec| services.missing(spec.family().uses));
+    let missing: Vec<_> = missing.map(|missing| missing.map(measure::lost_to)).collect();
     let mut backend = ProcessBackend::new(lanes, server_cpus, load_cpus, services, cancel.clone())
         .context("cannot start the load generator")?;
     let width = plans.iter().map(|plan| plan.name.len()).max().unwrap_or(0);
@@ -73,8 +73,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             outcomes.extend(of_all(&plans, &workload, Status::Skipped));
             continue;
         }
-        if let Some(missing) = missing {
-            let (status, reason) = measure::lost_to(&missing);
+        if let Some((status, reason)) = missing {
             writeln!(stdout, "  {}: {reason}", named::word(status))?;
             outcomes.extend(of_all(&plans, &workload, status));
             continue;

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test binary has a copy and uses a part of it")]
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -19,6 +20,13 @@ const TAG: &str = "RTSWAP_TEST_TAG";
 
 /// The record of a run, in its test's folder.
 pub const RECORD: &str = "record.jsonl";
+
+/// Prints why a test, or a part of it, is skipped. Fails the test if the environment variable `CI` is set: CI
+/// installs all that tests need.
+pub fn skip(why: impl Display) {
+    assert!(std::env::var_os("CI").is_none(), "CI must not skip this test: {why}");
+    eprintln!("SKIPPED: {why}");
+}
 
 /// The program, unless it hangs.
 pub fn rtswap() -> Command {
@@ -94,14 +102,13 @@ impl Case {
     }
 
     /// The program, with nowhere for temporary files but the folder `disk` with so much room, and the
-    /// names of the files that it leaves there in the file `left`. `None`, loudly, where only root may
-    /// do that.
+    /// names of the files that it leaves there in the file `left`. Skips the test, with `None`, if this
+    /// user may not mount.
     pub fn on_small_disk(&self, size: &str) -> Option<std::process::Command> {
         std::fs::create_dir(self.path("disk")).unwrap();
         let probe = self.unshared("mount -t tmpfs tmpfs disk").output();
         if !probe.is_ok_and(|done| done.status.success()) {
-            assert!(std::env::var_os("CI").is_none(), "CI must be able to mount a small disk");
-            eprintln!("SKIPPED: a full disk: only root may mount one; run this test as root");
+            skip("a full disk: only root may mount one; run this test as root");
             return None;
         }
         let script = format!(
