@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
-use rtswap_report::words::rate;
+use rtswap_report::format::rate;
 use serde_json::Value;
 use support::{Case, RECORD, assert_one_line, json, program, quick_run, rtswap};
 
