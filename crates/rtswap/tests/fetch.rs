@@ -165,7 +165,7 @@ fn origin_that_ends_during_an_image_fails_the_lane() {
             Job { workload: SMALL, cpus: &[0], url: &url, root: &root, folder: folder.path() };
         let refusal = job.run(&lane(name)).unwrap_err();
         assert!(matches!(&refusal, Refusal::Failed(why) if why.contains(&url)), "{refusal:?}");
-        assert_eq!(names(folder.path()), BTreeSet::new(), "{lane}");
+        assert_eq!(names(folder.path()), BTreeSet::new(), "{name}");
         end.join().unwrap();
     }
 }
@@ -251,13 +251,13 @@ fn full_disk_fails_the_lane_with_the_url() {
     // Room for the root certificate and two images of ten.
     let Some(mut verify) = case.on_small_disk("256k") else { return };
     verify.args(["verify", "--workload", SMALL]);
-    for (lane, _) in LANES {
+    for lane in LANES {
         verify.args(["--lane", lane]);
     }
     let output = verify.output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stdout}");
-    for (lane, _) in LANES {
+    for lane in LANES {
         let line = stdout.lines().find(|line| line.trim_start().starts_with(&format!("{lane} ")));
         let line = line.unwrap_or_else(|| panic!("no {lane}: {stdout}"));
         assert!(line.contains("failed: https://127.0.0.1:"), "{line}");
