@@ -128,13 +128,23 @@ fn lock_file(folder: &PeerFolder) -> PathBuf {
     folder.path().join("lock")
 }
 
-/// Excludes other installations until the file is dropped.
-fn lock(folder: &PeerFolder) -> Result<File, InstallError> {
+/// Excludes other installations until it is dropped.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that another thread just forked shares it until `exec`.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+fn lock(folder: &PeerFolder) -> Result<Lock, InstallError> {
     let cannot = folder.cannot("write to");
     fs::create_dir_all(folder.path()).map_err(&cannot)?;
     let file = File::create(lock_file(folder)).map_err(&cannot)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(Errno::WOULDBLOCK) => Err(InstallError::Locked { folder: folder.path().to_owned() }),
         Err(errno) => Err(cannot(errno.into()).into()),
     }
