@@ -114,7 +114,7 @@ impl From<LaneError> for Missing {
 
 fn reason(error: LaneError) -> (Status, String) {
     match error {
-        LaneError::Lost(status, why) => (status, why),
+        LaneError::Failure(status, why) => (status, why),
         LaneError::Cancelled => unreachable!("nothing here cancels"),
     }
 }

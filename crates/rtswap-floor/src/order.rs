@@ -5,7 +5,7 @@ use std::io;
 use std::net::TcpListener;
 
 use rtswap_lane::host::{Program, Work};
-use rtswap_lane::{Place, Prepare, ReadySignal, Receipt, Refusal, Server};
+use rtswap_lane::{LaneInfo, Place, Prepare, ReadySignal, Refusal, Server};
 use rtswap_workload::{Spec, Standard, Suite as _, TcpEcho};
 use rustix::process::{Resource, getrlimit};
 
@@ -57,7 +57,7 @@ impl Task {
     }
 }
 
-/// What a floor tells of itself in its receipt.
+/// What a floor tells of itself in its info.
 pub(crate) type Notes = Vec<(&'static str, String)>;
 
 /// The note of a floor that reads all connections into one buffer.
@@ -88,7 +88,7 @@ pub(crate) fn start(
     })?;
     let notes: BTreeMap<_, _> =
         notes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let receipt = Receipt {
+    let info = LaneInfo {
         runtime: env!("CARGO_PKG_NAME").to_owned(),
         version: String::new(),
         driver: driver.to_owned(),
@@ -96,7 +96,7 @@ pub(crate) fn start(
         shards: place.shards.len(),
         notes,
     };
-    Ok(Program { receipt, work: Work::Served(server) })
+    Ok(Program { info, work: Work::Served(server) })
 }
 
 /// One thread for each CPU that the lane was given.

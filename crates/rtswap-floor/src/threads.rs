@@ -48,7 +48,7 @@ fn prepare(order: &Prepare) -> Result<Program, Refusal> {
     let mut program = start(order, &task, &place, FLOOR.driver, notes, move |listener, ready| {
         serve(&listener, ready, bytes)
     })?;
-    program.receipt.workers = threads;
+    program.info.workers = threads;
     Ok(program)
 }
 

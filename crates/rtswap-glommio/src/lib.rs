@@ -35,7 +35,7 @@ pub use task::JoinHandle;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Glommio;
 
-/// glommio's defaults, which it does not tell: set, so that the receipt cannot be wrong.
+/// glommio's defaults, which it does not tell: set, so that the info cannot be wrong.
 const RING_DEPTH: usize = 128;
 const IO_MEMORY: usize = 10 << 20;
 const PREEMPT_TIMER: Duration = Duration::from_millis(100);

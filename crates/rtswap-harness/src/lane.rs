@@ -56,7 +56,7 @@ pub struct PlannedLane {
 pub enum LaneError {
     /// The lane loses the workload. The reason goes into the record.
     #[error("{1}")]
-    Lost(Status, String),
+    Failure(Status, String),
     /// The run is being interrupted, which is no failure of the lane.
     #[error("interrupted")]
     Cancelled,
@@ -64,11 +64,11 @@ pub enum LaneError {
 
 impl LaneError {
     pub(crate) fn failed(why: impl Display) -> Self {
-        Self::Lost(Status::Failed, why.to_string())
+        Self::Failure(Status::Failed, why.to_string())
     }
 
     pub(crate) fn invalid(why: impl Display) -> Self {
-        Self::Lost(Status::Invalid, why.to_string())
+        Self::Failure(Status::Invalid, why.to_string())
     }
 }
 
@@ -88,7 +88,7 @@ impl Lane {
     /// move its stack, so that each process is another sample of memory layout.
     ///
     /// # Errors
-    /// [`LaneError::Lost`] if it cannot be started.
+    /// [`LaneError::Failure`] if it cannot be started.
     pub fn start(
         launch: &Launch,
         workload: &str,
@@ -280,7 +280,7 @@ impl Drop for Lane {
 fn unexpected(order: &str, answer: &Answer) -> LaneError {
     match answer {
         Answer::Failed(refusal) => {
-            LaneError::Lost(refusal.status(), one_line(&refusal.to_string()))
+            LaneError::Failure(refusal.status(), one_line(&refusal.to_string()))
         }
         other => {
             let text = serde_json::to_string(other).unwrap_or_default();

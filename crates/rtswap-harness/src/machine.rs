@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use procfs::{Current, CurrentSI, FromRead};
 use rustix::thread::sched_getaffinity;
 
-use crate::record::Receipt;
+use crate::record::Environment;
 
 /// CPUs that this process may use, in ascending order.
 pub fn cpus() -> Vec<usize> {
@@ -24,7 +24,7 @@ pub fn halves(cpus: &[usize]) -> (Vec<usize>, Vec<usize>) {
 
 /// The environment of a run. `command` is the command line. Of the program's path only the name is kept,
 /// because records are published.
-pub fn environment(mut command: Vec<String>) -> Receipt {
+pub fn environment(mut command: Vec<String>) -> Environment {
     if let Some(program) = command.first_mut()
         && let Some((_, name)) = program.rsplit_once('/')
     {
@@ -33,7 +33,7 @@ pub fn environment(mut command: Vec<String>) -> Receipt {
     let cpu = procfs::CpuInfo::current().ok();
     let flags = cpu.as_ref().and_then(|cpu| cpu.flags(0)).unwrap_or_default();
     let kernel = rustix::system::uname();
-    Receipt {
+    Environment {
         rtswap: env!("CARGO_PKG_VERSION").to_owned(),
         command,
         started_unix_s: SystemTime::now()

@@ -186,7 +186,7 @@ mod tests {
                 .map(|name| PlannedLane {
                     plan: LanePlan {
                         name: name.to_owned(),
-                        spelling: name.to_owned(),
+                        spec: name.to_owned(),
                         control: name == "control",
                         ..LanePlan::default()
                     },

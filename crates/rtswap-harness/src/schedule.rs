@@ -13,8 +13,8 @@ use rand_pcg::Pcg64;
 use crate::lane::LaneError;
 use crate::plan::ROUNDS_LEAST;
 use crate::record::{
-    Block, Ended, Footer, LanePlan, LaneRound, Line, Lost, Plan, Record, RecordError, Round, Slice,
-    Stop, WorkloadPlan,
+    Block, Ended, Footer, LaneFailure, LanePlan, LaneRound, Line, Plan, Record, RecordError, Round,
+    Slice, Stop, WorkloadPlan,
 };
 
 /// Starts, measures and stops lanes for the scheduler.
@@ -78,7 +78,7 @@ pub trait Observer {
     /// A share of the plan is done, 0 to 1.
     fn progressed(&mut self, share: f64);
     /// A lane has lost a workload.
-    fn lane_lost(&mut self, lost: &Lost);
+    fn lane_lost(&mut self, lost: &LaneFailure);
 }
 
 /// Stores lines in addition to the record in memory.
@@ -240,7 +240,7 @@ impl Run<'_> {
     fn lanes_in(&self, workload: &WorkloadPlan) -> Vec<usize> {
         let lost: BTreeSet<_> = self
             .record
-            .lost
+            .failures
             .iter()
             .filter(|lost| lost.workload == workload.name)
             .map(|lost| lost.lane.as_str())
@@ -377,9 +377,11 @@ impl Run<'_> {
         lane: usize,
         error: LaneError,
     ) -> Result<(), ScheduleError> {
-        let LaneError::Lost(status, reason) = error else { return Err(ScheduleError::Interrupted) };
+        let LaneError::Failure(status, reason) = error else {
+            return Err(ScheduleError::Interrupted);
+        };
         self.backend.stop(Some(lane));
-        let lost = Lost {
+        let lost = LaneFailure {
             workload: workload.name.clone(),
             lane: self.plan.lanes[lane].name.clone(),
             round,
@@ -387,7 +389,7 @@ impl Run<'_> {
             reason,
         };
         self.observer.lane_lost(&lost);
-        Ok(self.keep(Line::Lost(lost))?)
+        Ok(self.keep(Line::LaneFailure(lost))?)
     }
 
     fn keep(&mut self, line: Line) -> Result<(), RecordError> {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use rtswap_harness::record::{
-    Block, Ended, Footer, Header, Line, Lost, Plan, Receipt, Record, RecordError, RecordFile as _,
-    SCHEMA, Slice, Status, Writer,
+    Block, Ended, Environment, Footer, Header, LaneFailure, Line, Plan, Record, RecordError,
+    RecordFile as _, SCHEMA, Slice, Status, Writer,
 };
 use tempfile::TempDir;
 
@@ -23,7 +23,7 @@ fn header() -> Header {
         budget_s: 120.0,
         precision: Some(0.01),
     };
-    Header { schema: SCHEMA, seed: 7, receipt: Receipt::default(), plan }
+    Header { schema: SCHEMA, seed: 7, environment: Environment::default(), plan }
 }
 
 fn block(number: u32) -> Line {
@@ -43,7 +43,7 @@ fn kept() -> (TempDir, PathBuf, Record) {
     let path = folder.path().join("record.jsonl");
     let mut writer = Writer::create(&path).unwrap();
     let mut record = Record::new(header());
-    let lost = Line::Lost(Lost {
+    let lost = Line::LaneFailure(LaneFailure {
         workload: "spawn".to_owned(),
         lane: "smol".to_owned(),
         round: 0,
@@ -142,7 +142,7 @@ proptest! {
             }
             let recovered = Record::recover(&path).unwrap();
             prop_assert_eq!(recovered.header, record.header);
-            prop_assert_eq!(recovered.blocks.len() + recovered.lost.len(), (whole - 1).min(3));
+            prop_assert_eq!(recovered.blocks.len() + recovered.failures.len(), (whole - 1).min(3));
             // And it can be appended to: the cut line is gone.
             Writer::append(&path).unwrap().write(&block(9)).unwrap();
             prop_assert!(Record::read(&path).is_ok());

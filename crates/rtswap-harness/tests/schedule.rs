@@ -7,8 +7,8 @@ use std::time::Duration;
 use rand_pcg::Pcg64;
 use rtswap_harness::lane::LaneError;
 use rtswap_harness::record::{
-    Ended, Header, LanePlan, LaneRound, Line, Lost, Plan, Receipt, Record, RecordError, SCHEMA,
-    Slice, Status, Stop, WorkloadPlan,
+    Ended, Environment, Header, LaneFailure, LanePlan, LaneRound, Line, Plan, Record, RecordError,
+    SCHEMA, Slice, Status, Stop, WorkloadPlan,
 };
 use rtswap_harness::schedule::{Backend, Conditions, Observer, RoundResult, Sink, run};
 
@@ -46,12 +46,12 @@ impl Backend for Mock {
         self.service_ended = self.server_ends_at_start == Some(self.starts);
         self.starts += 1;
         if self.service_ended {
-            let lost = || Err(LaneError::Lost(Status::Failed, "the server ended".to_owned()));
+            let lost = || Err(LaneError::Failure(Status::Failed, "the server ended".to_owned()));
             return lanes.iter().map(|_| lost()).collect();
         }
         let start = |lane: &usize| {
             if self.refuses == Some(*lane) {
-                return Err(LaneError::Lost(Status::Unsupported, "not here".to_owned()));
+                return Err(LaneError::Failure(Status::Unsupported, "not here".to_owned()));
             }
             self.alive.insert(*lane);
             Ok(())
@@ -67,10 +67,10 @@ impl Backend for Mock {
         self.log.push(format!("slice {} {lane}", workload.name));
         if self.server_ends.contains(&self.slices) {
             self.service_ended = true;
-            return Err(LaneError::Lost(Status::Failed, "the server ended".to_owned()));
+            return Err(LaneError::Failure(Status::Failed, "the server ended".to_owned()));
         }
         if self.dies.is_some_and(|(dying, at)| dying == lane && self.slices >= at) {
-            return Err(LaneError::Lost(Status::Failed, "it died".to_owned()));
+            return Err(LaneError::Failure(Status::Failed, "it died".to_owned()));
         }
         Ok(Slice { lane: LANES[lane].to_owned(), ops: 1, elapsed_ns: 1, ..Slice::default() })
     }
@@ -132,7 +132,7 @@ impl Observer for Silent {
         self.last_share = share;
     }
 
-    fn lane_lost(&mut self, _: &Lost) {
+    fn lane_lost(&mut self, _: &LaneFailure) {
         self.lost += 1;
     }
 }
@@ -143,7 +143,7 @@ fn record(workloads: &[&str], rounds: u32, blocks: u32) -> Record {
         lanes: LANES
             .map(|name| LanePlan {
                 name: name.to_owned(),
-                spelling: name.to_owned(),
+                spec: name.to_owned(),
                 control: name == "control",
                 ..LanePlan::default()
             })
@@ -169,7 +169,7 @@ fn record(workloads: &[&str], rounds: u32, blocks: u32) -> Record {
         budget_s: 1.0,
         precision: None,
     };
-    Record::new(Header { schema: SCHEMA, seed: 7, receipt: Receipt::default(), plan })
+    Record::new(Header { schema: SCHEMA, seed: 7, environment: Environment::default(), plan })
 }
 
 fn measure(record: &mut Record, mock: &mut Mock, limit: Option<u64>) -> (Ended, Silent) {
@@ -253,9 +253,9 @@ fn lane_that_dies_loses_only_its_own_cells() {
     let mut mock = Mock { dies: Some((1, 6)), ..Mock::default() };
     let (ended, observer) = measure(&mut record, &mut mock, None);
     assert_eq!((ended, observer.lost), (Ended::Complete, 2));
-    assert_eq!(record.lost[0].lane, "smol");
+    assert_eq!(record.failures[0].lane, "smol");
     assert_eq!(
-        (record.lost[0].status, record.lost[0].reason.as_str()),
+        (record.failures[0].status, record.failures[0].reason.as_str()),
         (Status::Failed, "it died")
     );
     assert_eq!(record.blocks.len(), 2 * 4 * 3, "no block is missing");
@@ -268,8 +268,8 @@ fn lane_that_cannot_start_is_started_once() {
     let mut record = record(&["a"], 3, 1);
     let mut mock = Mock { refuses: Some(2), ..Mock::default() };
     measure(&mut record, &mut mock, None);
-    assert_eq!(record.lost.len(), 1);
-    assert_eq!(record.lost[0].status, Status::Unsupported);
+    assert_eq!(record.failures.len(), 1);
+    assert_eq!(record.failures[0].status, Status::Unsupported);
     let later = mock.log.iter().filter(|line| line.starts_with("start")).skip(1);
     assert!(later.clone().count() == 2 && later.clone().all(|line| !line.contains('2')));
 }
@@ -389,7 +389,7 @@ fn service_end_in_round_drops_one_lane_and_repeats_round() {
     record.header.plan.reference = {
         let mut trial = record.clone();
         measure(&mut trial, &mut Mock { server_ends: vec![7], ..Mock::default() }, None);
-        let lost = trial.lost[0].lane.clone();
+        let lost = trial.failures[0].lane.clone();
         LANES.iter().find(|lane| **lane != lost).unwrap().to_string()
     };
     let (ended, observer) = measure(&mut record, &mut mock, None);
@@ -409,17 +409,17 @@ fn service_end_at_start_drops_one_lane() {
     let mut mock = Mock { server_ends_at_start: Some(0), ..Mock::default() };
     measure(&mut record, &mut mock, None);
     assert_eq!(
-        (record.lost.len(), mock.starts),
+        (record.failures.len(), mock.starts),
         (1, 1),
         "without the reference there is no other round"
     );
 
-    let lost = record.lost[0].lane.clone();
+    let lost = record.failures[0].lane.clone();
     let mut record = self::record(&["a"], 2, 1);
     record.header.plan.reference = LANES.iter().find(|lane| **lane != lost).unwrap().to_string();
     let mut mock = Mock { server_ends_at_start: Some(0), ..Mock::default() };
     measure(&mut record, &mut mock, None);
-    assert_eq!((record.lost.len(), record.rounds.len(), mock.starts), (1, 2, 3));
+    assert_eq!((record.failures.len(), record.rounds.len(), mock.starts), (1, 2, 3));
     assert!(record.blocks.iter().all(|block| block.slices.len() == 3));
 }
 

@@ -15,12 +15,12 @@ use rtswap_workload::{
 use crate::capability::{Capability, NoFiles};
 use crate::host::{Program, Work};
 use crate::tally::{Tally, add, refuse};
-use crate::{Place, Prepare, ReadySignal, Receipt, Refusal, Server, Shards, SliceDone, Slices};
+use crate::{LaneInfo, Place, Prepare, ReadySignal, Refusal, Server, Shards, SliceDone, Slices};
 
-/// The note of a receipt that says how a lane's streams are polled: `native` or `bridged`.
+/// The note of a info that says how a lane's streams are polled: `native` or `bridged`.
 pub const STREAMS: &str = "streams";
 
-/// The note of a receipt that says who does its file I/O: `threads`, `ring` or `in place`.
+/// The note of a info that says who does its file I/O: `threads`, `ring` or `in place`.
 pub const FILES: &str = "files";
 
 /// Prepares a workload of the suite on the runtime.
@@ -35,13 +35,13 @@ pub(crate) fn prepare<S: Suite, R: Runtime, C: Capability<R>>(
     let spec = Spec::parse(&order.workload, S::CATALOGUE)
         .map_err(|error| Refusal::Unsupported(error.to_string()))?;
     let place = Place::of(&runtime.about(), &order.cpus);
-    let receipt = with_paths(&runtime.about(), receipt(runtime, &place), spec.family());
+    let info = with_paths(&runtime.about(), info(runtime, &place), spec.family());
     let maker = Maker::<R, C>::new(runtime, order, place);
     let work = S::visit(&spec, &order.resources, maker).map_err(|error| match error {
         SpecError::NotBuilt { .. } => Refusal::Skipped(error.to_string()),
         _ => Refusal::Unsupported(error.to_string()),
     })??;
-    Ok(Program { receipt, work })
+    Ok(Program { info, work })
 }
 
 /// The families of workloads that are there over the poll face as well.
@@ -62,17 +62,17 @@ pub(crate) fn prepare_polled<R: Net>(runtime: &R, order: &Prepare) -> Result<Pro
     }
     let about = runtime.about();
     let place = Place::of(&about, &order.cpus);
-    let mut receipt = receipt(runtime, &place);
-    receipt.notes.insert(STREAMS.to_owned(), about.streams.name().to_owned());
+    let mut info = info(runtime, &place);
+    info.notes.insert(STREAMS.to_owned(), about.streams.name().to_owned());
     let maker = Maker::<R, NoFiles>::new(runtime, order, place);
     let work = maker.serve(PolledEcho::new(TcpEcho::new(&spec)))?;
-    Ok(Program { receipt, work })
+    Ok(Program { info, work })
 }
 
 /// What a runtime really is when it is spread like this.
-pub(crate) fn receipt<R: Runtime>(runtime: &R, place: &Place) -> Receipt {
+pub(crate) fn info<R: Runtime>(runtime: &R, place: &Place) -> LaneInfo {
     let effective = runtime.effective(&place.config);
-    Receipt {
+    LaneInfo {
         runtime: runtime.about().package.to_owned(),
         version: String::new(),
         driver: effective.driver.name().to_owned(),
@@ -83,9 +83,9 @@ pub(crate) fn receipt<R: Runtime>(runtime: &R, place: &Place) -> Receipt {
 }
 
 /// Notes which of its ways a runtime goes for what the workload uses.
-fn with_paths(about: &About, mut receipt: Receipt, family: &Family) -> Receipt {
+fn with_paths(about: &About, mut info: LaneInfo, family: &Family) -> LaneInfo {
     let mut note = |key: &str, name: &str| {
-        receipt.notes.insert(key.to_owned(), name.to_owned());
+        info.notes.insert(key.to_owned(), name.to_owned());
     };
     if family.uses.contains(&Uses::PollStreams) {
         note(STREAMS, about.streams.name());
@@ -93,7 +93,7 @@ fn with_paths(about: &About, mut receipt: Receipt, family: &Family) -> Receipt {
     if family.uses.contains(&Uses::Files) {
         note(FILES, about.files.name());
     }
-    receipt
+    info
 }
 
 /// Makes a program of a workload on a runtime that has the capability `C`.

@@ -7,13 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{Answer, Order, Prepare, Ready, Receipt, Refusal, Server, SliceDone};
+use crate::{Answer, LaneInfo, Order, Prepare, Ready, Refusal, Server, SliceDone};
 
 /// What a lane was prepared for.
 #[derive(Debug)]
 pub struct Program {
     /// What it really is; the host fills in the version.
-    pub receipt: Receipt,
+    pub info: LaneInfo,
     /// The program itself.
     pub work: Work,
 }
@@ -44,8 +44,8 @@ impl Program {
             Work::Served(server) => Some(server.addr()),
             Work::Driven(_) => None,
         };
-        let receipt = Receipt { version: version.to_owned(), ..self.receipt.clone() };
-        Ready { addr, receipt, ..Ready::default() }
+        let info = LaneInfo { version: version.to_owned(), ..self.info.clone() };
+        Ready { addr, info, ..Ready::default() }
     }
 }
 

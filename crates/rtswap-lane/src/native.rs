@@ -83,7 +83,7 @@ pub(crate) fn prepare<N: Native>(runtime: &N, order: &Prepare) -> Result<Program
             return Err(Refusal::Unsupported(format!("no native `{name}`, only {known}")));
         }
     };
-    Ok(Program { receipt: adapter::receipt(runtime, &place), work })
+    Ok(Program { info: adapter::info(runtime, &place), work })
 }
 
 fn driven(

@@ -29,7 +29,7 @@ impl Summary {
         let footer = record.footer.as_ref();
         let mut summary = Self {
             schema: SCHEMA,
-            receipt: header.receipt.clone(),
+            environment: header.environment.clone(),
             seed: header.seed,
             plan: PlanSummary {
                 rounds: plan.rounds,
@@ -214,7 +214,7 @@ fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Option<&str>) ->
         of_floor: None,
         load_cpu_ns_per_op: None,
         idle_cpu: None,
-        receipt: data.lane_rounds(name).rev().find_map(|round| round.receipt.clone()),
+        info: data.lane_rounds(name).rev().find_map(|round| round.info.clone()),
     };
     if !data.live(name) {
         let (status, reason) = absence(data, name);
@@ -249,10 +249,10 @@ fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Option<&str>) ->
 
 /// Why a lane has no figures.
 fn absence(data: &Data, lane: &str) -> (Status, String) {
-    if let Some(lost) = data.lost(lane) {
+    if let Some(failure) = data.failure(lane) {
         // A loss is never a success, whatever the record says.
-        let status = if lost.status == Status::Ok { Status::Failed } else { lost.status };
-        return (status, lost.reason.clone());
+        let status = if failure.status == Status::Ok { Status::Failed } else { failure.status };
+        return (status, failure.reason.clone());
     }
     let (status, reason) = if data.slices(lane).next().is_some() {
         (

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use rtswap_schema::histogram;
-use rtswap_schema::record::{Block, LanePlan, LaneRound, Lost, Record, Round, Slice, WorkloadPlan};
+use rtswap_schema::record::{
+    Block, LaneFailure, LanePlan, LaneRound, Record, Round, Slice, WorkloadPlan,
+};
 use rtswap_stats::{Paired, median};
 
 use crate::summary::{Latency, Metric, Role};
@@ -15,7 +17,7 @@ pub(crate) struct Data<'a> {
     pub plan: &'a WorkloadPlan,
     pub blocks: Vec<&'a Block>,
     pub rounds: Vec<&'a Round>,
-    lost: BTreeMap<&'a str, &'a Lost>,
+    failures: BTreeMap<&'a str, &'a LaneFailure>,
 }
 
 impl<'a> Data<'a> {
@@ -26,11 +28,11 @@ impl<'a> Data<'a> {
             plan,
             blocks: record.blocks.iter().filter(|block| mine(&block.workload)).collect(),
             rounds: record.rounds.iter().filter(|round| mine(&round.workload)).collect(),
-            lost: record
-                .lost
+            failures: record
+                .failures
                 .iter()
-                .filter(|lost| mine(&lost.workload))
-                .map(|lost| (lost.lane.as_str(), lost))
+                .filter(|failure| mine(&failure.workload))
+                .map(|failure| (failure.lane.as_str(), failure))
                 .collect(),
         }
     }
@@ -71,13 +73,13 @@ impl<'a> Data<'a> {
         }
     }
 
-    pub fn lost(&self, lane: &str) -> Option<&'a Lost> {
-        self.lost.get(lane).copied()
+    pub fn failure(&self, lane: &str) -> Option<&'a LaneFailure> {
+        self.failures.get(lane).copied()
     }
 
     /// Whether the lane has figures that count.
     pub fn live(&self, lane: &str) -> bool {
-        self.lost(lane).is_none() && self.slices(lane).any(usable)
+        self.failure(lane).is_none() && self.slices(lane).any(usable)
     }
 
     /// The lanes to compare: those with figures whose reference has figures too.

@@ -26,7 +26,7 @@ pub(crate) struct Grid<'a> {
     pub summary: &'a Summary,
     pub workload: &'a WorkloadSummary,
     rows: Vec<&'a Cell>,
-    pub lost: Vec<&'a Cell>,
+    pub failures: Vec<&'a Cell>,
 }
 
 impl<'a> Grid<'a> {
@@ -43,7 +43,7 @@ impl<'a> Grid<'a> {
             let (a, b) = (rank(workload.deciding, a), rank(workload.deciding, b));
             a.total_cmp(&b)
         });
-        Self { summary, workload, rows, lost: cells().filter(|cell| !cell.live()).collect() }
+        Self { summary, workload, rows, failures: cells().filter(|cell| !cell.live()).collect() }
     }
 
     pub fn is_empty(&self) -> bool {

@@ -5,26 +5,26 @@ use crate::summary::Summary;
 
 /// CPU, kernel, date, command, rounds and seed.
 pub(crate) fn line(summary: &Summary) -> String {
-    let receipt = &summary.receipt;
+    let environment = &summary.environment;
     let plan = &summary.plan;
-    let virtual_machine = if receipt.virtual_machine { ", virtual" } else { "" };
+    let virtual_machine = if environment.virtual_machine { ", virtual" } else { "" };
     let or_unknown = |text: &str, what: &str| {
         if text.is_empty() { format!("unknown {what}") } else { format::one_line(text) }
     };
     format!(
         "Measured {} on {} ({}{virtual_machine}, {}), {}, rtswap {}: {}, lanes on {}, \
          load generator on {}, seed {}, `{}`.",
-        format::date(receipt.started_unix_s),
-        or_unknown(&receipt.cpu_model, "CPU"),
-        format::counted(receipt.cpus, "CPU"),
-        format::bytes(receipt.memory_bytes as f64),
-        or_unknown(&receipt.kernel, "kernel"),
-        or_unknown(&receipt.rtswap, "version"),
+        format::date(environment.started_unix_s),
+        or_unknown(&environment.cpu_model, "CPU"),
+        format::counted(environment.cpus, "CPU"),
+        format::bytes(environment.memory_bytes as f64),
+        or_unknown(&environment.kernel, "kernel"),
+        or_unknown(&environment.rtswap, "version"),
         format::rounds(plan.rounds, plan.blocks, plan.blocks_most),
         cpus(&plan.server_cpus),
         cpus(&plan.load_cpus),
         summary.seed,
-        or_unknown(&receipt.command.join(" "), "command"),
+        or_unknown(&environment.command.join(" "), "command"),
     )
 }
 

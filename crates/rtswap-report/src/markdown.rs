@@ -73,9 +73,9 @@ fn section(grid: &Grid) -> String {
         // Error bars need a monospaced font.
         parts.push(rows(&grid.columns(None)));
     }
-    if !grid.lost.is_empty() {
+    if !grid.failures.is_empty() {
         let lost = grid
-            .lost
+            .failures
             .iter()
             .map(|cell| format!("- {}: {}", code(&cell.lane), escaped(&loss(cell))));
         parts.push(lost.collect::<Vec<_>>().join("\n"));

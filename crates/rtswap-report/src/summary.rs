@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_schema::record::{Ended, Kind, Receipt, Status, Stop};
+use rtswap_schema::record::{Ended, Environment, Kind, Status, Stop};
 use rtswap_schema::workload::ParamValue;
 use rtswap_stats::{Direction, Estimate, Reason, Verdict};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub struct Summary {
     /// [`SCHEMA`].
     pub schema: u32,
     /// Where, when and by what the run was made.
-    pub receipt: Receipt,
+    pub environment: Environment,
     /// The run's seed.
     pub seed: u64,
     /// The plan of the run, and how the run ended.
@@ -329,7 +329,7 @@ pub struct Cell {
     /// CPUs that the lane kept busy while other lanes were measured, median over rounds.
     pub idle_cpu: Option<f64>,
     /// What the lane reported about itself in the last round.
-    pub receipt: Option<Value>,
+    pub info: Option<Value>,
 }
 
 impl Cell {
@@ -340,7 +340,7 @@ impl Cell {
 
     /// A note from the lane's report about itself.
     pub(crate) fn note(&self, name: &str) -> Option<String> {
-        Some(self.receipt.as_ref()?.get("notes")?.get(name)?.as_str()?.to_owned())
+        Some(self.info.as_ref()?.get("notes")?.get(name)?.as_str()?.to_owned())
     }
 
     /// The figure of the deciding metric.

@@ -75,11 +75,11 @@ fn block(grid: &Grid, style: Style) -> String {
         parts.push(String::new());
         parts.push(fitted(grid, style));
     }
-    if !grid.lost.is_empty() {
-        let widest = grid.lost.iter().map(|cell| cell.lane.chars().count()).max().unwrap_or(0);
+    if !grid.failures.is_empty() {
+        let widest = grid.failures.iter().map(|cell| cell.lane.chars().count()).max().unwrap_or(0);
         // A long name leaves two thirds of the width to the reason.
         let indent = " ".repeat((widest + 2).min(style.width / 3));
-        for cell in &grid.lost {
+        for cell in &grid.failures {
             let line = format!("{:widest$}  {}", cell.lane, loss(cell));
             parts.push(style.paint(&style.wrap(&line, "", &indent), Tone::Unsure));
         }

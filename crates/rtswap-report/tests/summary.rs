@@ -124,7 +124,7 @@ fn json_has_documented_shape_and_parses_back() {
     assert_eq!(json["schema"], 2);
     assert_eq!(json["reference"], "tokio");
     assert_eq!(json["seed"], 7);
-    assert_eq!(json["receipt"]["kernel"], "Linux 6.12.8");
+    assert_eq!(json["environment"]["kernel"], "Linux 6.12.8");
     assert_eq!(json["plan"]["ended"], "complete");
     for metric in ["ops_per_s", "cpu_ns_per_op"] {
         let control = &json["control"][metric];
@@ -151,7 +151,7 @@ fn json_has_documented_shape_and_parses_back() {
         (&"undecided".into(), &"not_significant".into())
     );
     assert!(smol["latency_ns"]["p50"].is_u64() && smol["memory_bytes"].is_f64());
-    assert_eq!(smol["receipt"]["driver"], "epoll");
+    assert_eq!(smol["info"]["driver"], "epoll");
     assert_eq!(of("control")["role"], "control");
     assert_eq!(of("uring")["status"], "unsupported");
     assert_eq!(of("uring")["reason"], "EPERM: allow io_uring");
@@ -228,7 +228,7 @@ fn summary_ignores_slices_of_lost_lane() {
     let mut record = lanes().record();
     let lost =
         run(vec![lane("tokio", 1.0), lane("smol", 1.0).lost(Status::Failed, "it hung")]).record();
-    record.lost = lost.lost;
+    record.failures = lost.failures;
     let summary = Summary::of(&record);
     let smol = summary.cell(ECHO, "smol").unwrap();
     assert_eq!((smol.status, smol.metrics.len()), (Status::Failed, 0));
@@ -369,7 +369,7 @@ fn reports_handle_record_without_figures() {
     assert!(table(&Summary::of(&record), &Style::default()).contains("skipped: not measured"));
     let mut run = lanes();
     for lane in run.lanes.iter_mut().chain(&mut run.control) {
-        lane.lost = Some((Status::Failed, "no port was free".to_owned()));
+        lane.failure = Some((Status::Failed, "no port was free".to_owned()));
     }
     let record = run.record();
     assert_eq!(sentence(&record), "No lane has figures; each has its reason above.");

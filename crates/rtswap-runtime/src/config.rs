@@ -51,7 +51,7 @@ pub enum Streams {
 }
 
 impl Streams {
-    /// As a receipt names it.
+    /// As lane info names it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
@@ -75,7 +75,7 @@ pub enum Files {
 }
 
 impl Files {
-    /// As a receipt names it.
+    /// As lane info names it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Threads => "threads",
@@ -120,7 +120,7 @@ impl Driver {
     }
 }
 
-/// The configuration really in force: part of the receipt.
+/// The configuration really in force: part of lane info.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
     /// The driver really in use, never the one hoped for.

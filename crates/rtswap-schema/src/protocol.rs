@@ -68,12 +68,13 @@ pub struct Ready {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warm_up_ms: u64,
     /// The effective configuration.
-    pub receipt: Receipt,
+    #[serde(alias = "receipt")]
+    pub info: LaneInfo,
 }
 
 /// The effective configuration of a lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
+pub struct LaneInfo {
     /// The runtime, or the language and loop.
     pub runtime: String,
     /// Its version.

@@ -1,7 +1,7 @@
 //! The record of a run: append-only JSON Lines, from which everything else is computed.
 //!
 //! One [`Header`], then [`Block`]s as they are measured, a [`Round`] after the last block of each
-//! round, a [`Lost`] wherever a lane drops out of a workload, and one [`Footer`]. Each line is written
+//! round, a [`LaneFailure`] wherever a lane drops out of a workload, and one [`Footer`]. Each line is written
 //! and flushed at once, so a killed run keeps what it measured. Blocks of a round without a `Round`
 //! line count like the others.
 
@@ -12,8 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::{ParamValue, Traffic, Uses};
 
-/// The version of this format. A reader refuses any other.
-pub const SCHEMA: u32 = 1;
+/// The version of this format.
+///
+/// Version 1 has the same fields under other names: `receipt` for `environment` and for the `info` of a lane,
+/// `spelling` for `spec`, `lost` for `lane-failure`.
+pub const SCHEMA: u32 = 2;
+
+/// The oldest version that is still read.
+pub const OLDEST_SCHEMA: u32 = 1;
 
 /// One line of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +33,8 @@ pub enum Line {
     /// The end of a round.
     Round(Round),
     /// A lane dropped out of a workload.
-    Lost(Lost),
+    #[serde(alias = "lost")]
+    LaneFailure(LaneFailure),
     /// The last line of a run that was not killed. A resumed run has several.
     Footer(Footer),
 }
@@ -40,14 +47,15 @@ pub struct Header {
     /// Seeds the order of slices, the memory layout of lanes and the bootstraps.
     pub seed: u64,
     /// Where, when and by what the run was made.
-    pub receipt: Receipt,
+    #[serde(alias = "receipt")]
+    pub environment: Environment,
     /// What the run was to measure.
     pub plan: Plan,
 }
 
 /// Where, when and by what the run was made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
+pub struct Environment {
     /// The version of rtswap.
     pub rtswap: String,
     /// The command line.
@@ -102,8 +110,9 @@ impl Plan {
 pub struct LanePlan {
     /// Its name in every line of the record: `tokio?delay_ns=110`, `control`.
     pub name: String,
-    /// What is started: the lane's spelling, or a command.
-    pub spelling: String,
+    /// The lane spec that it was asked for by.
+    #[serde(alias = "spelling")]
+    pub spec: String,
     /// Whether it is the control: the second process of the reference.
     pub control: bool,
     /// What it stands for.
@@ -253,8 +262,8 @@ pub struct Round {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LaneRound {
     /// What the lane reported about itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub receipt: Option<serde_json::Value>,
+    #[serde(default, alias = "receipt", skip_serializing_if = "Option::is_none")]
+    pub info: Option<serde_json::Value>,
     /// Exact counts, from a slice of their own because counting slows the lane down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
@@ -289,7 +298,7 @@ pub struct Counts {
 
 /// A lane dropped out of a workload; its earlier slices of it do not count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lost {
+pub struct LaneFailure {
     /// The workload's full name.
     pub workload: String,
     /// The lane.
@@ -365,7 +374,7 @@ pub struct Record {
     /// All finished rounds.
     pub rounds: Vec<Round>,
     /// All losses.
-    pub lost: Vec<Lost>,
+    pub failures: Vec<LaneFailure>,
     /// The last footer, if any.
     pub footer: Option<Footer>,
 }
@@ -373,7 +382,7 @@ pub struct Record {
 impl Record {
     /// A record with nothing measured yet.
     pub fn new(header: Header) -> Self {
-        Self { header, blocks: Vec::new(), rounds: Vec::new(), lost: Vec::new(), footer: None }
+        Self { header, blocks: Vec::new(), rounds: Vec::new(), failures: Vec::new(), footer: None }
     }
 
     /// Adds a line. A second header is ignored.
@@ -382,7 +391,7 @@ impl Record {
             Line::Header(_) => {}
             Line::Block(block) => self.blocks.push(block),
             Line::Round(round) => self.rounds.push(round),
-            Line::Lost(lost) => self.lost.push(lost),
+            Line::LaneFailure(failure) => self.failures.push(failure),
             Line::Footer(footer) => self.footer = Some(footer),
         }
     }

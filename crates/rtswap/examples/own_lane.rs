@@ -78,7 +78,7 @@ fn prepare(order: &Value, fault: Fault) -> Result<(Value, Option<u64>), Refusal>
     // rtswap has confined the process to these CPUs already; a runtime with a pool of workers makes
     // one for each of them.
     let cpus = order["cpus"].as_array().map_or(1, Vec::len);
-    let mut ready = json!({"answer": "ready", "receipt": {
+    let mut ready = json!({"answer": "ready", "info": {
         "runtime": "std", "version": env!("CARGO_PKG_VERSION"), "driver": "threads",
         "workers": cpus, "shards": 1,
     }});
@@ -221,7 +221,7 @@ impl Fault {
                 let _ = io::stdout().write_all(&[b'x'; 1 << 12]);
             },
             "wrong-answer" => say(&json!({"answer": "stopped"})),
-            "no-address" => say(&json!({"answer": "ready", "receipt": {
+            "no-address" => say(&json!({"answer": "ready", "info": {
                 "runtime": "std", "version": "", "driver": "", "workers": 1, "shards": 1,
             }})),
             "skip" => {

@@ -117,7 +117,7 @@ fn summary_has_documented_shape() {
     assert_eq!(summary["schema"], 2);
     assert_eq!(summary["reference"], "tokio-local");
     for field in ["rtswap", "command", "kernel", "cpu_model", "cpus", "started_unix_s"] {
-        assert!(!summary["receipt"][field].is_null(), "the receipt has no {field}");
+        assert!(!summary["environment"][field].is_null(), "the environment has no {field}");
     }
     assert_ratio_in_interval(&summary["control"]["ops_per_s"]);
     let cells = summary["cells"].as_array().unwrap();

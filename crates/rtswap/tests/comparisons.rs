@@ -154,7 +154,7 @@ fn overhead_pairs_adapter_with_native_lane() {
         let polled = cell(&summary, &format!("poll-{lane}"));
         assert_eq!((&polled["against"], &polled["kind"]), (&lane.into(), &"polled".into()));
         assert!(polled["metrics"]["cpu_ns_per_op"]["ratio"].is_number(), "{polled:#}");
-        assert_eq!(polled["receipt"]["notes"]["streams"], "native");
+        assert_eq!(polled["info"]["notes"]["streams"], "native");
         assert_eq!(adapter["role"], "lane", "poll-NAME is compared with it");
     }
     let block = case.lines().into_iter().find(|line| line["kind"] == "block").unwrap();

@@ -168,7 +168,7 @@ fn killed_server_fails_at_most_one_lane_and_is_restarted() {
     }
     assert!(killer.join().unwrap().is_some(), "{stderr}");
     let lines = case.lines();
-    let lost: Vec<_> = lines.iter().filter(|line| line["kind"] == "lost").collect();
+    let lost: Vec<_> = lines.iter().filter(|line| line["kind"] == "lane-failure").collect();
     // A server that is killed between two rounds fails no lane.
     assert!(lost.len() <= 1, "{lost:?}");
     for lost in &lost {

@@ -44,8 +44,8 @@ for line in sys.stdin:
         orders.write(line)
     order = json.loads(line)
     if order["order"] == "prepare":
-        receipt = {"runtime": "none", "version": "1", "driver": "none", "workers": 1}
-        answer = {"answer": "ready", "warm_up_ms": 123, "receipt": receipt}
+        info = {"runtime": "none", "version": "1", "driver": "none", "workers": 1}
+        answer = {"answer": "ready", "warm_up_ms": 123, "info": info}
     elif order["order"] == "slice":
         begin = time.monotonic_ns()
         while time.monotonic_ns() < begin + order["ms"] * 1_000_000: pass

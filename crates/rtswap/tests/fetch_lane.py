@@ -44,9 +44,9 @@ for line in sys.stdin:
             context = ssl._create_unverified_context()
         connection = http.client.HTTPSConnection(url.hostname, url.port, context=context)
         connection.connect()
-        receipt = {"runtime": "python", "version": sys.version.split()[0], "driver": "none",
+        info = {"runtime": "python", "version": sys.version.split()[0], "driver": "none",
                    "workers": 1, "shards": 1}
-        say({"answer": "ready", "receipt": receipt})
+        say({"answer": "ready", "info": info})
     elif order["order"] == "slice":
         begin = time.monotonic_ns()
         ops = 0

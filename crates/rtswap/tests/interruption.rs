@@ -59,7 +59,7 @@ fn signal_does_not_wait_for_hanging_lane() {
     run.signal(Signal::INT);
     let (status, stderr) = run.wait();
     assert_eq!(status.code(), Some(130), "{stderr}");
-    let lost = case.lines().iter().filter(|line| line["kind"] == "lost").count();
+    let lost = case.lines().iter().filter(|line| line["kind"] == "lane-failure").count();
     assert_eq!(lost, 0, "an interruption is not a failure of a lane");
     case.assert_nothing_left();
 }

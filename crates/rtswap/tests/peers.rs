@@ -227,9 +227,9 @@ fn every_peer_speaks_the_lane_protocol() {
         let mut stopped = LaneProcess::start(name);
         let ready = stopped.order(&prepare(workload));
         assert_eq!(ready["answer"], "ready", "{name}: {ready}");
-        let receipt = &ready["receipt"];
-        assert!(receipt["version"].as_str().unwrap().contains('.'), "{name}: {receipt}");
-        assert_eq!((&receipt["driver"], &receipt["workers"]), (&"epoll".into(), &1.into()));
+        let info = &ready["info"];
+        assert!(info["version"].as_str().unwrap().contains('.'), "{name}: {info}");
+        assert_eq!((&info["driver"], &info["workers"]), (&"epoll".into(), &1.into()));
         // A JIT runtime starts cold in every process.
         let warm_up_ms = ready["warm_up_ms"].as_u64().unwrap_or(0);
         assert_eq!(warm_up_ms > 0, name.starts_with("node"), "{name}: {ready}");
@@ -270,10 +270,10 @@ fn lane_info_names_the_event_loop_in_use() {
         };
         let mut lane = LaneProcess::start(name);
         let ready = lane.order(&prepare("tcp-echo/size=64/conns=1"));
-        let notes = &ready["receipt"]["notes"];
+        let notes = &ready["info"]["notes"];
         assert!(notes["loop"].as_str().unwrap().starts_with(expected), "{name}: {notes}");
         assert!(notes["python"].as_str().unwrap().contains("Python 3."), "{name}: {notes}");
-        assert_eq!(ready["receipt"]["runtime"], name.trim_end_matches("-streams"));
+        assert_eq!(ready["info"]["runtime"], name.trim_end_matches("-streams"));
     }
 }
 

@@ -162,7 +162,7 @@ mod tests {
                 continue;
             }
             let program = serve(&order, &task, setup).unwrap();
-            assert_eq!(program.receipt.notes["setup"], *flags);
+            assert_eq!(program.info.notes["setup"], *flags);
             let Work::Served(server) = &program.work else { panic!("it is served") };
             let message: Vec<u8> = (0..BYTES).map(|place| (place % 251) as u8).collect();
             thread::scope(|scope| {

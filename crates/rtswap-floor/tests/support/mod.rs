@@ -34,7 +34,7 @@ pub fn serve() {
     let order = Prepare { workload: told(WORKLOAD), cpus, ..Prepare::default() };
     let program = (floor.prepare)(&order).unwrap();
     let Work::Served(server) = &program.work else { panic!("a floor is served") };
-    println!("\nlistening {} {}", server.addr(), program.receipt.shards);
+    println!("\nlistening {} {}", server.addr(), program.info.shards);
     // Until the test has ended, in whatever way.
     let _ = stdin().read(&mut [0]);
     process::exit(0);

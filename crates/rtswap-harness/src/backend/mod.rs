@@ -121,12 +121,12 @@ impl ProcessBackend {
 
     /// Restarts a service that has ended, and puts that into the lane's reason.
     fn with_service_end(&mut self, workload: &WorkloadPlan, error: LaneError) -> LaneError {
-        let LaneError::Lost(status, reason) = error else { return error };
+        let LaneError::Failure(status, reason) = error else { return error };
         match self.services.revive(&workload.uses) {
-            Ok(()) => LaneError::Lost(status, reason),
+            Ok(()) => LaneError::Failure(status, reason),
             Err(end) => {
                 self.service_ended = true;
-                LaneError::Lost(status, format!("{}; {reason}", end.with_causes()))
+                LaneError::Failure(status, format!("{}; {reason}", end.with_causes()))
             }
         }
     }

@@ -192,7 +192,7 @@ impl RunningLane {
     /// The figures of the round, without counts.
     pub fn round(&self) -> LaneRound {
         LaneRound {
-            receipt: serde_json::to_value(&self.ready.receipt).ok(),
+            info: serde_json::to_value(&self.ready.info).ok(),
             memory_base_bytes: self.memory.base,
             memory_bytes: self.memory.full.or_else(|| memory_bytes(self.lane.pid())),
             idle_cpu: self.idle.share(),

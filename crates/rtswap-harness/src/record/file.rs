@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use crate::record::{Header, Line, Record, SCHEMA};
+use crate::record::{Header, Line, OLDEST_SCHEMA, Record, SCHEMA};
 
 /// Why a file is no record.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum RecordError {
     },
     /// It is of another version.
     #[error(
-        "{} has schema {found}, this rtswap reads schema {SCHEMA}: use the version that wrote it",
+        "{} has schema {found}, this rtswap reads {OLDEST_SCHEMA} to {SCHEMA}: use the version that wrote it",
         path.display()
     )]
     Schema {
@@ -143,7 +143,7 @@ fn header(path: &Path, text: &[u8]) -> Result<Header, RecordError> {
         return Err(foreign("its first line is not a header".to_owned()));
     }
     match json["schema"].as_u64() {
-        Some(schema) if schema == u64::from(SCHEMA) => {}
+        Some(schema) if (u64::from(OLDEST_SCHEMA)..=u64::from(SCHEMA)).contains(&schema) => {}
         Some(found) => return Err(RecordError::Schema { path: path.into(), found }),
         None => return Err(foreign("its header names no schema".to_owned())),
     }

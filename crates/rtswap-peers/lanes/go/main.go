@@ -192,7 +192,7 @@ func prepare(peer string, o order) (fields, batch, error) {
 	}
 	runtime.GOMAXPROCS(len(o.Cpus))
 	notes := fields{"arch": runtime.GOARCH}
-	ready := fields{"receipt": fields{
+	ready := fields{"info": fields{
 		"runtime": "go", "version": strings.TrimPrefix(runtime.Version(), "go"), "driver": "epoll",
 		"workers": runtime.GOMAXPROCS(0), "shards": 1, "notes": notes,
 	}}

@@ -25,7 +25,7 @@ function congestion() {
   }
 }
 
-function receipt({ cpus }, notes) {
+function info({ cpus }, notes) {
   const { node, v8, uv } = process.versions;
   if (cpus.length > 1) notes.cpus = `one of ${cpus.length}: JavaScript has one thread`;
   return { runtime: "node", version: node, driver: "epoll", workers: 1, shards: 1, notes: { v8, libuv: uv, ...notes } };
@@ -77,7 +77,7 @@ async function serve(order, server, notes) {
   const { address, family, port: bound } = server.address();
   const addr = family === "IPv6" ? `[${address}]:${bound}` : `${address}:${bound}`;
   // There is no way to set TCP_CONGESTION from JavaScript.
-  return { addr, receipt: receipt(order, { congestion: `${congestion()}, the machine's`, ...notes }) };
+  return { addr, info: info(order, { congestion: `${congestion()}, the machine's`, ...notes }) };
 }
 
 // Timers count whole milliseconds, so that a finer clock sees them end early by as much.
@@ -119,7 +119,7 @@ async function prepare(order) {
       if (params.h2 === "true") throw new Refusal("unsupported", "this lane serves HTTP/1.1 alone");
       return [await serve(order, web(), { api: "http.createServer" })];
     case "sleep":
-      return [{ receipt: receipt(order, { early: "by less than 1 ms" }) }, sleeps(Number(params.tasks), Number(params.ms))];
+      return [{ info: info(order, { early: "by less than 1 ms" }) }, sleeps(Number(params.tasks), Number(params.ms))];
     default:
       return [await serve(order, echo(), { api: "net.createServer, pipe" })];
   }

@@ -37,7 +37,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-async def prepare(order, receipt):
+async def prepare(order, info):
     _, params = lane.check(order, ["http"])
     if params.get("h2") == "true":
         raise lane.Refusal("unsupported", "uvicorn has no HTTP/2")
@@ -66,4 +66,4 @@ async def prepare(order, receipt):
             raise lane.Refusal("failed", "uvicorn ended before it served")
         await asyncio.sleep(0.001)
     notes = {"uvicorn": uvicorn.__version__, "httptools": httptools.__version__}
-    return {"addr": lane.address(sock), "receipt": receipt(order, **notes)}
+    return {"addr": lane.address(sock), "info": info(order, **notes)}

@@ -1,4 +1,4 @@
-"""What the lanes in Python share: the words of the lane protocol (LANES.md), the socket, the receipt."""
+"""What the lanes in Python share: the words of the lane protocol (LANES.md), the socket, the info."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def address(sock):
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def receipt(order, runtime, version, driver, **notes):
+def info(order, runtime, version, driver, **notes):
     """What this lane really is. One process with one thread, whatever the CPUs."""
     notes["python"] = f"{platform.python_implementation()} {platform.python_version()}"
     if len(order["cpus"]) > 1:

@@ -73,17 +73,17 @@ def sleeps(count, ms, early_ns):
     return batch
 
 
-def receipt(order, **notes):
+def info(order, **notes):
     loop = asyncio.get_running_loop()
     kind = type(loop)
     notes["loop"] = f"{kind.__module__}.{kind.__qualname__}"
     if LOOP == "uvloop":
         import uvloop
 
-        return lane.receipt(order, "uvloop", uvloop.__version__, "epoll", **notes)
+        return lane.info(order, "uvloop", uvloop.__version__, "epoll", **notes)
     # The selector that the loop has really chosen.
     driver = type(loop._selector).__name__.replace("Selector", "").lower()
-    return lane.receipt(order, "asyncio", platform.python_version(), driver, **notes)
+    return lane.info(order, "asyncio", platform.python_version(), driver, **notes)
 
 
 async def prepare(order):
@@ -91,20 +91,20 @@ async def prepare(order):
     if PROGRAM == "uvicorn":
         import asgi
 
-        return await asgi.prepare(order, receipt), None
+        return await asgi.prepare(order, info), None
     families = ["tcp-echo", "idle", "churn"] + ["sleep"] * (PROGRAM == "protocol")
     family, params = lane.check(order, families)
     if family == "sleep":
         # uvloop's timers count whole milliseconds, so that a finer clock sees them end early by as much.
         early_ns, notes = (1_000_000, {"early": "by less than 1 ms"}) if LOOP == "uvloop" else (1_000, {})
         batch = sleeps(int(params["tasks"]), int(params["ms"]), early_ns)
-        return {"receipt": receipt(order, **notes)}, batch
+        return {"info": info(order, **notes)}, batch
     sock = lane.listen(order.get("addr"))
     if PROGRAM == "streams":
         await asyncio.start_server(echo_stream(lane.buffer_bytes(params)), sock=sock, backlog=1024)
     else:
         await asyncio.get_running_loop().create_server(Echo, sock=sock, backlog=1024)
-    return {"addr": lane.address(sock), "receipt": receipt(order, api=PROGRAM)}, None
+    return {"addr": lane.address(sock), "info": info(order, api=PROGRAM)}, None
 
 
 async def run_slice(batch, ms):

@@ -33,8 +33,8 @@ def prepare(order):
     loop = gevent.get_hub().loop
     kind = type(loop)
     notes = {"loop": f"{kind.__module__}.{kind.__qualname__}"}
-    receipt = lane.receipt(order, "gevent", gevent.__version__, loop.backend, **notes)
-    return {"addr": lane.address(sock), "receipt": receipt}
+    info = lane.info(order, "gevent", gevent.__version__, loop.backend, **notes)
+    return {"addr": lane.address(sock), "info": info}
 
 
 def main():

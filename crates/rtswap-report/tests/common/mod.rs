@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use rtswap_schema::record::{
-    Block, Counts, Ended, Footer, Header, Kind, LanePlan, LaneRound, Lost, Plan, Receipt, Record,
-    Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
+    Block, Counts, Ended, Environment, Footer, Header, Kind, LaneFailure, LanePlan, LaneRound,
+    Plan, Record, Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
 };
 use rtswap_schema::workload::ParamValue;
 use rtswap_stats::simulate::{self, Noise};
@@ -27,7 +27,7 @@ pub struct Lane {
     pub cost: f64,
     pub syscalls_per_op: f64,
     pub ctx_switches_per_op: f64,
-    pub lost: Option<(Status, String)>,
+    pub failure: Option<(Status, String)>,
     pub idle_cpu: f64,
     pub counts_missing: Option<String>,
     /// The most CPUs that it can keep busy.
@@ -49,7 +49,7 @@ pub fn lane(name: &str, cost: f64) -> Lane {
         cost,
         syscalls_per_op: 2.0,
         ctx_switches_per_op: 0.05,
-        lost: None,
+        failure: None,
         idle_cpu: 0.001,
         counts_missing: None,
         at_most: 0.99,
@@ -91,7 +91,7 @@ impl Lane {
     }
 
     pub fn lost(mut self, status: Status, reason: &str) -> Self {
-        self.lost = Some((status, reason.to_owned()));
+        self.failure = Some((status, reason.to_owned()));
         self
     }
 }
@@ -167,7 +167,7 @@ impl Run {
         let reference = self.lanes[0].name.clone();
         let plan = |lane: &Lane| LanePlan {
             name: lane.name.clone(),
-            spelling: if lane.name == "control" { reference.clone() } else { lane.name.clone() },
+            spec: if lane.name == "control" { reference.clone() } else { lane.name.clone() },
             control: lane.name == "control",
             kind: lane.kind,
             against: lane.against.clone(),
@@ -176,7 +176,7 @@ impl Run {
         Header {
             schema: SCHEMA,
             seed: self.seed,
-            receipt: Receipt {
+            environment: Environment {
                 rtswap: "0.1.0".to_owned(),
                 command: ["rtswap", "run", "--rounds", "12"].map(str::to_owned).to_vec(),
                 started_unix_s: 1_769_862_896,
@@ -218,7 +218,7 @@ impl Run {
         for (round, blocks) in costs.iter().enumerate() {
             for (number, block) in blocks.iter().enumerate() {
                 let present = lanes.iter().zip(block).filter(|(lane, _)| {
-                    lane.lost.is_none() && lane.rounds.contains(&(round as u32))
+                    lane.failure.is_none() && lane.rounds.contains(&(round as u32))
                 });
                 record.blocks.push(Block {
                     workload: workload.name.clone(),
@@ -229,7 +229,7 @@ impl Run {
                         .collect(),
                 });
             }
-            let live = lanes.iter().filter(|lane| lane.lost.is_none());
+            let live = lanes.iter().filter(|lane| lane.failure.is_none());
             record.rounds.push(Round {
                 workload: workload.name.clone(),
                 round: round as u32,
@@ -245,8 +245,8 @@ impl Run {
             });
         }
         for lane in &lanes {
-            if let Some((status, reason)) = &lane.lost {
-                record.lost.push(Lost {
+            if let Some((status, reason)) = &lane.failure {
+                record.failures.push(LaneFailure {
                     workload: workload.name.clone(),
                     lane: lane.name.clone(),
                     round: 0,
@@ -288,7 +288,7 @@ fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
     let conns = workload.number("active").and(workload.number("conns")).unwrap_or(0);
     let notes: BTreeMap<_, _> = lane.notes.iter().copied().collect();
     LaneRound {
-        receipt: Some(serde_json::json!({ "driver": "epoll", "threads": 1, "notes": notes })),
+        info: Some(serde_json::json!({ "driver": "epoll", "threads": 1, "notes": notes })),
         counts: lane.counts_missing.is_none().then_some(counts),
         counts_missing: lane.counts_missing.clone(),
         memory_base_bytes: workload.params.get("active").map(|_| memory),

@@ -111,7 +111,7 @@ impl<'a> LaneSpec<'a> {
         };
         let plan = LanePlan {
             name: self.name.to_owned(),
-            spelling: self.text.to_owned(),
+            spec: self.text.to_owned(),
             kind,
             families: families.iter().map(ToString::to_string).collect(),
             ..LanePlan::default()
@@ -175,7 +175,7 @@ mod tests {
     fn parse_of_recorded_spec_gives_same_lane() {
         for spec in ["smol", "tokio?delay_ns=110", "mine=sh -c 'exit 1'"] {
             let first = planned(spec);
-            let again = planned(&first.plan.spelling);
+            let again = planned(&first.plan.spec);
             assert_eq!(again.plan, first.plan);
             assert_eq!(again.launch.command, first.launch.command);
             assert_eq!(again.launch.delay_ns, first.launch.delay_ns);

@@ -14,7 +14,7 @@ use rtswap_harness::limits::Limits;
 use rtswap_harness::machine;
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::record::{
-    Ended, Header, LanePlan, Line, Lost, Plan, Record, RecordFile as _, SCHEMA, Status,
+    Ended, Header, LaneFailure, LanePlan, Line, Plan, Record, RecordFile as _, SCHEMA, Status,
     WorkloadPlan, Writer,
 };
 use rtswap_harness::schedule::{self, OVERRUN};
@@ -56,11 +56,11 @@ impl Job {
         let header = Header {
             schema: SCHEMA,
             seed: seed.unwrap_or_else(|| rand::random::<u64>() >> 16),
-            receipt: machine::environment(command_line()),
+            environment: machine::environment(command_line()),
             plan: plan::make(request),
         };
         let too_large = too_large(&header.plan)?;
-        let mut writer = create(out, header.receipt.started_unix_s)?;
+        let mut writer = create(out, header.environment.started_unix_s)?;
         writer.write(&Line::Header(Box::new(header.clone())))?;
         let mut record = Record::new(header);
         let services = services(&record.header.plan, urls);
@@ -165,7 +165,7 @@ pub(super) fn lost_to(missing: &ServiceError) -> (Status, String) {
 fn lost(plan: &Plan, workload: &WorkloadPlan, status: Status, reason: &str) -> Vec<Line> {
     let lanes = plan.lanes.iter().filter(|lane| lane.does(&workload.family));
     let lost = lanes.map(|lane| {
-        Line::Lost(Lost {
+        Line::LaneFailure(LaneFailure {
             workload: workload.name.clone(),
             lane: lane.name.clone(),
             round: 0,
@@ -214,7 +214,7 @@ fn create(out: Option<&Path>, now_s: u64) -> Result<Writer> {
 /// The lanes of a recorded plan, which holds their specs.
 fn recorded_lanes(registry: &Registry, plan: &Plan) -> Result<Vec<PlannedLane>> {
     let lane = |plan: &LanePlan| {
-        let launch = LaneSpec::parse(registry, &plan.spelling)?.launch();
+        let launch = LaneSpec::parse(registry, &plan.spec)?.launch();
         Ok(PlannedLane { plan: plan.clone(), launch })
     };
     plan.lanes.iter().map(lane).collect()

@@ -12,7 +12,7 @@ pub(super) fn named<'a>(
     reference: Option<&str>,
 ) -> Vec<&'a str> {
     let is_named = |lane: &&LanePlan| {
-        !lane.control && (specs.contains(&lane.spelling) || reference == Some(lane.name.as_str()))
+        !lane.control && (specs.contains(&lane.spec) || reference == Some(lane.name.as_str()))
     };
     lanes.into_iter().filter(is_named).map(|lane| lane.name.as_str()).collect()
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn lane(name: &str, spec: &str) -> LanePlan {
-        LanePlan { name: name.to_owned(), spelling: spec.to_owned(), ..LanePlan::default() }
+        LanePlan { name: name.to_owned(), spec: spec.to_owned(), ..LanePlan::default() }
     }
 
     #[test]

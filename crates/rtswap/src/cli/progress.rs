@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rtswap_harness::record::{Lost, WorkloadPlan};
+use rtswap_harness::record::{LaneFailure, WorkloadPlan};
 use rtswap_harness::schedule::Observer;
 
 /// A bar on standard error, if that is a terminal. It is redrawn between rounds and never by a timer,
@@ -48,8 +48,8 @@ impl Observer for Progress {
         self.bar.set_position((share * STEPS as f64) as u64);
     }
 
-    fn lane_lost(&mut self, lost: &Lost) {
-        let Lost { workload, lane, reason, .. } = lost;
+    fn lane_lost(&mut self, lost: &LaneFailure) {
+        let LaneFailure { workload, lane, reason, .. } = lost;
         self.bar.suspend(|| eprintln!("warning: {lane} has lost {workload}: {reason}"));
     }
 }

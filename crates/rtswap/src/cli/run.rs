@@ -95,7 +95,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
 
 /// The arguments that began a record, if `rtswap run` did.
 fn begun_with(record: &Record) -> Option<Args> {
-    match Cli::try_parse_from(&record.header.receipt.command).ok()?.command {
+    match Cli::try_parse_from(&record.header.environment.command).ok()?.command {
         Command::Run(args) => Some(args),
         _ => None,
     }
@@ -141,7 +141,7 @@ fn budget(args: &Args, workloads: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use rtswap_harness::record::{Header, Plan, Receipt, SCHEMA};
+    use rtswap_harness::record::{Environment, Header, Plan, SCHEMA};
 
     use super::*;
 
@@ -153,13 +153,13 @@ mod tests {
     fn begun_with_reads_command_of_record() {
         let record = |command: &[&str]| {
             let command = command.iter().map(ToString::to_string).collect();
-            let receipt = Receipt { command, ..Receipt::default() };
+            let environment = Environment { command, ..Environment::default() };
             let plan: Plan = serde_json::from_value(serde_json::json!({
                 "reference": "smol", "lanes": [], "workloads": [], "rounds": 1, "blocks": 1,
                 "server_cpus": [0], "load_cpus": [0], "budget_s": 1.0, "precision": null,
             }))
             .unwrap();
-            Record::new(Header { schema: SCHEMA, seed: 1, receipt, plan })
+            Record::new(Header { schema: SCHEMA, seed: 1, environment, plan })
         };
         let begun = begun_with(&record(&["rtswap", "run", "--lane", "mine=true", "--quick"]));
         assert_eq!(begun.unwrap().lane, ["mine=true"]);

@@ -167,7 +167,7 @@ fn begins_as_peers_only(registry: &Registry, pattern: &str) -> bool {
 fn add(selected: &mut Vec<PlannedLane>, lane: PlannedLane) -> Result<()> {
     match selected.iter().find(|other| other.plan.name == lane.plan.name) {
         None => selected.push(lane),
-        Some(other) if other.plan.spelling == lane.plan.spelling => {}
+        Some(other) if other.plan.spec == lane.plan.spec => {}
         Some(_) => {
             let name = lane.plan.name;
             return Err(Exit::Usage(format!("two commands are called `{name}`")).into());

@@ -90,15 +90,15 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             backend.stop(Some(index));
             let status = match verified {
                 Ok((ops, ready)) => {
-                    let receipt = ready.receipt;
+                    let info = ready.info;
                     writeln!(
                         stdout,
                         "  {name:width$}  ok, {ops} operations ({} {}, {}, workers: {})",
-                        receipt.runtime, receipt.version, receipt.driver, receipt.workers
+                        info.runtime, info.version, info.driver, info.workers
                     )?;
                     Status::Ok
                 }
-                Err(LaneError::Lost(status, reason)) => {
+                Err(LaneError::Failure(status, reason)) => {
                     writeln!(stdout, "  {name:width$}  {}: {reason}", named::word(status))?;
                     status
                 }

@@ -46,7 +46,7 @@ pub fn on_every_runtime_with<const MS: u64>(workload: &str, test: impl Fn(&str, 
         }
         let order = Prepare { workload: workload.to_owned(), cpus: vec![0], ..Prepare::default() };
         let program = lane.prepare(&order).unwrap();
-        assert!(program.receipt.notes.contains_key("streams"), "{:?}", program.receipt);
+        assert!(program.info.notes.contains_key("streams"), "{:?}", program.info);
         let Work::Served(server) = program.work else { panic!("the lane serves http") };
         test(&lane.name, server.addr());
         tested += 1;

@@ -106,7 +106,7 @@ fn estimate(mut backend: ProcessBackend, spec: &Spec) -> Result<f64> {
     let workload = plan::workload(spec, plan::SLICE_MS);
     let failed = |error| match error {
         LaneError::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
-        LaneError::Lost(_, reason) => no_figures(REFERENCE, &reason),
+        LaneError::Failure(_, reason) => no_figures(REFERENCE, &reason),
     };
     let mut figures = Vec::new();
     for process in 0..ESTIMATE_PROCESSES {
