@@ -146,6 +146,6 @@ fn chat_rejects_an_unknown_runtime() {
         let status = eventually(|| chat.0.try_wait().unwrap()).expect("chat serves");
         let stderr = std::io::read_to_string(chat.0.stderr.take().unwrap()).unwrap();
         assert!(!status.success(), "{stderr}");
-        assert!(stderr.contains("no runtime is called no-such-runtime"), "{stderr}");
+        assert!(stderr.contains("unknown runtime `no-such-runtime`"), "{stderr}");
     }
 }

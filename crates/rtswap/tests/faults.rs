@@ -248,7 +248,7 @@ fn killed_lane_loses_only_its_own_cell() {
             let _ = kill_process(victim, Signal::KILL);
         }
         let record = std::fs::read_to_string(case.path(RECORD)).ok()?;
-        record.contains("\"kind\":\"lost\"").then_some(())
+        record.contains("\"kind\":\"lane-failure\"").then_some(())
     });
     lost.expect("it is lost when it is killed");
     let (status, stderr) = run.wait();
