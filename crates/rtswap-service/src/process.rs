@@ -14,20 +14,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Gid, Pid, Uid, User, geteuid};
 use rtswap_lane::process::spawn_confined;
-use rustix::thread::CpuSet;
 
 use crate::ServiceError;
 
 /// How long a server may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
-
-pub(crate) fn cpu_set(cpus: &[usize]) -> CpuSet {
-    let mut set = CpuSet::new();
-    for &cpu in cpus {
-        set.set(cpu);
-    }
-    set
-}
 
 /// The account that a server runs as.
 #[derive(Clone, Copy, Debug)]

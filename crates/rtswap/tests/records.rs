@@ -39,6 +39,29 @@ fn assert_unreadable(case: &Case, name: &str, content: &[u8], expected: &str) {
 }
 
 #[test]
+fn record_of_schema_1_gives_the_same_summary() {
+    let case = Case::new();
+    let lanes = ["smol-local".to_owned(), "mine=false".to_owned()];
+    case.quick_run("spawn/tasks=1", &lanes).assert().code(1);
+    let text = fs::read_to_string(case.path(RECORD)).unwrap();
+    let mut old = text.clone();
+    for (new, former) in [
+        (r#""schema":2"#, r#""schema":1"#),
+        (r#""environment":"#, r#""receipt":"#),
+        (r#""info":"#, r#""receipt":"#),
+        (r#""spec":"#, r#""spelling":"#),
+        (r#""kind":"lane-failure""#, r#""kind":"lost""#),
+    ] {
+        assert!(old.contains(new), "{new}");
+        old = old.replace(new, former);
+    }
+    fs::write(case.path("old.jsonl"), old).unwrap();
+    let summary =
+        |name: &str| case.rtswap().args(["summary", name, "--format", "json"]).unwrap().stdout;
+    assert_eq!(summary("old.jsonl"), summary(RECORD));
+}
+
+#[test]
 fn foreign_file_is_rejected_with_reason() {
     let case = Case::new();
     let header = header(&case);
@@ -46,8 +69,8 @@ fn foreign_file_is_rejected_with_reason() {
     assert_unreadable(&case, "text", b"Dear diary,\n", "is not an rtswap record");
     assert_unreadable(&case, "binary", &[0, 159, 146, 150, 10, 255], "is not an rtswap record");
     assert_unreadable(&case, "json", b"{\"kind\":\"block\"}\n", "not a header");
-    let newer = header.replace("\"schema\":1", "\"schema\":2");
-    assert_unreadable(&case, "newer", newer.as_bytes(), "schema 2, this rtswap reads schema 1");
+    let newer = header.replace("\"schema\":2", "\"schema\":3");
+    assert_unreadable(&case, "newer", newer.as_bytes(), "schema 3, this rtswap reads 1 to 2");
     let less = header.replace("\"seed\"", "\"sead\"");
     assert_unreadable(&case, "less", less.as_bytes(), "its header is incomplete");
 }

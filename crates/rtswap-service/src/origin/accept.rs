@@ -8,13 +8,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rtswap_runtime::socket::{self, Share};
-use rustix::thread::sched_setaffinity;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use socket2::SockRef;
 
 use super::Options;
 use super::connection::{Shared, serve};
 use crate::ServiceError;
-use crate::process::cpu_set;
 
 /// TLS and HTTP need some tens of KiB: a default stack of 2 MiB for each connection would be wasted.
 const STACK_BYTES: usize = 512 << 10;
@@ -83,7 +82,11 @@ fn pin(cpus: &[usize]) -> io::Result<()> {
     if cpus.is_empty() {
         return Ok(());
     }
-    Ok(sched_setaffinity(None, &cpu_set(cpus))?)
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu);
+    }
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 fn accept(listener: &TcpListener, stop: &AtomicBool, most: usize, shared: &Arc<Shared>) {
