@@ -83,12 +83,12 @@ fn appending_goes_on_where_the_file_ends() {
 }
 
 #[test]
-fn another_schema_is_refused_by_its_number() {
+fn read_rejects_newer_schema_by_number() {
     let (_folder, path, _) = kept();
-    let text = fs::read_to_string(&path).unwrap().replacen("\"schema\":1", "\"schema\":2", 1);
+    let text = fs::read_to_string(&path).unwrap().replacen("\"schema\":2", "\"schema\":3", 1);
     fs::write(&path, text).unwrap();
     let error = Record::read(&path).unwrap_err();
-    assert!(matches!(error, RecordError::Schema { found: 2, .. }), "{error}");
+    assert!(matches!(error, RecordError::Schema { found: 3, .. }), "{error}");
 }
 
 #[test]
