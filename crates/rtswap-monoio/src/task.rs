@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 
 use pin_project_lite::pin_project;
-use rtswap_runtime::Confined;
 use rtswap_runtime::task::poll_now;
 use slab::Slab;
 
@@ -20,8 +20,10 @@ thread_local! {
     /// The tasks that wait for something. Only what will wake one of them holds it, so that without
     /// this nobody could find it when the runtime ends.
     static WAITING: RefCell<Slab<Waiting>> = const { RefCell::new(Slab::new()) };
-    /// The number of the next task.
+    /// The number of the next task: that of the thread, from 1, and a count. 0 before the first.
     static NEXT: Cell<u64> = const { Cell::new(0) };
+    /// Whether `ABORTED` may hold anything: a task looks at no more than this.
+    static ABORTING: Cell<bool> = const { Cell::new(false) };
     /// Tasks that are to drop their future at their next poll.
     static ABORTED: RefCell<Option<HashSet<u64>>> = const { RefCell::new(None) };
     /// Whether `main` has returned.
@@ -39,8 +41,22 @@ struct Aborted;
 /// A task of monoio's; dropping it detaches, as it does in monoio.
 pub struct JoinHandle<T> {
     handle: monoio::task::JoinHandle<thread::Result<T>>,
-    // Its number has a meaning on its thread alone.
-    task: Confined<u64>,
+    task: u64,
+}
+
+/// Bits of a task's number that count the tasks of its thread.
+const COUNT_BITS: u32 = 40;
+
+/// The number of a new task. A handle may be on another thread when it aborts its task, so the number says
+/// whose it is.
+fn next_number() -> u64 {
+    static THREADS: AtomicU64 = AtomicU64::new(1);
+    let mut number = NEXT.get();
+    if number == 0 {
+        number = THREADS.fetch_add(1, Ordering::Relaxed) << COUNT_BITS;
+    }
+    NEXT.set(number + 1);
+    number
 }
 
 impl<T> Future for JoinHandle<T> {
@@ -54,9 +70,12 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T: Send + 'static> rtswap_runtime::JoinHandle<T> for JoinHandle<T> {
     fn abort(mut self) -> impl Future<Output = Option<T>> + Send {
-        let task = *self.task;
+        let task = self.task;
+        let here = NEXT.get() >> COUNT_BITS;
+        assert!(task >> COUNT_BITS == here, "a task was aborted on another thread than its own");
         let ended = poll_now(&mut self.handle);
         if ended.is_pending() {
+            ABORTING.set(true);
             ABORTED.with_borrow_mut(|aborted| aborted.get_or_insert_default().insert(task));
             // A task that does not wait is in monoio's queue, and is polled in any case.
             let waker = WAITING.with_borrow(|waiting| {
@@ -79,9 +98,14 @@ impl<T: Send + 'static> rtswap_runtime::JoinHandle<T> for JoinHandle<T> {
     }
 }
 
-/// Whether the task is to end now. A check of one word for programs that abort nothing.
+/// Whether the task is to end now.
 fn is_aborted(task: u64) -> bool {
-    ABORTED.with_borrow_mut(|aborted| aborted.as_mut().is_some_and(|aborted| aborted.remove(&task)))
+    ABORTING.get()
+        && ABORTED.with_borrow_mut(|aborted| {
+            let found = aborted.as_mut().is_some_and(|aborted| aborted.remove(&task));
+            ABORTING.set(aborted.as_ref().is_some_and(|aborted| !aborted.is_empty()));
+            found
+        })
 }
 
 pin_project! {
@@ -97,9 +121,9 @@ pin_project! {
 }
 
 pub(crate) fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    let number = NEXT.replace(NEXT.get() + 1);
+    let number = next_number();
     let handle = monoio::spawn(Task { future: Some(future), place: None, number });
-    JoinHandle { handle, task: Confined::new(number) }
+    JoinHandle { handle, task: number }
 }
 
 impl<F: Future> Future for Task<F> {
@@ -149,6 +173,7 @@ pub(crate) async fn with_end<F: Future>(main: F) -> thread::Result<F::Output> {
     .await;
     ENDED.set(true);
     ABORTED.set(None);
+    ABORTING.set(false);
     loop {
         // Only a copy, so that a place is given back by the task that has it.
         let wakers: Vec<_> = WAITING.with_borrow(|waiting| {
