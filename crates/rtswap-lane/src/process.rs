@@ -18,15 +18,15 @@ const USAGE: u8 = 2;
 ///
 /// It speaks the lane protocol on standard input and output (LANES.md), and dies with its parent.
 pub fn main(lanes: &[Lane]) -> ExitCode {
-    let mut args = env::args().skip(1);
+    let mut args = env::args();
+    let program = args.next().unwrap_or_default();
     let (name, rest) = (args.next(), args.next());
     let lane = lanes.iter().find(|lane| name.as_deref() == Some(&lane.name));
     let (Some(lane), None) = (lane, rest) else {
         let names: Vec<_> = lanes.iter().map(|lane| lane.name.as_str()).collect();
         let text = format!(
-            "usage: {} LANE\n\nBe a lane: take orders on standard input, answer on standard output.\n\n\
+            "usage: {program} LANE\n\nBe a lane: take orders on standard input, answer on standard output.\n\n\
              Lanes: {}",
-            env!("CARGO_PKG_NAME"),
             names.join(", ")
         );
         if matches!(name.as_deref(), Some("--help" | "-h")) {

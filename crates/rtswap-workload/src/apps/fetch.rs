@@ -80,7 +80,7 @@ impl Fetch {
 
     fn site(&self) -> io::Result<Site> {
         let base = format!("{}/", self.origin.trim_end_matches('/'));
-        let uri: Uri = base.parse().map_err(|error| told(&self.origin, "no URL", &error))?;
+        let uri: Uri = base.parse().map_err(|error| explain(&self.origin, "no URL", &error))?;
         if uri.scheme_str() != Some("https") {
             return Err(io::Error::other(format!("{}: not an https URL", self.origin)));
         }
@@ -163,7 +163,7 @@ async fn download<R: Net + Fs>(
 }
 
 /// An error in one line: where, what, and all that lies behind it, each said once.
-fn told(place: &str, what: &str, error: &(dyn std::error::Error + 'static)) -> io::Error {
+fn explain(place: &str, what: &str, error: &(dyn std::error::Error + 'static)) -> io::Error {
     let mut text = format!("{place}: {what}");
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -89,7 +89,7 @@ async fn connection<R: Net>(http: Http, stream: R::TcpStream, spin: Spin) {
         .pipeline_flush(http.pipelined)
         .serve_connection(TokioIo::new(stream.into_poll()), service)
         .await;
-    // Whatever a client does wrong, hyper has told it, and it is no error of the server's.
+    // hyper has answered what the client did wrong; it is not an error of the server.
     drop(served);
 }
 
@@ -118,7 +118,7 @@ async fn connection_h2<R: Net>(http: Http, stream: R::TcpStream, spin: Spin) {
     // request, so that it costs none of those that follow.
     let mut late = Some(Box::pin(R::sleep(http.patience)));
     poll_fn(|cx| {
-        // Whatever a client does wrong, hyper has told it, and it is no error of the server's.
+        // hyper has answered what the client did wrong; it is not an error of the server.
         if served.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }

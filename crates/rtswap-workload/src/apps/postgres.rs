@@ -67,7 +67,7 @@ impl Opened for Postgres {
     async fn open<R: Net>(&self) -> Result<Vec<Link>, Fault> {
         let server = ServerUrl::parse(ServerKind::Postgres, &self.url)
             .map_err(|why| Fault::Io(std::io::Error::other(why)))?;
-        let refused = |error: Error| server.fault(told(&error));
+        let refused = |error: Error| server.fault(message(&error));
         let config: Config = server.text().parse().map_err(refused)?;
         let mut links = Vec::new();
         for number in 0..self.conns {
@@ -128,12 +128,12 @@ impl Link {
     }
 
     fn fault(&self, error: &Error) -> Fault {
-        self.server.fault(told(error))
+        self.server.fault(message(error))
     }
 }
 
 /// An error with its cause: by itself it says "db error" and no more.
-fn told(error: &Error) -> String {
+fn message(error: &Error) -> String {
     match (error.as_db_error(), std::error::Error::source(error)) {
         (Some(db), _) => db.message().to_owned(),
         (None, Some(cause)) => format!("{error}: {cause}"),
@@ -148,12 +148,12 @@ struct Filler<'a> {
 
 impl Sql for Filler<'_> {
     async fn run(&mut self, sql: &str) -> Result<(), Fault> {
-        self.client.batch_execute(sql).await.map_err(|error| self.server.fault(told(&error)))
+        self.client.batch_execute(sql).await.map_err(|error| self.server.fault(message(&error)))
     }
 
     async fn number(&mut self, sql: &str) -> Result<u64, Fault> {
         let answer = self.client.simple_query(sql).await;
-        let answer = answer.map_err(|error| self.server.fault(told(&error)))?;
+        let answer = answer.map_err(|error| self.server.fault(message(&error)))?;
         let rows = answer.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
             _ => None,

@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-use super::{Site, told};
+use super::{Site, explain};
 
 /// A connection that is kept from image to image.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) fn look_up(site: &Site) -> io::Result<SocketAddr> {
     let place = (host(site), site.uri.port_u16().unwrap_or(443));
     let mut found = place
         .to_socket_addrs()
-        .map_err(|error| told(&site.base, "cannot look up the host", &error))?;
+        .map_err(|error| explain(&site.base, "cannot look up the host", &error))?;
     found.next().ok_or_else(|| io::Error::other(format!("{}: the host is unknown", site.base)))
 }
 
@@ -47,13 +47,14 @@ impl Connection {
     ) -> io::Result<Self> {
         let place = &site.base;
         let name = ServerName::try_from(host(site).to_owned())
-            .map_err(|error| told(place, "no name of a server", &error))?;
+            .map_err(|error| explain(place, "no name of a server", &error))?;
         let stream = R::connect(addr).await;
-        let stream = stream.map_err(|error| told(place, "cannot connect", &error))?;
+        let stream = stream.map_err(|error| explain(place, "cannot connect", &error))?;
         let tls = TlsConnector::from(Arc::clone(config)).connect(name, stream.into_poll()).await;
-        let tls = tls.map_err(|error| told(place, "no TLS", &error))?;
-        let (sender, connection) =
-            handshake(TokioIo::new(tls)).await.map_err(|error| told(place, "no HTTP", &error))?;
+        let tls = tls.map_err(|error| explain(place, "no TLS", &error))?;
+        let (sender, connection) = handshake(TokioIo::new(tls))
+            .await
+            .map_err(|error| explain(place, "no HTTP", &error))?;
         // It ends with the sender, or with the server; a request that is under way hears of an error.
         drop(R::spawn(async move { drop(connection.await) }));
         Ok(Self { sender, image: Vec::new() })
@@ -67,8 +68,8 @@ impl Connection {
         let request = Request::get(format!("{}{name}", site.uri.path()))
             .header(HOST, authority)
             .body(Empty::new())
-            .map_err(|error| told(&url, "cannot be asked for", &error))?;
-        let lost = |error: hyper::Error| told(&url, "no answer", &error);
+            .map_err(|error| explain(&url, "cannot be asked for", &error))?;
+        let lost = |error: hyper::Error| explain(&url, "no answer", &error);
         self.sender.ready().await.map_err(lost)?;
         let mut response = self.sender.send_request(request).await.map_err(lost)?;
         if response.status() != StatusCode::OK {
@@ -79,7 +80,7 @@ impl Connection {
             // hyper compares what comes with what was announced.
             let frame = frame.map_err(|error| {
                 let what = format!("cut short after {} bytes", self.image.len());
-                told(&url, &what, &error)
+                explain(&url, &what, &error)
             })?;
             if let Some(bytes) = frame.data_ref() {
                 self.image.extend_from_slice(bytes);

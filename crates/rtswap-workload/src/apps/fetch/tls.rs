@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::told;
+use super::explain;
 
 /// Those of `root`'s, or without one any.
 pub(super) fn config(root: Option<&impl AsRef<Path>>) -> io::Result<ClientConfig> {
@@ -37,7 +37,7 @@ fn read(root: &Path) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(root).map_err(|error| no_root(&error))? {
         let certificate = certificate.map_err(|error| no_root(&error))?;
-        roots.add(certificate).map_err(|error| told(&place, "no root certificate", &error))?;
+        roots.add(certificate).map_err(|error| explain(&place, "no root certificate", &error))?;
     }
     if roots.is_empty() {
         return Err(io::Error::other(format!("{place}: there is no certificate in it")));
