@@ -20,7 +20,7 @@ fn workers<R: Runtime>(subject: &Subject<R>) -> usize {
     }
 }
 
-/// `effective` tells the driver that `about` names and as many workers as were asked for.
+/// `effective` reports the driver that `about` names and as many workers as were asked for.
 pub fn what_is_in_force_is_what_was_asked<R: Runtime>(subject: &Subject<R>) {
     subject.runtime.available().expect("the runtime is available");
     let effective = subject.runtime.effective(&subject.config);

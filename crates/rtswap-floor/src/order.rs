@@ -57,7 +57,7 @@ impl Task {
     }
 }
 
-/// What a floor tells of itself in its info.
+/// The lane info of a floor.
 pub(crate) type Notes = Vec<(&'static str, String)>;
 
 /// The note of a floor that reads all connections into one buffer.

@@ -4,8 +4,8 @@ use rtswap_runtime::{Fs, Net, Runtime};
 use rtswap_workload::{Opened, Served, WithFiles};
 
 use crate::Refusal;
-use crate::adapter::Maker;
 use crate::host::Work;
+use crate::maker::Maker;
 
 /// Makes the programs that need more of a runtime than tasks and timers, or refuses them.
 pub(crate) trait Capability<R: Runtime>: 'static {

@@ -12,6 +12,7 @@ mod capability;
 mod driven;
 pub mod host;
 mod lane;
+mod maker;
 pub mod native;
 mod place;
 pub mod process;
