@@ -24,7 +24,7 @@ fn run_compares_lanes_with_best_floor() {
     let case = Case::new();
     let done = case
         .rtswap()
-        .args(["run", "--lane", "floor-*", "--budget", "2s", "--format", "json", "--out", RECORD])
+        .args(["run", "--lane", "floor-*", "--budget", "8s", "--format", "json", "--out", RECORD])
         .args(["--workload", "tcp-echo/conns=2", "--workload", "idle/conns=20"])
         .args(["--workload", "churn/conns=2", "--slice-ms", LONG_SLICE_MS])
         .assert()
