@@ -201,6 +201,19 @@ mod tests {
     }
 
     #[test]
+    fn default_reference_is_tokio_then_any_built_runtime_then_a_floor() {
+        let mut registry = Registry::standard();
+        let built = registry.runtimes().map(|lane| lane.name.clone()).collect::<Vec<_>>();
+        let expected = if built.iter().any(|name| name == "tokio") { "tokio" } else { &built[0] };
+        assert_eq!(default_reference(&registry), expected);
+        registry.lanes.retain(|lane| !lane.name.starts_with("tokio"));
+        let first = registry.runtimes().next().unwrap().name.clone();
+        assert_eq!(default_reference(&registry), first);
+        registry.lanes.retain(|lane| lane.kind == Kind::Floor);
+        assert_eq!(default_reference(&registry), "floor-uring");
+    }
+
+    #[test]
     fn lanes_begins_with_reference_and_ends_with_control() {
         assert_eq!(names(&["smol"], "tokio").unwrap(), ["tokio", "smol", "control"]);
         assert_eq!(names(&["smol*"], "smol").unwrap(), ["smol", "smol-local", "control"]);
