@@ -129,7 +129,7 @@ impl SyscallCounter {
     /// [`CounterError::Read`] if a counter cannot be read.
     pub fn read(&mut self) -> Result<Counts, CounterError> {
         let syscalls = sum(&mut self.syscalls)?;
-        Ok(Counts { ops: 0, syscalls, ctx_switches: sum(&mut self.switches)? })
+        Ok(Counts { ops: 0, syscalls, ctx_switches: sum(&mut self.switches)?, waits: None })
     }
 }
 

@@ -153,7 +153,7 @@ impl Lane {
     pub fn slice(&mut self, window: Duration, cancel: &AtomicBool) -> Result<SliceDone, LaneError> {
         let start = Instant::now();
         let ms = window.as_millis() as u64;
-        self.order(&Order::Slice { ms })?;
+        self.order(&Order::Slice { ms, pace: None })?;
         let done = match self.answer(window + SLICE_LIMIT, cancel)? {
             Answer::Slice(done) => done,
             other => return Err(unexpected("slice", &other)),

@@ -81,6 +81,7 @@ pub fn make(request: Request) -> Plan {
         load_cpus: request.load_cpus,
         budget_s,
         precision: request.precision,
+        trickle_ms: None,
     }
 }
 

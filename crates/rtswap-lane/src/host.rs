@@ -136,7 +136,7 @@ fn take_orders(
             (Order::Prepare(_), Some(_)) => {
                 return Err(Refusal::Failed("a lane is prepared once".to_owned()));
             }
-            (Order::Slice { ms }, Some(Program { work: Work::Driven(slice), .. })) => {
+            (Order::Slice { ms, pace: _ }, Some(Program { work: Work::Driven(slice), .. })) => {
                 let done = slice(Duration::from_millis(ms))?;
                 say(&Answer::Slice(done)).map_err(gone)?;
             }

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Status;
-use crate::workload::Resources;
+use crate::record::{Offered, Status};
+use crate::workload::{Arrivals, Resources};
 
 /// An order of the harness to a lane.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Order {
@@ -18,17 +18,31 @@ pub enum Order {
     Prepare(Prepare),
     /// Run a slice. Only for workloads that the lane drives itself.
     Slice {
-        /// Length in milliseconds. The batch in progress at the end is finished and counts.
+        /// Length in milliseconds. In a closed loop, the batch in progress at the end is finished and counts.
         ms: u64,
+        /// The load to offer instead of a closed loop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pace: Option<Pace>,
     },
     /// Answer and exit with 0. The end of the standard input means the same.
     Stop,
 }
 
+/// When operations are due. Lanes of a block get the same.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Operations per second.
+    pub rate_per_s: f64,
+    /// How they are distributed.
+    pub arrivals: Arrivals,
+    /// Seeds the distribution.
+    pub seed: u64,
+}
+
 /// The workload and its placement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepare {
-    /// Its full name: `tcp-echo/size=1024/conns=32`.
+    /// Its full name, without the parameters of an offered load: `tcp-echo/size=1024/conns=32`.
     pub workload: String,
     /// The CPUs to run on; the process is confined to them already. One worker or shard for each.
     pub cpus: Vec<usize>,
@@ -107,9 +121,13 @@ pub struct SliceDone {
     pub ops: u64,
     /// From the start of the first to the end of the last, in nanoseconds.
     pub elapsed_ns: u64,
-    /// Latencies in nanoseconds, if the workload has any: [`histogram::encode`](crate::histogram::encode).
+    /// Latencies in nanoseconds, if the workload has any: [`histogram::encode`](crate::histogram::encode). With
+    /// a pace, from when an operation was due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_hdr: Option<String>,
+    /// With a pace, what became of the offered load. A lane that leaves it out cannot pace itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Offered>,
 }
 
 /// Why a lane gives up a workload.

@@ -1,7 +1,7 @@
 //! The record of a run: append-only JSON Lines, from which everything else is computed.
 //!
-//! One [`Header`], then [`Block`]s as they are measured, a [`Round`] after the last block of each
-//! round, a [`LaneFailure`] wherever a lane drops out of a workload, and one [`Footer`]. Each line is written
+//! One [`Header`], then [`Block`]s as they are measured, an [`OfferedRate`] before the first block of a workload
+//! whose rate is a share of capacity, a [`Round`] after the last block of each round, a [`LaneFailure`] wherever a lane drops out of a workload, and one [`Footer`]. Each line is written
 //! and flushed at once, so a killed run keeps what it measured. Blocks of a round without a `Round`
 //! line count like the others.
 
@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::workload::{ParamValue, Traffic, Uses};
+use crate::workload::{Arrivals, ParamValue, Rate, Traffic, Uses};
 
 /// The version of this format.
 ///
@@ -28,6 +28,8 @@ pub const OLDEST_SCHEMA: u32 = 1;
 pub enum Line {
     /// The first line.
     Header(Box<Header>),
+    /// The rate that a share of capacity came to.
+    OfferedRate(OfferedRate),
     /// One slice of every lane.
     Block(Block),
     /// The end of a round.
@@ -95,6 +97,9 @@ pub struct Plan {
     pub budget_s: f64,
     /// Relative half-width of the intervals at which a workload is precise enough: 0.01 is 1 %.
     pub precision: Option<f64>,
+    /// Milliseconds between two messages of the trickle to a lane that waits; `None` without a trickle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trickle_ms: Option<u64>,
 }
 
 impl Plan {
@@ -198,6 +203,34 @@ impl WorkloadPlan {
     pub fn number(&self, param: &str) -> Option<u64> {
         self.params.get(param)?.number()
     }
+
+    /// How many operations per second are offered; `None` for a closed loop.
+    pub fn rate(&self) -> Option<Rate> {
+        self.params.get("rate")?.to_string().parse().ok()
+    }
+
+    /// When the operations of an offered rate are due.
+    pub fn arrivals(&self) -> Arrivals {
+        let arrivals = self.params.get("arrivals").map(ToString::to_string);
+        arrivals.and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    /// The full name of the same workload as a closed loop.
+    pub fn closed_loop(&self) -> String {
+        let is_kept = |part: &&str| !part.starts_with("rate=") && !part.starts_with("arrivals=");
+        self.name.split('/').filter(is_kept).collect::<Vec<_>>().join("/")
+    }
+}
+
+/// The rate that a share of capacity came to. One for each such workload, in its first round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OfferedRate {
+    /// The workload's full name.
+    pub workload: String,
+    /// Operations offered per second.
+    pub per_s: f64,
+    /// The capacity of each lane, operations per second, from which the rate was computed.
+    pub capacity_per_s: BTreeMap<String, f64>,
 }
 
 /// One slice of every lane that still takes part, in the order in which they ran.
@@ -236,6 +269,37 @@ pub struct Slice {
     /// Largest latency, nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_ns: Option<u64>,
+    /// The load that was offered; `None` in a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Offered>,
+    /// Why the slice does not count, if the harness and not the lane is the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voided: Option<String>,
+}
+
+/// What became of the load that was offered in one slice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// Operations due in the window.
+    pub ops: u64,
+    /// Operations that were due and not finished at the start of the window.
+    pub backlog_start: u64,
+    /// The same at its end.
+    pub backlog_end: u64,
+    /// How late the load generator was, 99th percentile of the operations due in the window, nanoseconds. In
+    /// [`latency`](LaneRound::latency_hdr), as part of it. `None` if the lane drives itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_p99_ns: Option<u64>,
+    /// The largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_max_ns: Option<u64>,
+}
+
+impl Offered {
+    /// Share of the operations due in the window by which the backlog grew, negative if it shrank.
+    pub fn backlog_growth(&self) -> f64 {
+        (self.backlog_end as f64 - self.backlog_start as f64) / (self.ops as f64).max(1.0)
+    }
 }
 
 /// The end of a round: figures that are taken once per round.
@@ -280,9 +344,16 @@ pub struct LaneRound {
     /// CPUs that the lane kept busy while other lanes were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_cpu: Option<f64>,
-    /// Latencies of all counted windows of the round: an HDR histogram, V2, in base64; nanoseconds.
+    /// Latencies of all counted windows of the round: an HDR histogram, V2, in base64; nanoseconds. With an
+    /// offered rate, from when an operation was due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_hdr: Option<String>,
+    /// Operations per second in a closed loop, from a slice of their own. Only with an offered rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_per_s: Option<f64>,
+    /// Messages of the trickle, which keeps a lane that waits in the state of one that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trickle_messages: Option<u64>,
 }
 
 /// Exact counts of one slice.
@@ -294,6 +365,11 @@ pub struct Counts {
     pub syscalls: u64,
     /// Context switches of all threads of the lane.
     pub ctx_switches: u64,
+    /// System calls that wait for I/O or collect what it brought, by all threads of the lane: the `epoll_wait`,
+    /// `poll` and `select` families, and `io_uring_enter` that waits for a completion. `None` in records
+    /// made before they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<u64>,
 }
 
 /// A lane dropped out of a workload; its earlier slices of it do not count.
@@ -324,6 +400,8 @@ pub enum Status {
     Failed,
     /// The lane's work failed verification.
     Invalid,
+    /// The lane cannot keep up with the offered rate, so that its latency grows with the length of the run.
+    Overloaded,
     /// Something that the lane needs is missing; the reason names the remedy.
     Skipped,
 }
@@ -369,6 +447,8 @@ pub enum Stop {
 pub struct Record {
     /// The header.
     pub header: Header,
+    /// The rates that shares of capacity came to.
+    pub offered_rates: Vec<OfferedRate>,
     /// All blocks, in the order of the file.
     pub blocks: Vec<Block>,
     /// All finished rounds.
@@ -382,13 +462,33 @@ pub struct Record {
 impl Record {
     /// A record with nothing measured yet.
     pub fn new(header: Header) -> Self {
-        Self { header, blocks: Vec::new(), rounds: Vec::new(), failures: Vec::new(), footer: None }
+        Self {
+            header,
+            offered_rates: Vec::new(),
+            blocks: Vec::new(),
+            rounds: Vec::new(),
+            failures: Vec::new(),
+            footer: None,
+        }
+    }
+
+    /// Operations per second that a workload was offered; `None` in a closed loop, and before the share of
+    /// a capacity is known.
+    pub fn offered_per_s(&self, workload: &WorkloadPlan) -> Option<f64> {
+        match workload.rate()? {
+            Rate::PerSecond(number) => Some(f64::from(number)),
+            Rate::Share(_) => {
+                let rate = self.offered_rates.iter().find(|it| it.workload == workload.name);
+                rate.map(|rate| rate.per_s)
+            }
+        }
     }
 
     /// Adds a line. A second header is ignored.
     pub fn push(&mut self, line: Line) {
         match line {
             Line::Header(_) => {}
+            Line::OfferedRate(rate) => self.offered_rates.push(rate),
             Line::Block(block) => self.blocks.push(block),
             Line::Round(round) => self.rounds.push(round),
             Line::LaneFailure(failure) => self.failures.push(failure),

@@ -5,11 +5,13 @@
 
 pub mod families;
 mod family;
+mod offered;
 mod spec;
 
 use std::collections::BTreeMap;
 
-pub use family::{Drive, Family, Param, ParamValue, Traffic, Uses};
+pub use family::{Drive, Family, Notation, Param, ParamValue, Traffic, Uses};
+pub use offered::{Arrivals, InvalidLoad, Rate};
 pub use spec::{Spec, SpecError};
 
 /// What a workload was given to work with, by name: `redis` is a URL, `folder` a path.

@@ -178,6 +178,7 @@ impl ProcessBackend {
                 ops: slice.ops,
                 syscalls: end.syscalls - begin.syscalls,
                 ctx_switches: end.ctx_switches - begin.ctx_switches,
+                waits: end.waits.zip(begin.waits).map(|(end, begin)| end - begin),
             })
         });
         Ok(Measurement { slice, latency, counts })

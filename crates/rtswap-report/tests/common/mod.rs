@@ -196,6 +196,7 @@ impl Run {
                 load_cpus: vec![1],
                 budget_s: 300.0,
                 precision: None,
+                trickle_ms: None,
             },
         }
     }
@@ -269,9 +270,7 @@ impl Run {
             elapsed_ns: ELAPSED_NS,
             cpu_ns: (cost_ns * ops) as u64,
             load_cpu_ns: workload.by_generator.then_some((load_ns * ops) as u64),
-            p50_ns: None,
-            p99_ns: None,
-            max_ns: None,
+            ..Slice::default()
         }
     }
 }
@@ -283,6 +282,7 @@ fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
         ops,
         syscalls: (lane.syscalls_per_op * ops as f64) as u64 + round % 3,
         ctx_switches: (lane.ctx_switches_per_op * ops as f64) as u64,
+        waits: None,
     };
     let memory = 3_500_000 + round * 4096;
     let conns = workload.number("active").and(workload.number("conns")).unwrap_or(0);
@@ -295,6 +295,7 @@ fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
         memory_bytes: Some(memory + conns * lane.conn_bytes),
         idle_cpu: Some(lane.idle_cpu),
         latency_hdr: Some(histogram(lane.cost, 1_000)),
+        ..LaneRound::default()
     }
 }
 

@@ -78,6 +78,8 @@ pub static TCP_ECHO: Family = Family::new(
         &[1, 32, 256],
         10_000,
     ),
+    Param::RATE,
+    Param::ARRIVALS,
 ]);
 
 /// See `rtswap_workload::TcpEcho`.
@@ -105,13 +107,11 @@ pub static CHURN: Family = Family::new(
     "connection",
     Drive::Generator(Traffic::Churn),
 )
-.params(&[Param::number(
-    "conns",
-    "connections at once, each replaced by the next",
-    32,
-    &[1, 32],
-    10_000,
-)]);
+.params(&[
+    Param::number("conns", "connections at once, each replaced by the next", 32, &[1, 32], 10_000),
+    Param::RATE,
+    Param::ARRIVALS,
+]);
 
 /// See `rtswap_workload::Http`.
 pub static HTTP: Family = Family::new(
@@ -142,6 +142,8 @@ pub static HTTP: Family = Family::new(
         &[0, 1],
     )
     .added_later(),
+    Param::RATE,
+    Param::ARRIVALS,
 ])
 .uses(&[Uses::PollStreams])
 .feature(APPS);
@@ -181,7 +183,11 @@ pub static CHANNEL: Family = Family::new(
     "round trip",
     Drive::Lane,
 )
-.params(&[Param::number("pairs", "pairs of tasks", 10, &[1, 100], 10_000)]);
+.params(&[
+    Param::number("pairs", "pairs of tasks", 10, &[1, 100], 10_000),
+    Param::RATE,
+    Param::ARRIVALS,
+]);
 
 /// See `rtswap_workload::Startup`.
 pub static STARTUP: Family = Family::new(
@@ -244,6 +250,8 @@ pub static REDIS: Family = Family::new(
 .params(&[
     Param::number("pipeline", "commands sent at once on a connection", 1, &[1, 16], 1024),
     DATABASE_CONNS,
+    Param::RATE,
+    Param::ARRIVALS,
 ])
 .uses(&[Uses::PollStreams, Uses::Redis])
 .feature(APPS);
@@ -256,6 +264,8 @@ const DATABASE_PARAMS: &[Param] = &[
         &[0, 1],
     ),
     DATABASE_CONNS,
+    Param::RATE,
+    Param::ARRIVALS,
 ];
 
 /// See `rtswap_workload::Mysql`.

@@ -2,6 +2,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::offered::{ARRIVALS, Coded as _, RATES};
+use super::{Arrivals, Rate};
+
 /// A workload with its parameters open: `tcp-echo`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -110,6 +113,21 @@ pub struct Param {
     /// Whether full names omit its default: for a parameter that was added when records of its family
     /// existed, so that recorded workloads keep their names.
     pub later: bool,
+    /// How a value is spelled, if not as a number or by one of `names`.
+    pub notation: Notation,
+}
+
+/// How the values of a parameter are spelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notation {
+    /// As a number, or by a name.
+    #[default]
+    Plain,
+    /// A [`Rate`], or nothing.
+    Rate,
+    /// [`Arrivals`].
+    Arrivals,
 }
 
 /// The value of a parameter.
@@ -150,7 +168,16 @@ impl Param {
         values: &'static [u64],
         max: u64,
     ) -> Self {
-        Self { name, about, default, values, max, names: &[], later: false }
+        Self {
+            name,
+            about,
+            default,
+            values,
+            max,
+            names: &[],
+            later: false,
+            notation: Notation::Plain,
+        }
     }
 
     /// A parameter whose values have names; the first is the default.
@@ -160,8 +187,42 @@ impl Param {
         names: &'static [&'static str],
         values: &'static [u64],
     ) -> Self {
-        Self { name, about, default: 0, values, max: 0, names, later: false }
+        Self {
+            name,
+            about,
+            default: 0,
+            values,
+            max: 0,
+            names,
+            later: false,
+            notation: Notation::Plain,
+        }
     }
+
+    /// `rate`: how many operations per second are offered; a closed loop if none is given.
+    pub const RATE: Self = Self {
+        notation: Notation::Rate,
+        ..Self::named(
+            "rate",
+            "operations offered per second: 20k, or 60% of the slowest lane's capacity; without it, a closed \
+             loop at saturation",
+            &[],
+            &[0],
+        )
+        .added_later()
+    };
+
+    /// `arrivals`: when the operations of a [`RATE`](Self::RATE) are due.
+    pub const ARRIVALS: Self = Self {
+        notation: Notation::Arrivals,
+        ..Self::named(
+            "arrivals",
+            "when operations are due, with a rate: constant, poisson or burst:N",
+            &[],
+            &[0],
+        )
+        .added_later()
+    };
 
     /// The same parameter, with [`later`](Self::later) set.
     #[must_use]
@@ -171,28 +232,48 @@ impl Param {
 
     /// Reads a value; `None` if the parameter does not accept it.
     pub(super) fn parse(&self, text: &str) -> Option<u64> {
-        if self.names.is_empty() {
-            text.parse().ok().filter(|value| (1..=self.max).contains(value))
-        } else {
-            self.names.iter().position(|name| *name == text).map(|index| index as u64)
+        match self.notation {
+            Notation::Rate => text.parse().ok().map(|rate: Rate| Some(rate).code()),
+            Notation::Arrivals => text.parse().ok().map(Arrivals::code),
+            Notation::Plain if self.names.is_empty() => {
+                text.parse().ok().filter(|value| (1..=self.max).contains(value))
+            }
+            Notation::Plain => {
+                self.names.iter().position(|name| *name == text).map(|index| index as u64)
+            }
         }
     }
 
     /// The accepted values: completes the sentence "… is not …".
     pub(super) fn accepts(&self) -> String {
-        if self.names.is_empty() {
-            format!("a whole number from 1 to {}", self.max)
-        } else {
-            self.names.join(" or ")
+        match self.notation {
+            Notation::Rate => RATES.to_owned(),
+            Notation::Arrivals => ARRIVALS.to_owned(),
+            Notation::Plain if self.names.is_empty() => {
+                format!("a whole number from 1 to {}", self.max)
+            }
+            Notation::Plain => self.names.join(" or "),
         }
     }
 
     /// A value as full names and records spell it.
     pub(super) fn spell(&self, number: u64) -> ParamValue {
-        match self.names.get(number as usize) {
-            Some(name) => ParamValue::Name((*name).to_owned()),
-            None => ParamValue::Number(number),
+        match self.notation {
+            Notation::Rate => match Option::<Rate>::decode(number) {
+                Some(share @ Rate::Share(_)) => ParamValue::Name(share.to_string()),
+                _ => ParamValue::Number(number),
+            },
+            Notation::Arrivals => ParamValue::Name(Arrivals::decode(number).to_string()),
+            Notation::Plain => match self.names.get(number as usize) {
+                Some(name) => ParamValue::Name((*name).to_owned()),
+                None => ParamValue::Number(number),
+            },
         }
+    }
+
+    /// Whether the value is a quantity.
+    pub(super) fn is_quantity(&self) -> bool {
+        self.names.is_empty() && self.notation == Notation::Plain
     }
 }
 

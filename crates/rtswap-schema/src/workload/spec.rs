@@ -3,7 +3,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Drive, Family, ParamValue, Resources};
+use super::offered::Coded;
+use super::{Arrivals, Drive, Family, Notation, ParamValue, Rate, Resources};
 
 /// A workload with its parameters: `tcp-echo/size=1024/conns=32`.
 ///
@@ -16,7 +17,7 @@ pub struct Spec {
     values: [u64; MAX_PARAMS],
 }
 
-const MAX_PARAMS: usize = 4;
+const MAX_PARAMS: usize = 6;
 
 /// Why a workload is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,12 @@ pub enum SpecError {
         workload: String,
         /// The missing resource.
         resource: &'static str,
+    },
+    /// Arrivals without a rate.
+    #[error("`{workload}` has arrivals and no rate; add `rate=`, for example `rate=60%`")]
+    NoRate {
+        /// The given workload.
+        workload: String,
     },
     /// The parameter does not accept the value.
     #[error("`{param}={value}` is not {accepted} ({workload})")]
@@ -121,6 +128,9 @@ impl Spec {
                 accepted: known.accepts(),
             })?;
         }
+        if spec.rate().is_none() && spec.arrivals() != Arrivals::default() {
+            return Err(SpecError::NoRate { workload: text.to_owned() });
+        }
         Ok(spec)
     }
 
@@ -169,6 +179,33 @@ impl Spec {
         self.values[index.expect("a workload asks for its own parameters only")]
     }
 
+    /// How many operations per second are offered; `None` for a closed loop.
+    pub fn rate(&self) -> Option<Rate> {
+        Coded::decode(self.of(Notation::Rate)?)
+    }
+
+    /// When the operations of an offered rate are due.
+    pub fn arrivals(&self) -> Arrivals {
+        self.of(Notation::Arrivals).map(Arrivals::decode).unwrap_or_default()
+    }
+
+    /// The same workload as a closed loop.
+    #[must_use]
+    pub fn closed_loop(mut self) -> Self {
+        for (value, param) in self.values.iter_mut().zip(self.family.params) {
+            if param.notation != Notation::Plain {
+                *value = param.default;
+            }
+        }
+        self
+    }
+
+    /// The value of the parameter with that notation, if the family has one.
+    fn of(&self, notation: Notation) -> Option<u64> {
+        let index = self.family.params.iter().position(|param| param.notation == notation)?;
+        Some(self.values[index])
+    }
+
     /// The name of a parameter's value.
     ///
     /// # Panics
@@ -182,7 +219,7 @@ impl Spec {
     /// The value of a parameter; `None` if the family has no such parameter or its values have names.
     pub fn number(&self, param: &str) -> Option<u64> {
         let index = self.family.params.iter().position(|known| known.name == param)?;
-        self.family.params[index].names.is_empty().then_some(self.values[index])
+        self.family.params[index].is_quantity().then_some(self.values[index])
     }
 
     /// A resource that the workload was given.
@@ -196,10 +233,14 @@ impl Spec {
             .ok_or_else(|| SpecError::Missing { workload: self.family.name.to_owned(), resource })
     }
 
-    /// The parameters by name.
+    /// The parameters by name. Those of an offered load are absent from a closed loop.
     pub fn params(&self) -> BTreeMap<&'static str, ParamValue> {
         let params = self.family.params.iter().zip(self.values);
-        params.map(|(param, value)| (param.name, param.spell(value))).collect()
+        let is_offered = self.rate().is_some();
+        params
+            .filter(|(param, _)| is_offered || param.notation == Notation::Plain)
+            .map(|(param, value)| (param.name, param.spell(value)))
+            .collect()
     }
 }
 
@@ -266,9 +307,12 @@ mod tests {
                 max: 1 << 20,
                 names: &[],
                 later: false,
+                notation: Notation::Plain,
             },
             Param::named("body", "what is sent", &["text", "json"], &[0, 1]),
             Param::named("tls", "whether it is encrypted", &["false", "true"], &[0]).added_later(),
+            Param::RATE,
+            Param::ARRIVALS,
         ],
         drive: Drive::Generator(Traffic::Echo),
         uses: &[Uses::Redis],
@@ -306,6 +350,35 @@ mod tests {
     }
 
     #[test]
+    fn rate_and_arrivals_are_parameters_of_the_offered_load() {
+        let closed = parse("echo").unwrap();
+        assert_eq!((closed.rate(), closed.arrivals()), (None, Arrivals::Constant));
+        assert!(!closed.params().contains_key("rate"));
+        let paced = parse("echo/arrivals=burst:8/rate=20k").unwrap();
+        assert_eq!(paced.rate(), Some(Rate::PerSecond(20_000)));
+        assert_eq!(paced.arrivals(), Arrivals::Burst(8));
+        assert_eq!(paced.to_string(), "echo/size=1024/body=text/rate=20000/arrivals=burst:8");
+        assert_eq!(paced.params()["rate"], ParamValue::Number(20_000));
+        assert_eq!(paced.number("rate"), None);
+        let share = parse("echo/rate=60%").unwrap();
+        assert_eq!(share.to_string(), "echo/size=1024/body=text/rate=60%");
+        assert_eq!(share.params()["arrivals"], ParamValue::Name("constant".to_owned()));
+        for spec in [closed, paced, share] {
+            assert_eq!(parse(&spec.to_string()).unwrap(), spec);
+            assert_eq!(spec.closed_loop(), closed);
+        }
+    }
+
+    #[test]
+    fn parse_rejects_invalid_rate_and_arrivals_without_rate() {
+        let error = |text| parse(text).unwrap_err().to_string();
+        assert!(error("echo/rate=0").contains("`rate=0` is not a rate: 20000 or 20k"));
+        assert!(error("echo/rate=9/arrivals=x").contains("constant, poisson or burst:N"));
+        assert!(error("echo/arrivals=poisson").contains("add `rate=`"));
+        assert!(error("startup/rate=1").contains("it has none"));
+    }
+
+    #[test]
     fn matrix_varies_last_parameter_fastest() {
         let names: Vec<_> = Spec::matrix(&ECHO).iter().map(ToString::to_string).collect();
         let expected = [
@@ -333,7 +406,7 @@ mod tests {
         let error = |text| parse(text).unwrap_err().to_string();
         assert!(error("ehco").contains("did you mean `echo`?"));
         assert!(!error("zzz").contains("did you mean"));
-        assert!(error("echo/sise=1").contains("it has `size`, `body`, `tls`"));
+        assert!(error("echo/sise=1").contains("it has `size`, `body`, `tls`, `rate`, `arrivals`"));
         assert!(error("startup/tasks=1").contains("it has none"));
         assert!(error("echo/size=0").contains("from 1 to 1048576"));
         assert!(error("echo/size").contains("whole number"));
