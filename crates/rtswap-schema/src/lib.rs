@@ -7,12 +7,14 @@
 //! - [`record`]: the lines of a record, and [`Record`](record::Record), which collects them;
 //! - [`protocol`]: orders to a lane and its answers;
 //! - [`workload`]: what a workload is called, and what its parameters are;
+//! - [`schedule`]: when the operations of an offered load are due;
 //! - [`histogram`]: latencies as text, as records and answers carry them.
 #![warn(missing_docs)]
 
 pub mod histogram;
 pub mod protocol;
 pub mod record;
+pub mod schedule;
 mod text;
 pub mod workload;
 
