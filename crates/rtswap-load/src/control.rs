@@ -1,5 +1,7 @@
 //! When an exchange of messages goes on, ends, or is given up.
 
+pub(crate) mod paced;
+pub(crate) mod phases;
 pub(crate) mod quota;
 pub(crate) mod watchdog;
 pub(crate) mod window;

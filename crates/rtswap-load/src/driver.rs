@@ -2,5 +2,6 @@
 
 pub(crate) mod churn;
 pub(crate) mod kept;
+mod paced;
 pub(crate) mod share;
 mod source_addresses;

@@ -13,12 +13,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use rtswap_schema::protocol::Pace;
+use rtswap_schema::record::Offered;
+use rtswap_schema::schedule::Schedule;
 
 use self::thread_share::ThreadShare;
 use self::worker::{RunningJob, Worker};
+use crate::control::paced::{Arrivals, Histograms, PacedWindow, ThreadPaced};
+use crate::control::phases::Role;
 use crate::control::quota::MessageQuota;
 use crate::control::watchdog::{Limits, Signals};
-use crate::control::window::{Role, SliceWindow, ThreadSlice};
+use crate::control::window::{SliceWindow, ThreadSlice};
 use crate::driver::share::ShareConfig;
 use crate::protocol::echo::pattern::Pattern;
 use crate::{LoadError, Target};
@@ -30,11 +35,25 @@ const PENDING_MAX: usize = 512;
 /// Significant decimal digits of latencies.
 const LATENCY_DIGITS: u8 = 3;
 
+/// What a thread of the generator does while no message of a [schedule](Generator::paced_slice) is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Waiting {
+    /// Looks again at once. A message is sent when it is due, and the lane need not wake the generator with
+    /// each answer, which takes as much of the lane's CPU time as the rest of the message, or more, on a
+    /// virtual machine.
+    #[default]
+    Spin,
+    /// Sleeps, as most clients do.
+    Sleep,
+}
+
 /// How to set up a [`Generator`].
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The CPUs of the generator: one thread is pinned to each.
     pub cpus: Vec<usize>,
+    /// What threads do while no message of a schedule is due.
+    pub waiting: Waiting,
     /// The longest latency that is recorded; a longer one is recorded as this one. Default 60 s.
     pub max_latency: Duration,
     /// How long a thread waits without a byte on any of its connections, and without the end of one
@@ -56,6 +75,7 @@ impl Config {
     pub fn new(cpus: impl Into<Vec<usize>>) -> Self {
         Self {
             cpus: cpus.into(),
+            waiting: Waiting::default(),
             max_latency: Duration::from_mins(1),
             stall: Duration::from_secs(5),
             drain: Duration::from_secs(30),
@@ -105,12 +125,17 @@ pub struct Slice<P> {
     pub ops: u64,
     /// Duration of the window; not less than the one requested.
     pub elapsed: Duration,
-    /// CPU time of the generator's threads, user and system.
+    /// CPU time of the generator's threads, user and system, without the time that they spin.
     pub load_cpu: Duration,
     /// One latency per operation, in nanoseconds, to three digits: from before its first byte was
     /// sent until after its last byte was compared. With churn, from before `connect` until after
     /// the end of the lane's stream.
+    ///
+    /// With a pace, it has the messages that were due in the window, also those that were completed after
+    /// it, and counts from when a message was due.
     pub latency: Histogram<u64>,
+    /// With a pace, what became of the offered load.
+    pub offered: Option<Offered>,
     /// What the probe returned at the start and at the end of the window.
     pub probes: (P, P),
 }
@@ -154,7 +179,10 @@ impl Generator {
         let latency = Histogram::new_with_bounds(1, highest_ns, LATENCY_DIGITS)
             .map_err(|error| invalid(format!("invalid max_latency of {highest_ns} ns: {error}")))?;
         let workers = (config.cpus.iter())
-            .map(|&cpu| Worker::new(cpu, latency.clone()))
+            .map(|&cpu| {
+                let histograms = Histograms { latency: latency.clone(), late: latency.clone() };
+                Worker::new(cpu, histograms)
+            })
             .collect::<io::Result<_>>()?;
         Ok(Self { config, workers, turn: Mutex::default() })
     }
@@ -241,25 +269,19 @@ impl Generator {
         session: &mut Session,
         warmup: Duration,
         window: Duration,
-        mut probe: impl FnMut() -> P + Send + 'static,
+        probe: impl FnMut() -> P + Send + 'static,
     ) -> Result<Slice<P>, LoadError> {
         let shares = take_shares(session)?;
         let _turn = self.take_turn();
         let limits = self.limits(session.target.addr, self.config.drain);
-        let (report, probes) = sync_channel(2);
-        let mut leader = Some(Role::Leader {
-            edge: Instant::now() + warmup,
-            window,
-            probe: Box::new(move || {
-                let _ = report.try_send(probe());
-            }),
-        });
+        let (mut leader, probes) = leader(Instant::now() + warmup, window, probe);
         let started = (shares.into_iter().zip(self.workers.iter().cycle()))
             .map(|(mut share, worker)| {
                 let role = leader.take().unwrap_or(Role::Follower);
                 let limits = limits.clone();
                 worker.start(Arc::clone(&limits.signals.abort), move |memory| {
-                    let mut control = SliceWindow::new(role, limits, &mut memory.latency);
+                    let latency = &mut memory.histograms.latency;
+                    let mut control = SliceWindow::new(role, limits, latency);
                     share.exchange(&mut memory.scratch, &mut control)?;
                     Ok((share, control.into_result()))
                 })
@@ -271,17 +293,76 @@ impl Generator {
         for ThreadSlice { ops, cpu, latency, .. } in slices {
             total.ops += ops;
             total.cpu += cpu;
-            let added = total.latency.add(latency);
-            debug_assert!(added.is_ok(), "the histograms of all threads have the same bounds");
+            add(&mut total.latency, latency);
         }
-        let probe = || probes.recv().expect("the leader has called the probe at both edges");
-        Ok(Slice {
-            ops: total.ops,
-            elapsed: total.elapsed,
-            load_cpu: total.cpu,
-            latency: total.latency,
-            probes: (probe(), probe()),
-        })
+        let ThreadSlice { ops, elapsed, cpu, latency } = total;
+        Ok(Slice { ops, elapsed, load_cpu: cpu, latency, offered: None, probes: probes() })
+    }
+
+    /// Runs one slice in which messages are sent when they are due, whether or not the lane has answered the
+    /// ones before: an open loop.
+    ///
+    /// The schedule begins with the warm-up and ends with the window. Each message goes out on a connection
+    /// that is free. If none is, it waits for one, and the wait is part of its latency, which counts from
+    /// when the message was due. After the window, messages that were due in it are completed and their
+    /// latency counts, for as long as another window, or 250 ms; after that, those that are not sent are
+    /// given up. `ops` are the messages completed in the window.
+    ///
+    /// Every thread has a part of the schedule and of the connections.
+    ///
+    /// # Errors
+    ///
+    /// See [`LoadError`]. Any error closes the session.
+    pub fn paced_slice<P: Send + 'static>(
+        &self,
+        session: &mut Session,
+        pace: &Pace,
+        warmup: Duration,
+        window: Duration,
+        probe: impl FnMut() -> P + Send + 'static,
+    ) -> Result<Slice<P>, LoadError> {
+        /// Threads have read their first job by then, and have no reason to be late.
+        const START: Duration = Duration::from_micros(500);
+        let shares = take_shares(session)?;
+        let _turn = self.take_turn();
+        let limits = self.limits(session.target.addr, self.config.drain);
+        let start = Instant::now() + START;
+        let (mut leader, probes) = leader(start + warmup, window, probe);
+        let (threads, waiting) = (shares.len(), self.config.waiting);
+        let started = (shares.into_iter().zip(self.workers.iter().cycle()).enumerate())
+            .map(|(thread, (mut share, worker))| {
+                let role = leader.take().unwrap_or(Role::Follower);
+                let limits = limits.clone();
+                let schedule = Schedule::new(pace, thread, threads);
+                let arrivals = Arrivals::new(schedule, start, warmup, window);
+                worker.start(Arc::clone(&limits.signals.abort), move |memory| {
+                    let histograms = &mut memory.histograms;
+                    let mut control = PacedWindow::new(role, limits, arrivals, waiting, histograms);
+                    share.exchange_paced(&mut memory.scratch, &mut control)?;
+                    Ok((share, control.into_result()))
+                })
+            })
+            .collect();
+        let (shares, mut slices): (Vec<_>, Vec<_>) = finish(started)?.into_iter().unzip();
+        session.shares = shares;
+        let mut total = slices.remove(0);
+        for ThreadPaced { ops, cpu, offered, histograms, .. } in slices {
+            total.ops += ops;
+            total.cpu += cpu;
+            total.offered.ops += offered.ops;
+            total.offered.backlog_start += offered.backlog_start;
+            total.offered.backlog_end += offered.backlog_end;
+            add(&mut total.histograms.latency, histograms.latency);
+            add(&mut total.histograms.late, histograms.late);
+        }
+        let ThreadPaced { ops, elapsed, cpu, offered, histograms } = total;
+        let Histograms { latency, late } = histograms;
+        let offered = Offered {
+            late_p99_ns: Some(late.value_at_quantile(0.99)),
+            late_max_ns: Some(late.max()),
+            ..offered
+        };
+        Ok(Slice { ops, elapsed, load_cpu: cpu, latency, offered: Some(offered), probes: probes() })
     }
 
     /// Closes a session; the same as dropping it.
@@ -309,6 +390,29 @@ impl fmt::Debug for Generator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Generator").field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+/// The role of the first thread of a slice, and what returns the results of the probe after the slice.
+fn leader<P: Send + 'static>(
+    edge: Instant,
+    window: Duration,
+    mut probe: impl FnMut() -> P + Send + 'static,
+) -> (Option<Role>, impl FnOnce() -> (P, P)) {
+    let (report, probes) = sync_channel(2);
+    let probe = Box::new(move || {
+        let _ = report.try_send(probe());
+    });
+    let next = move || {
+        let next = || probes.recv().expect("the leader has called the probe at both edges");
+        (next(), next())
+    };
+    (Some(Role::Leader { edge, window, probe }), next)
+}
+
+/// Adds the histogram of another thread.
+fn add(total: &mut Histogram<u64>, more: Histogram<u64>) {
+    let added = total.add(more);
+    debug_assert!(added.is_ok(), "the histograms of all threads have the same bounds");
 }
 
 /// Takes the shares out of a session, so that an error leaves it closed.

@@ -95,6 +95,14 @@ impl Target {
         Err(LoadError::Target { addr: self.addr, reason })
     }
 
+    /// The most messages that a connection sends at once.
+    pub(crate) fn batch_max(&self) -> usize {
+        match self.traffic {
+            Traffic::Http(Http { pipeline, .. }) => pipeline,
+            Traffic::Kept { .. } | Traffic::Churn => 1,
+        }
+    }
+
     /// Whether connection `conn` is active, if `active` connections of the target are.
     pub(crate) fn is_active(&self, active: usize, conn: usize) -> bool {
         let [conn, active, conns] = [conn, active, self.conns].map(|count| count as u64);

@@ -1,40 +1,17 @@
-//! An exchange for a given time: one slice.
+//! A closed loop for a given time: one slice.
 
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use rustix::time::{ClockId, clock_gettime};
 
-use super::watchdog::{Limits, Phase, Watchdog};
-use super::{ExchangeControl, WAIT_MAX};
+use super::ExchangeControl;
+use super::phases::{Phases, Role};
+use super::watchdog::{Limits, Phase};
 use crate::LoadError;
-
-/// Calls the caller's probe. The result goes to the caller through a channel.
-pub(crate) type Probe = Box<dyn FnMut() + Send>;
-
-/// One thread's part in deciding when the counted window starts and ends.
-///
-/// If every thread compared the time with an agreed instant, the window of a thread that is
-/// descheduled at an edge would end later than the window of the probe. Therefore one thread, the
-/// leader, follows the clock. The others follow the leader and notice an edge at their next message.
-pub(crate) enum Role {
-    Leader {
-        /// When the window is to start, and after its start, when it is to end.
-        edge: Instant,
-        window: Duration,
-        probe: Probe,
-    },
-    Follower,
-}
 
 /// Counts one slice: warm-up, counted window and drain.
 pub(crate) struct SliceWindow<'h> {
-    role: Role,
-    watchdog: Watchdog,
-    phase: Phase,
-    started_at: Instant,
-    elapsed: Duration,
-    cpu: Duration,
+    phases: Phases,
     ops: u64,
     latency: &'h mut Histogram<u64>,
 }
@@ -52,74 +29,12 @@ impl<'h> SliceWindow<'h> {
     /// Clears `latency` and records into it, because its pages are mapped already.
     pub(crate) fn new(role: Role, limits: Limits, latency: &'h mut Histogram<u64>) -> Self {
         latency.reset();
-        Self {
-            role,
-            watchdog: Watchdog::new(limits),
-            phase: Phase::Warmup,
-            started_at: Instant::now(),
-            elapsed: Duration::ZERO,
-            cpu: Duration::ZERO,
-            ops: 0,
-            latency,
-        }
+        Self { phases: Phases::new(role, limits), ops: 0, latency }
     }
 
     pub(crate) fn into_result(self) -> ThreadSlice {
-        let Self { ops, elapsed, cpu, .. } = self;
-        ThreadSlice { ops, elapsed, cpu, latency: self.latency.clone() }
-    }
-
-    /// The phase that this thread should be in.
-    #[inline]
-    fn due_phase(&self, now: Instant) -> Phase {
-        match &self.role {
-            Role::Leader { edge, .. } if now >= *edge => match self.phase {
-                Phase::Warmup => Phase::Counted,
-                Phase::Counted | Phase::Drain => Phase::Drain,
-            },
-            Role::Leader { .. } => self.phase,
-            Role::Follower => self.watchdog.limits.signals.phase(),
-        }
-    }
-
-    /// Enters the next phase. A message completed at `now` belongs to the phase before.
-    #[cold]
-    fn enter(&mut self, next: Phase, now: Instant) {
-        if let Role::Leader { edge, window, probe } = &mut self.role {
-            probe();
-            self.watchdog.limits.signals.set_phase(next);
-            match next {
-                // The end is computed from the actual start, so that a late start does not shorten
-                // the window. The duration of the probe counts at the start of the window and not at
-                // its end, for operations and for the probe's own figures alike.
-                Phase::Warmup | Phase::Counted => {
-                    self.started_at = now;
-                    *edge = now + *window;
-                }
-                Phase::Drain => self.elapsed = now - self.started_at,
-            }
-        }
-        match (self.phase, next) {
-            (Phase::Warmup, Phase::Counted) => self.cpu = thread_cpu_time(),
-            (Phase::Counted, Phase::Drain) => {
-                self.cpu = thread_cpu_time().saturating_sub(self.cpu);
-            }
-            // A follower that was not scheduled during the whole window goes from warm-up to drain,
-            // and has used no CPU time in between.
-            _ => {}
-        }
-        if next == Phase::Drain {
-            self.watchdog.limit_total(now);
-        }
-        self.phase = next;
-    }
-
-    #[inline]
-    fn follow_phase(&mut self, now: Instant) {
-        let due = self.due_phase(now);
-        if due != self.phase {
-            self.enter(due, now);
-        }
+        let Phases { elapsed, cpu, .. } = self.phases;
+        ThreadSlice { ops: self.ops, elapsed, cpu, latency: self.latency.clone() }
     }
 }
 
@@ -130,25 +45,20 @@ impl ExchangeControl for SliceWindow<'_> {
         moved: bool,
         outstanding: usize,
     ) -> Result<Duration, LoadError> {
-        self.watchdog.check(now, moved, outstanding)?;
-        self.follow_phase(now);
-        Ok(match &self.role {
-            Role::Leader { edge, .. } if self.phase != Phase::Drain => {
-                edge.saturating_duration_since(now).min(WAIT_MAX)
-            }
-            _ => WAIT_MAX,
-        })
+        self.phases.check(now, moved, outstanding)?;
+        self.phases.follow(now);
+        Ok(self.phases.wait_max(now))
     }
 
     #[inline]
     fn completed(&mut self, now: Instant, started_at: Instant, _nth: u64) -> bool {
-        if self.phase == Phase::Counted {
+        if self.phases.phase() == Phase::Counted {
             self.ops += 1;
             let latency = now.saturating_duration_since(started_at);
             let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
             self.latency.saturating_record(latency_ns);
         }
-        self.follow_phase(now);
+        self.phases.follow(now);
         !self.is_over()
     }
 
@@ -157,14 +67,8 @@ impl ExchangeControl for SliceWindow<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.phase == Phase::Drain
+        self.phases.phase() == Phase::Drain
     }
-}
-
-/// CPU time of the calling thread.
-fn thread_cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.try_into().expect("CPU time is not negative")
 }
 
 #[cfg(test)]

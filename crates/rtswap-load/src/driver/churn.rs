@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::share::{ShareConfig, connect_error, read_bytes};
 use super::source_addresses::SourceAddresses;
 use crate::control::ExchangeControl;
+use crate::control::paced::PacedWindow;
 use crate::control::quota::MessageQuota;
 use crate::control::watchdog::Limits;
 use crate::io::epoll::{END, Epoll, READ, Scratch};
@@ -37,6 +38,16 @@ struct ChurnLoop {
     completed: u64,
     /// Where the present message starts in the pattern.
     offset: usize,
+}
+
+/// How far an event has brought an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Advance {
+    /// Nothing moved.
+    None,
+    Some,
+    /// The lane has ended its stream after the answer.
+    Completed,
 }
 
 /// One thread's share of the loops of a session. Between exchanges it has no connection.
@@ -123,10 +134,73 @@ impl ChurnLoops {
             moved = false;
             for at in 0..ready {
                 let Event { flags, data } = scratch.events[at];
-                let buffer = &mut scratch.buffer[..self.read_bytes];
-                moved |= self.advance(data.u64() as usize, flags, buffer, control)?;
+                let (index, buffer) = (data.u64() as usize, &mut scratch.buffer[..self.read_bytes]);
+                let advance = self.advance(index, flags, buffer)?;
+                moved |= advance != Advance::None;
+                if advance == Advance::Completed {
+                    let (now, started_at) = self.complete(index);
+                    if control.completed(now, started_at, self.loops[index].completed) {
+                        self.waiting.push_back(index);
+                    } else if control.is_over() {
+                        self.waiting.clear();
+                    }
+                }
+                self.start_waiting()?;
             }
         }
+    }
+
+    /// Performs operations as they become due, until the window of `control` is over and its operations
+    /// are completed. One that is due goes to the loop that has been free for longest.
+    pub(crate) fn exchange_paced(
+        &mut self,
+        scratch: &mut Scratch,
+        control: &mut PacedWindow<'_>,
+    ) -> Result<(), LoadError> {
+        let mut now = Instant::now();
+        let mut free: VecDeque<_> = (0..self.loops.len()).map(|index| (index, now)).collect();
+        let mut due = vec![VecDeque::new(); self.loops.len()];
+        let mut moved = true;
+        loop {
+            let timeout = control.tick(now, moved, self.open)?;
+            self.start_due(&mut free, &mut due, control)?;
+            if control.is_over(self.open) {
+                return Ok(());
+            }
+            let ready = self.epoll.wait(scratch, timeout)?;
+            moved = false;
+            for at in 0..ready {
+                let Event { flags, data } = scratch.events[at];
+                let (index, buffer) = (data.u64() as usize, &mut scratch.buffer[..self.read_bytes]);
+                let advance = self.advance(index, flags, buffer)?;
+                moved |= advance != Advance::None;
+                if advance == Advance::Completed {
+                    let (now, _) = self.complete(index);
+                    let due = due[index].pop_front().expect("the loop has an operation");
+                    control.completed(now, due);
+                    free.push_back((index, now));
+                }
+                // Now, and not after the other events: they would make it late.
+                self.start_due(&mut free, &mut due, control)?;
+            }
+            now = Instant::now();
+        }
+    }
+
+    /// Starts the operations that are due on the loops that are free, up to the limit of pending
+    /// connections.
+    fn start_due(
+        &mut self,
+        free: &mut VecDeque<(usize, Instant)>,
+        due: &mut [VecDeque<Instant>],
+        control: &mut PacedWindow<'_>,
+    ) -> Result<(), LoadError> {
+        while control.has_due() && self.pending < self.pending_max {
+            let Some((index, free_since)) = free.pop_front() else { break };
+            control.take(1, Instant::now(), free_since, &mut due[index]);
+            self.start(index)?;
+        }
+        Ok(())
     }
 
     /// Starts waiting loops, up to the limit of pending connections.
@@ -197,23 +271,19 @@ impl ChurnLoops {
         }
     }
 
-    /// Continues an operation, as its events allow. Returns whether anything moved.
+    /// Continues an operation, as its events allow.
     fn advance(
         &mut self,
         index: usize,
         flags: EventFlags,
         buffer: &mut [u8],
-        control: &mut impl ExchangeControl,
-    ) -> Result<bool, LoadError> {
+    ) -> Result<Advance, LoadError> {
         let each = &mut self.loops[index];
-        let Some(connection) = &mut each.connection else { return Ok(false) };
+        let Some(connection) = &mut each.connection else { return Ok(Advance::None) };
         if flags.intersects(EventFlags::IN.union(END)) {
             if each.is_answered {
-                if !connection.receive_end(buffer)? {
-                    return Ok(false);
-                }
-                self.complete(index, control);
-                return self.start_waiting().map(|()| true);
+                let is_ended = connection.receive_end(buffer)?;
+                return Ok(if is_ended { Advance::Completed } else { Advance::None });
             }
             // The generator has not ended its stream yet, so an end of the lane's is an error.
             let received = connection.receive(&mut self.pattern, buffer, flags.intersects(END));
@@ -222,14 +292,17 @@ impl ChurnLoops {
                     connection.shut_down()?;
                     each.is_answered = true;
                     self.pending -= 1;
-                    return self.start_waiting().map(|()| true);
+                    return Ok(Advance::Some);
                 }
-                Ok(ReadOutcome::Partial) => return self.send_rest(index, flags).map(|_| true),
+                Ok(ReadOutcome::Partial) => {
+                    return self.send_rest(index, flags).map(|_| Advance::Some);
+                }
                 Ok(ReadOutcome::Nothing) => {}
                 Err(error) => return Err(self.explain(index, error)),
             }
         }
-        self.send_rest(index, flags)
+        let moved = self.send_rest(index, flags)?;
+        Ok(if moved { Advance::Some } else { Advance::None })
     }
 
     /// Sends more of the message if the socket is writable. Returns whether it was.
@@ -244,8 +317,8 @@ impl ChurnLoops {
         }
     }
 
-    /// Closes the connection of an operation, and queues the loop if there is to be another.
-    fn complete(&mut self, index: usize, control: &mut impl ExchangeControl) {
+    /// Closes the connection of an operation. Returns when the operation ended and started.
+    fn complete(&mut self, index: usize) -> (Instant, Instant) {
         let now = Instant::now();
         let each = &mut self.loops[index];
         let started_at = each.connection.take().map_or(now, |connection| connection.started_at());
@@ -253,11 +326,7 @@ impl ChurnLoops {
         each.message += 1;
         each.completed += 1;
         each.offset = self.pattern.next(each.offset);
-        if control.completed(now, started_at, each.completed) {
-            self.waiting.push_back(index);
-        } else if control.is_over() {
-            self.waiting.clear();
-        }
+        (now, started_at)
     }
 
     #[cold]

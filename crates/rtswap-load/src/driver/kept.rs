@@ -17,15 +17,17 @@ use crate::protocol::{Connection, ReadOutcome, Received};
 
 /// One thread's share of the connections of a session.
 pub(crate) struct KeptConnections<C: Connection> {
-    epoll: Epoll,
-    connections: Vec<C>,
+    pub(super) epoll: Epoll,
+    pub(super) connections: Vec<C>,
     /// Whether the epoll reports writability, by connection.
     watches_write: Vec<bool>,
     /// Indices of the connections that exchange messages. The others stay silent.
-    active: Arc<[usize]>,
-    shared: C::Shared,
+    pub(super) active: Arc<[usize]>,
+    pub(super) shared: C::Shared,
     /// How much of the buffer a read uses: more than the bytes that usually come at once.
-    read_bytes: usize,
+    pub(super) read_bytes: usize,
+    /// The most messages of a batch.
+    pub(super) batch_max: usize,
 }
 
 impl<C: Connection> KeptConnections<C> {
@@ -51,6 +53,7 @@ impl<C: Connection> KeptConnections<C> {
             watches_write: vec![false; conns.len()],
             active: conns.clone().filter(|&n| is_active(n)).map(|n| n - first).collect(),
             read_bytes,
+            batch_max: target.batch_max(),
             shared,
         };
         let mut wave_start = 0;
@@ -145,7 +148,7 @@ impl<C: Connection> KeptConnections<C> {
     /// Starts a batch. A connection is watched for writability once it has needed it, and from then
     /// on always: an edge costs nothing unless a write has failed for lack of space, whereas
     /// switching would cost two system calls a message.
-    fn start_batch(
+    pub(super) fn start_batch(
         &mut self,
         index: usize,
         now: Instant,
@@ -161,7 +164,7 @@ impl<C: Connection> KeptConnections<C> {
     }
 
     /// Fails if a connection has surplus bytes, or has ended, while no answer is due.
-    fn expect_silence(&mut self, scratch: &mut Scratch) -> Result<(), LoadError> {
+    pub(super) fn expect_silence(&mut self, scratch: &mut Scratch) -> Result<(), LoadError> {
         loop {
             let ready = self.epoll.wait(scratch, Duration::ZERO)?;
             for &Event { flags, data } in &scratch.events[..ready] {

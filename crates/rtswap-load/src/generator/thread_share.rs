@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::control::ExchangeControl;
+use crate::control::paced::PacedWindow;
 use crate::control::watchdog::Limits;
 use crate::driver::churn::ChurnLoops;
 use crate::driver::kept::KeptConnections;
@@ -62,6 +63,20 @@ impl ThreadShare {
             Self::Http1(kept) => kept.exchange(scratch, control),
             Self::Http2(kept) => kept.exchange(scratch, control),
             Self::Churn(churn) => churn.exchange(scratch, control),
+        }
+    }
+
+    /// Exchanges messages as they become due, until the window of `control` is over.
+    pub(super) fn exchange_paced(
+        &mut self,
+        scratch: &mut Scratch,
+        control: &mut PacedWindow<'_>,
+    ) -> Result<(), LoadError> {
+        match self {
+            Self::Echo(kept) => kept.exchange_paced(scratch, control),
+            Self::Http1(kept) => kept.exchange_paced(scratch, control),
+            Self::Http2(kept) => kept.exchange_paced(scratch, control),
+            Self::Churn(churn) => churn.exchange_paced(scratch, control),
         }
     }
 }

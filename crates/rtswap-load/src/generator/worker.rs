@@ -1,22 +1,22 @@
 //! The generator's threads.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use hdrhistogram::Histogram;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 
 use crate::LoadError;
+use crate::control::paced::Histograms;
 use crate::io::epoll::Scratch;
 
 /// Memory that a thread keeps between jobs, so that no slice starts with cold or unmapped pages.
 pub(super) struct ThreadMemory {
     pub(super) scratch: Scratch,
-    /// In nanoseconds.
-    pub(super) latency: Histogram<u64>,
+    pub(super) histograms: Histograms,
 }
 
 type Job = Box<dyn FnOnce(&mut ThreadMemory) + Send>;
@@ -30,7 +30,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(cpu: usize, latency: Histogram<u64>) -> io::Result<Self> {
+    pub(super) fn new(cpu: usize, histograms: Histograms) -> io::Result<Self> {
         let (jobs, queue) = channel::<Job>();
         let (report_pin, pin_result) = channel();
         let thread = thread::Builder::new().name(format!("load-{cpu}")).spawn(move || {
@@ -40,7 +40,9 @@ impl Worker {
             if failed {
                 return;
             }
-            let mut memory = ThreadMemory { scratch: Scratch::new(), latency };
+            // A message of a schedule would be sent up to 50 µs late, the default.
+            let _ = set_current_timer_slack(NonZeroU64::new(1));
+            let mut memory = ThreadMemory { scratch: Scratch::new(), histograms };
             for job in queue {
                 job(&mut memory);
             }
