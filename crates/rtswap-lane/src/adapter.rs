@@ -2,13 +2,14 @@
 
 use rtswap_runtime::{About, Net, Runtime};
 use rtswap_workload::{
-    Driven, Family, Opened, Outside, PolledEcho, Served, Spec, SpecError, Standard, Suite, TcpEcho,
-    Uses, Visitor, WithFiles,
+    Driven, Family, Fault, Opened, Outside, PolledEcho, Served, Spec, SpecError, Standard, Suite,
+    TcpEcho, Uses, Visitor, WithFiles,
 };
 
 use crate::capability::{Capability, NoFiles};
 use crate::host::{Program, Work};
 use crate::maker::{Maker, drive, outside};
+use crate::tally::refuse;
 use crate::{LaneInfo, Place, Prepare, Refusal};
 
 /// The note of lane info that says how a lane's streams are polled: `native` or `bridged`.
@@ -118,7 +119,10 @@ impl<R: Runtime, C: Capability<R>> Visitor for Maker<'_, R, C> {
 
     fn outside<W: Outside>(self, workload: W) -> Self::Output {
         let Self { runtime, place, spin, .. } = self;
-        Ok(Work::Driven(Box::new(move |window| {
+        Ok(Work::Driven(Box::new(move |window, pace| {
+            if pace.is_some() {
+                return Err(refuse(Fault::unpaced()));
+            }
             outside(&runtime, &workload, &place.config, spin, window)
         })))
     }

@@ -3,25 +3,35 @@ use std::thread;
 use std::time::Duration;
 
 use rtswap_schema::histogram::encode;
-use rtswap_workload::{Batch, Fault};
+use rtswap_workload::{Batch, Fault, Load};
 
 use crate::host::guarded;
 use crate::place::{Place, pin};
 use crate::tally::{Tally, add, refuse};
-use crate::{Refusal, SliceDone};
+use crate::{Pace, Refusal, SliceDone};
 
 /// The shards of a program that drives itself: each a thread that waits for slices.
 #[derive(Debug)]
 pub struct Shards {
-    slices: Vec<async_channel::Sender<Duration>>,
+    slices: Vec<async_channel::Sender<Window>>,
     answers: Receiver<Result<Tally, Refusal>>,
+}
+
+/// A slice as one shard is ordered it.
+#[derive(Debug)]
+struct Window {
+    length: Duration,
+    /// The pace of all shards, of which this one takes a part.
+    pace: Option<Pace>,
+    part: usize,
+    parts: usize,
 }
 
 /// A shard's slices. Waiting for them is asynchronous, so that the runtime lives on from slice to
 /// slice and idles between.
 #[derive(Debug)]
 pub struct Slices {
-    windows: async_channel::Receiver<Duration>,
+    windows: async_channel::Receiver<Window>,
     answer: Sender<Result<Tally, Refusal>>,
     reported: bool,
 }
@@ -30,6 +40,7 @@ pub struct Slices {
 #[derive(Debug)]
 pub struct Slice {
     window: Duration,
+    load: Option<Load>,
     tally: Tally,
     fault: Option<Fault>,
     answer: Sender<Result<Tally, Refusal>>,
@@ -65,14 +76,15 @@ impl Shards {
         Ok(shards)
     }
 
-    /// One slice on every shard.
+    /// One slice on every shard. With a pace, each shard offers itself a part of the load.
     ///
     /// # Errors
     /// What a shard could not do.
-    pub fn slice(&mut self, window: Duration) -> Result<SliceDone, Refusal> {
-        for order in &self.slices {
+    pub fn slice(&mut self, window: Duration, pace: Option<&Pace>) -> Result<SliceDone, Refusal> {
+        let parts = self.slices.len();
+        for (part, order) in self.slices.iter().enumerate() {
             // A shard that is gone shows in the answers.
-            let _ = order.try_send(window);
+            let _ = order.try_send(Window { length: window, pace: pace.copied(), part, parts });
         }
         let mut done = SliceDone::default();
         let mut histogram = None;
@@ -90,21 +102,41 @@ impl Shards {
 
 impl Slices {
     /// The next slice, or `None` when the lane is to end. The first call reports that the shard is ready.
+    ///
+    /// It may be raced with another future: no slice is lost if it is dropped before it is ready.
     pub async fn next(&mut self) -> Option<Slice> {
         if !self.reported {
             self.reported = true;
             // An empty tally is nothing to add.
             let _ = self.answer.send(Ok(Tally::start()));
         }
-        let window = self.windows.recv().await.ok()?;
-        Some(Slice { window, tally: Tally::start(), fault: None, answer: self.answer.clone() })
+        let Window { length, pace, part, parts } = self.windows.recv().await.ok()?;
+        // The window starts here and not with the order: the time in which the runtime wakes up is not offered load.
+        let load = pace.map(|pace| Load::new(&pace, part, parts, length));
+        let (tally, answer) = (Tally::start(), self.answer.clone());
+        Some(Slice { window: length, load, tally, fault: None, answer })
     }
 }
 
 impl Slice {
+    /// The load that the shard is to offer itself; `None` in a closed loop.
+    ///
+    /// A program that ignores it works in a closed loop. Its answer then lacks `offered`, and the harness refuses it.
+    pub fn load(&self) -> Option<&Load> {
+        self.load.as_ref()
+    }
+
     /// Whether there is time for another batch.
     pub fn has_time(&self) -> bool {
         self.fault.is_none() && self.tally.elapsed() < self.window
+    }
+
+    /// Counts what became of the [`load`](Self::load).
+    pub fn record_paced(&mut self, done: Result<Batch, Fault>) {
+        if let (Ok(batch), Some(load)) = (&done, &self.load) {
+            self.tally.take_offered(load.offered(batch.ops), load.window());
+        }
+        self.record(done);
     }
 
     /// Counts what a batch did.

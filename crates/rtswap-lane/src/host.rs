@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{Answer, LaneInfo, Order, Prepare, Ready, Refusal, Server, SliceDone};
+use crate::{Answer, LaneInfo, Order, Pace, Prepare, Ready, Refusal, Server, SliceDone};
 
 /// What a lane was prepared for.
 #[derive(Debug)]
@@ -26,8 +26,9 @@ pub enum Work {
     Driven(SliceFn),
 }
 
-/// Runs one slice of about the given length.
-pub type SliceFn = Box<dyn FnMut(Duration) -> Result<SliceDone, Refusal>>;
+/// Runs one slice of about the given length: a closed loop, or the load of a pace. What cannot pace itself refuses a
+/// pace as `unsupported`.
+pub type SliceFn = Box<dyn FnMut(Duration, Option<&Pace>) -> Result<SliceDone, Refusal>>;
 
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,8 +137,14 @@ fn take_orders(
             (Order::Prepare(_), Some(_)) => {
                 return Err(Refusal::Failed("a lane is prepared once".to_owned()));
             }
-            (Order::Slice { ms, pace: _ }, Some(Program { work: Work::Driven(slice), .. })) => {
-                let done = slice(Duration::from_millis(ms))?;
+            (Order::Slice { ms, pace }, Some(Program { work: Work::Driven(slice), .. })) => {
+                if let Some(Pace { rate_per_s, .. }) = pace
+                    && rate_per_s <= 0.0
+                {
+                    let message = format!("rate_per_s is {rate_per_s}: expected a positive number");
+                    return Err(Refusal::Failed(message));
+                }
+                let done = slice(Duration::from_millis(ms), pace.as_ref())?;
                 say(&Answer::Slice(done)).map_err(gone)?;
             }
             (Order::Slice { .. }, _) => {

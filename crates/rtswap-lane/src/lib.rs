@@ -24,5 +24,7 @@ pub use adapter::{FILES, STREAMS};
 pub use driven::{Shards, Slice, Slices};
 pub use lane::{Lane, SHARDED, native_name, polled_name};
 pub use place::Place;
-pub use rtswap_schema::protocol::{Answer, LaneInfo, Order, Prepare, Ready, Refusal, SliceDone};
+pub use rtswap_schema::protocol::{
+    Answer, LaneInfo, Order, Pace, Prepare, Ready, Refusal, SliceDone,
+};
 pub use served::{ReadySignal, Server};

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use rtswap_runtime::{Config, Fs, Net, Runtime};
 use rtswap_schema::histogram::encode;
-use rtswap_workload::{Driven, Opened, Outside, Served, Spin, WithFiles};
+use rtswap_workload::{Batch, Driven, Fault, Load, Opened, Outside, Served, Spin, WithFiles};
 
 use crate::host::Work;
 use crate::tally::{Tally, add, refuse};
-use crate::{Place, Prepare, ReadySignal, Refusal, Server, Shards, SliceDone, Slices};
+use crate::{Place, Prepare, ReadySignal, Refusal, Server, Shards, Slice, SliceDone, Slices};
 
 /// Makes a program of a workload on a runtime that has the capability `C`.
 pub(crate) struct Maker<'a, R, C: ?Sized> {
@@ -43,7 +43,7 @@ impl<'a, R: Runtime, C: ?Sized> Maker<'a, R, C> {
         let mut shards = Shards::start(&self.place, move |slices| {
             started(runtime.block_on(&config, main(slices)))?
         })?;
-        Ok(Work::Driven(Box::new(move |window| shards.slice(window))))
+        Ok(Work::Driven(Box::new(move |window, pace| shards.slice(window, pace))))
     }
 }
 
@@ -90,11 +90,30 @@ async fn serve<R: Net, W: Served>(
         .map_err(|error| Refusal::Failed(format!("cannot accept: {error}")))
 }
 
+/// Waits for the next slice, on the runtime. All programs of the contract wait here, so that this is the place to
+/// keep a runtime awake between slices as the connections of a service would: make it generic over `R`, and race it with
+/// a loop of `R::sleep`. Nothing does so yet; the runtime may be idle for as long as the other lanes of a block work.
+async fn next_slice(slices: &mut Slices) -> Option<Slice> {
+    slices.next().await
+}
+
+/// Answers a slice of an offered load, at the end of its window or later.
+async fn finish_paced<R: Runtime>(mut slice: Slice, load: &Load, done: Result<Batch, Fault>) {
+    slice.record_paced(done);
+    load.rest::<R>().await;
+    slice.finish();
+}
+
 pub(crate) async fn drive<R: Runtime, W: Driven>(workload: W, mut slices: Slices, spin: Spin) {
     // All of it as a task: the thread of `block_on` is on a multi-threaded runtime none of the workers,
     // and would compete with them if it woke for every slice.
     R::spawn(async move {
-        while let Some(mut slice) = slices.next().await {
+        while let Some(mut slice) = next_slice(&mut slices).await {
+            if let Some(load) = slice.load().cloned() {
+                let done = workload.paced::<R>(&load, spin).await;
+                finish_paced::<R>(slice, &load, done).await;
+                continue;
+            }
             while slice.has_time() {
                 slice.record(workload.batch::<R>(spin).await);
             }
@@ -112,7 +131,12 @@ async fn open_and_drive<R: Net, W: Opened>(
 ) -> Result<(), Refusal> {
     R::spawn(async move {
         let mut open = workload.open::<R>().await.map_err(refuse)?;
-        while let Some(mut slice) = slices.next().await {
+        while let Some(mut slice) = next_slice(&mut slices).await {
+            if let Some(load) = slice.load().cloned() {
+                let done = workload.paced::<R>(&mut open, &load, spin).await;
+                finish_paced::<R>(slice, &load, done).await;
+                continue;
+            }
             while slice.has_time() {
                 slice.record(workload.batch::<R>(&mut open, spin).await);
             }
@@ -131,7 +155,10 @@ async fn open_files_and_drive<R: Net + Fs, W: WithFiles>(
 ) -> Result<(), Refusal> {
     R::spawn(async move {
         let mut open = workload.open::<R>().await.map_err(refuse)?;
-        while let Some(mut slice) = slices.next().await {
+        while let Some(mut slice) = next_slice(&mut slices).await {
+            if slice.load().is_some() {
+                return Err(refuse(Fault::unpaced()));
+            }
             while slice.has_time() {
                 slice.record(workload.batch::<R>(&mut open, spin).await);
             }

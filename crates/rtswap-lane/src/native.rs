@@ -91,5 +91,11 @@ fn driven(
     shard: impl Fn(Slices) -> Result<(), Refusal> + Clone + Send + 'static,
 ) -> Result<Work, Refusal> {
     let mut shards = Shards::start(place, shard)?;
-    Ok(Work::Driven(Box::new(move |window| shards.slice(window))))
+    Ok(Work::Driven(Box::new(move |window, pace| {
+        if pace.is_some() {
+            let message = "a native lane cannot be offered a rate, only a closed loop";
+            return Err(Refusal::Unsupported(message.to_owned()));
+        }
+        shards.slice(window, None)
+    })))
 }

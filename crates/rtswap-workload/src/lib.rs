@@ -13,6 +13,12 @@
 //!
 //! Every batch verifies its own work, so that no lane wins by doing less.
 //!
+//! A batch is a closed loop: an operation begins when the one before has ended. `channel`, `redis`, `mysql` and
+//! `postgres` can be offered a load at a rate instead ([`Driven::paced`], [`Opened::paced`]). Their connections
+//! then take operations from one queue, in which each has the instant at which it is due, and latency is counted
+//! from that instant. [`Load`] documents the queue. Timers of the runtime wake the connections, so that the
+//! granularity of its timers (1 ms on tokio) is part of the latency, as it is in a program that waits with them.
+//!
 //! A [`Suite`] names workloads and finds them; [`Standard`] is the one that ships. A suite with workloads of
 //! your own passes the other names to it: `crates/rtswap/examples/own-workload` is a model.
 #![warn(missing_docs)]
@@ -25,6 +31,7 @@ mod content;
 mod echo;
 mod file;
 mod links;
+mod load;
 mod server;
 mod sleep;
 mod spawn;
@@ -40,7 +47,8 @@ pub use channel::Channel;
 pub use content::{BLOCK_BYTES, BLOCKS, content};
 pub use echo::{PolledEcho, TcpEcho};
 pub use file::{File, Held};
-pub use links::together;
+pub use links::{Operate, closed, paced, together};
+pub use load::Load;
 pub use rtswap_schema::workload::families::{self, SMALL_MESSAGE_BYTES};
 pub use rtswap_schema::workload::{
     Drive, Family, Param, ParamValue, Resources, Spec, SpecError, Traffic, Uses,
@@ -79,6 +87,22 @@ pub trait Driven: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`Fault`] if the runtime did not do what it was asked.
     fn batch<R: Runtime>(&self, spin: Spin) -> impl Future<Output = Result<Batch, Fault>> + Send;
+
+    /// One slice of an offered load instead of a batch, verified in the same way: takes operations from `load`
+    /// until there are no more. `spin` is burnt once per operation.
+    ///
+    /// A workload whose family has `rate=` implements it. All others keep the default, which refuses.
+    ///
+    /// # Errors
+    /// As [`batch`](Self::batch); [`Fault::unpaced`] if the workload has no arrivals.
+    fn paced<R: Runtime>(
+        &self,
+        load: &Load,
+        spin: Spin,
+    ) -> impl Future<Output = Result<Batch, Fault>> + Send {
+        let _ = (load, spin);
+        async { Err(Fault::unpaced()) }
+    }
 }
 
 /// A workload that the lane drives itself, batch after batch, on connections that it has opened before.
@@ -101,6 +125,20 @@ pub trait Opened: Clone + Send + Sync + 'static {
         open: &mut Self::Open<R>,
         spin: Spin,
     ) -> impl Future<Output = Result<Batch, Fault>> + Send;
+
+    /// As [`Driven::paced`].
+    ///
+    /// # Errors
+    /// As [`batch`](Self::batch); [`Fault::unpaced`] if the workload has no arrivals.
+    fn paced<R: Net>(
+        &self,
+        open: &mut Self::Open<R>,
+        load: &Load,
+        spin: Spin,
+    ) -> impl Future<Output = Result<Batch, Fault>> + Send {
+        let _ = (open, load, spin);
+        async { Err(Fault::unpaced()) }
+    }
 }
 
 /// As [`Opened`], on files.
@@ -153,11 +191,15 @@ impl Batch {
     /// Adds `ops` operations that began together at `begin` and have just ended, with one latency for all of
     /// them. Burns `spin` for each.
     pub fn took(&mut self, ops: u64, begin: Instant, spin: Spin) {
-        for _ in 0..ops {
-            spin.burn();
-        }
+        spin.burn_each(ops);
         self.ops += ops;
         self.latencies_ns.push(begin.elapsed().as_nanos() as u64);
+    }
+
+    /// Adds what another batch did.
+    pub fn add(&mut self, other: Self) {
+        self.ops += other.ops;
+        self.latencies_ns.extend(other.latencies_ns);
     }
 }
 
@@ -170,4 +212,12 @@ pub enum Fault {
     /// The work was done wrong: the verification's finding.
     #[error("{0}")]
     Wrong(String),
+}
+
+impl Fault {
+    /// The fault of a workload that cannot be offered a rate.
+    pub fn unpaced() -> Self {
+        let message = "the workload cannot be offered a rate, only a closed loop: leave out rate=";
+        Self::Io(io::Error::new(io::ErrorKind::Unsupported, message))
+    }
 }

@@ -33,6 +33,14 @@ impl Spin {
         Self { turns: (delay.as_nanos() as f64 / turn_ns).round().max(1.0) as u64 }
     }
 
+    /// Burns it once for each of `ops` operations.
+    #[inline]
+    pub fn burn_each(self, ops: u64) {
+        for _ in 0..ops {
+            self.burn();
+        }
+    }
+
     /// Burns it.
     #[inline]
     pub fn burn(self) {

@@ -56,7 +56,7 @@ impl Job<'_> {
             ..Prepare::default()
         })?;
         let Work::Driven(mut slice) = program.work else { panic!("the lane drives fetch itself") };
-        slice(Duration::from_millis(1))
+        slice(Duration::from_millis(1), None)
     }
 }
 

@@ -38,7 +38,7 @@ fn fetch(case: &Case, url: &str, root: &str) -> Result<u64, Refusal> {
         ..Prepare::default()
     })?;
     let Work::Driven(mut slice) = program.work else { panic!("the lane drives fetch itself") };
-    slice(std::time::Duration::from_millis(1)).map(|done| done.ops)
+    slice(std::time::Duration::from_millis(1), None).map(|done| done.ops)
 }
 
 #[test]

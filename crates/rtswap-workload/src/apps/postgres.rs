@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg32;
 use rtswap_runtime::Net;
@@ -7,7 +5,7 @@ use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Statement
 
 use super::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
 use crate::server::{ServerKind, ServerUrl};
-use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin, together};
+use crate::{Batch, Fault, Load, Opened, Operate, Resources, Spec, SpecError, Spin, closed, paced};
 
 /// `postgres`: rows that are looked up, by tokio-postgres over the runtime's own stream.
 #[derive(Clone, Debug)]
@@ -58,6 +56,7 @@ pub struct Link {
     client: Client,
     world: Statement,
     fortunes: Statement,
+    mix: Mix,
     ids: Pcg32,
 }
 
@@ -82,51 +81,53 @@ impl Opened for Postgres {
             let world = client.prepare(world).await.map_err(refused)?;
             let fortunes = client.prepare(ALL_FORTUNES).await.map_err(refused)?;
             let ids = Pcg32::seed_from_u64(number);
-            links.push(Link { server: server.clone(), client, world, fortunes, ids });
+            let (server, mix) = (server.clone(), self.mix);
+            links.push(Link { server, client, world, fortunes, mix, ids });
         }
         Ok(links)
     }
 
     async fn batch<R: Net>(&self, links: &mut Vec<Link>, spin: Spin) -> Result<Batch, Fault> {
-        let mix = self.mix;
-        together::<R, _, _>(links, move |mut link| async move {
-            let done = link.work(mix, spin).await;
-            (link, done)
-        })
-        .await
+        closed::<R, _>(links, QUERIES, spin).await
+    }
+
+    async fn paced<R: Net>(
+        &self,
+        links: &mut Vec<Link>,
+        load: &Load,
+        spin: Spin,
+    ) -> Result<Batch, Fault> {
+        paced::<R, _>(links, load, spin).await
+    }
+}
+
+impl Operate for Link {
+    async fn operate(&mut self) -> Result<(), Fault> {
+        match self.mix {
+            Mix::World => {
+                let asked = self.ids.random_range(1..=WORLDS);
+                let row = self.client.query_one(&self.world, &[&asked.cast_signed()]).await;
+                let row = row.map_err(|error| self.fault(&error))?;
+                let (id, number) = (row.try_get(0), row.try_get(1));
+                let (id, number) = (
+                    id.map_err(|error| self.fault(&error))?,
+                    number.map_err(|error| self.fault(&error))?,
+                );
+                check_world(asked, id, number)?;
+            }
+            Mix::Fortunes => {
+                let rows = self.client.query(&self.fortunes, &[]).await;
+                let rows = rows.map_err(|error| self.fault(&error))?;
+                let rows = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+                let rows: Result<_, Error> = rows.collect();
+                check_fortunes(rows.map_err(|error| self.fault(&error))?)?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Link {
-    async fn work(&mut self, mix: Mix, spin: Spin) -> Result<Batch, Fault> {
-        let mut batch = Batch::default();
-        for _ in 0..QUERIES {
-            let begin = Instant::now();
-            match mix {
-                Mix::World => {
-                    let asked = self.ids.random_range(1..=WORLDS);
-                    let row = self.client.query_one(&self.world, &[&asked.cast_signed()]).await;
-                    let row = row.map_err(|error| self.fault(&error))?;
-                    let (id, number) = (row.try_get(0), row.try_get(1));
-                    let (id, number) = (
-                        id.map_err(|error| self.fault(&error))?,
-                        number.map_err(|error| self.fault(&error))?,
-                    );
-                    check_world(asked, id, number)?;
-                }
-                Mix::Fortunes => {
-                    let rows = self.client.query(&self.fortunes, &[]).await;
-                    let rows = rows.map_err(|error| self.fault(&error))?;
-                    let rows = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-                    let rows: Result<_, Error> = rows.collect();
-                    check_fortunes(rows.map_err(|error| self.fault(&error))?)?;
-                }
-            }
-            batch.took(1, begin, spin);
-        }
-        Ok(batch)
-    }
-
     fn fault(&self, error: &Error) -> Fault {
         self.server.fault(message(error))
     }

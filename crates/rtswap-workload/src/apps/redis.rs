@@ -1,12 +1,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, IntoConnectionInfo as _, Pipeline, RedisError, Value};
 use rtswap_runtime::Net;
 
 use crate::server::{ServerKind, ServerUrl};
-use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin, content, together};
+use crate::{
+    Batch, Fault, Load, Opened, Operate, Resources, Spec, SpecError, Spin, closed, content, paced,
+};
 
 /// `redis`: values that are set and read back, by redis-rs over the runtime's own stream.
 #[derive(Clone, Debug)]
@@ -41,6 +42,7 @@ pub struct Link {
     server: ServerUrl,
     connection: MultiplexedConnection,
     key: String,
+    pipeline: u64,
     /// Commands so far: the even ones set, the odd ones get what was set just before.
     count: u64,
 }
@@ -71,42 +73,49 @@ impl Opened for Redis {
             .map_err(refused)?;
             drop(R::spawn(driver));
             let key = format!("rtswap:{}", KEYS.fetch_add(1, Ordering::Relaxed));
-            links.push(Link { server: server.clone(), connection, key, count: 0 });
+            let (server, pipeline) = (server.clone(), self.pipeline);
+            links.push(Link { server, connection, key, pipeline, count: 0 });
         }
         Ok(links)
     }
 
     async fn batch<R: Net>(&self, links: &mut Vec<Link>, spin: Spin) -> Result<Batch, Fault> {
-        let pipeline = self.pipeline;
-        together::<R, _, _>(links, move |mut link| async move {
-            let done = link.work(pipeline, spin).await;
-            (link, done)
-        })
-        .await
+        let turns = (COMMANDS / self.pipeline).max(PIPELINES_LEAST);
+        closed::<R, _>(links, turns, spin).await
+    }
+
+    async fn paced<R: Net>(
+        &self,
+        links: &mut Vec<Link>,
+        load: &Load,
+        spin: Spin,
+    ) -> Result<Batch, Fault> {
+        paced::<R, _>(links, load, spin).await
+    }
+}
+
+impl Operate for Link {
+    fn pipeline(&self) -> u64 {
+        self.pipeline
+    }
+
+    async fn operate(&mut self) -> Result<(), Fault> {
+        let (first, pipeline) = (self.count, self.pipeline);
+        self.count += pipeline;
+        let answers = self.send(first, pipeline).await;
+        let answers = answers.map_err(|error| self.server.fault(error))?;
+        if answers.len() as u64 != pipeline {
+            let got = answers.len();
+            return Err(Fault::Wrong(format!("{got} answers to {pipeline} commands")));
+        }
+        for (command, answer) in (first..).zip(answers) {
+            check(command, &answer)?;
+        }
+        Ok(())
     }
 }
 
 impl Link {
-    async fn work(&mut self, pipeline: u64, spin: Spin) -> Result<Batch, Fault> {
-        let mut batch = Batch::default();
-        for _ in 0..(COMMANDS / pipeline).max(PIPELINES_LEAST) {
-            let begin = Instant::now();
-            let first = self.count;
-            self.count += pipeline;
-            let answers = self.send(first, pipeline).await;
-            let answers = answers.map_err(|error| self.server.fault(error))?;
-            if answers.len() as u64 != pipeline {
-                let got = answers.len();
-                return Err(Fault::Wrong(format!("{got} answers to {pipeline} commands")));
-            }
-            for (command, answer) in (first..).zip(answers) {
-                check(command, &answer)?;
-            }
-            batch.took(pipeline, begin, spin);
-        }
-        Ok(batch)
-    }
-
     async fn send(&mut self, first: u64, pipeline: u64) -> Result<Vec<Value>, RedisError> {
         if pipeline == 1 {
             return Ok(vec![self.command(first).query_async(&mut self.connection).await?]);

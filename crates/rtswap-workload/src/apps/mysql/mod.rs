@@ -2,8 +2,6 @@ mod client;
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
-
 use mysql_common::Value;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg32;
@@ -15,7 +13,7 @@ use client::{Client, Statement};
 use super::postgres::{Mix, QUERIES};
 use super::tables::{ALL_FORTUNES, Dialect, Sql, WORLDS, check_fortunes, check_world, fill};
 use crate::server::{ServerKind, ServerUrl, Stream};
-use crate::{Batch, Fault, Opened, Resources, Spec, SpecError, Spin, together};
+use crate::{Batch, Fault, Load, Opened, Operate, Resources, Spec, SpecError, Spin, closed, paced};
 
 /// `mysql`: rows that are looked up, by a small client over the runtime's own stream.
 #[derive(Clone, Debug)]
@@ -48,6 +46,7 @@ pub struct Link<S> {
     client: Client<S>,
     world: Statement,
     fortunes: Statement,
+    mix: Mix,
     ids: Pcg32,
 }
 
@@ -72,56 +71,56 @@ impl Opened for Mysql {
             let world = client.prepare(world).await.map_err(refused)?;
             let fortunes = client.prepare(ALL_FORTUNES).await.map_err(refused)?;
             let ids = Pcg32::seed_from_u64(number);
-            links.push(Link { server: server.clone(), client, world, fortunes, ids });
+            let (server, mix) = (server.clone(), self.mix);
+            links.push(Link { server, client, world, fortunes, mix, ids });
         }
         Ok(links)
     }
 
     async fn batch<R: Net>(&self, links: &mut Self::Open<R>, spin: Spin) -> Result<Batch, Fault> {
-        let mix = self.mix;
-        together::<R, _, _>(links, move |mut link| async move {
-            let done = link.work(mix, spin).await;
-            (link, done)
-        })
-        .await
+        closed::<R, _>(links, QUERIES, spin).await
+    }
+
+    async fn paced<R: Net>(
+        &self,
+        links: &mut Self::Open<R>,
+        load: &Load,
+        spin: Spin,
+    ) -> Result<Batch, Fault> {
+        paced::<R, _>(links, load, spin).await
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
-    async fn work(&mut self, mix: Mix, spin: Spin) -> Result<Batch, Fault> {
-        let mut batch = Batch::default();
-        for _ in 0..QUERIES {
-            let begin = Instant::now();
-            match mix {
-                Mix::World => {
-                    let asked = self.ids.random_range(1..=WORLDS);
-                    let params = [Value::Int(asked.into())];
-                    let rows = self.client.execute(&self.world, &params).await;
-                    let rows = rows.map_err(|error| self.server.fault(error))?;
-                    let [row] = rows.as_slice() else {
-                        let wrong = format!("{} rows came for id {asked}", rows.len());
-                        return Err(Fault::Wrong(wrong));
-                    };
-                    let (Some(Ok(id)), Some(Ok(number))) = (row.get_opt(0), row.get_opt(1)) else {
-                        return Err(Fault::Wrong(format!("row {asked} holds no two numbers")));
-                    };
-                    check_world(asked, id, number)?;
-                }
-                Mix::Fortunes => {
-                    let rows = self.client.execute(&self.fortunes, &[]).await;
-                    let rows = rows.map_err(|error| self.server.fault(error))?;
-                    let rows = rows.into_iter().map(|mut row| {
-                        let (id, message) = (row.take_opt(0)?.ok()?, row.take_opt(1)?.ok()?);
-                        Some((id, message))
-                    });
-                    let rows: Option<Vec<_>> = rows.collect();
-                    let wrong = || Fault::Wrong("a fortune is no number and text".to_owned());
-                    check_fortunes(rows.ok_or_else(wrong)?)?;
-                }
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Operate for Link<S> {
+    async fn operate(&mut self) -> Result<(), Fault> {
+        match self.mix {
+            Mix::World => {
+                let asked = self.ids.random_range(1..=WORLDS);
+                let params = [Value::Int(asked.into())];
+                let rows = self.client.execute(&self.world, &params).await;
+                let rows = rows.map_err(|error| self.server.fault(error))?;
+                let [row] = rows.as_slice() else {
+                    let wrong = format!("{} rows came for id {asked}", rows.len());
+                    return Err(Fault::Wrong(wrong));
+                };
+                let (Some(Ok(id)), Some(Ok(number))) = (row.get_opt(0), row.get_opt(1)) else {
+                    return Err(Fault::Wrong(format!("row {asked} holds no two numbers")));
+                };
+                check_world(asked, id, number)?;
             }
-            batch.took(1, begin, spin);
+            Mix::Fortunes => {
+                let rows = self.client.execute(&self.fortunes, &[]).await;
+                let rows = rows.map_err(|error| self.server.fault(error))?;
+                let rows = rows.into_iter().map(|mut row| {
+                    let (id, message) = (row.take_opt(0)?.ok()?, row.take_opt(1)?.ok()?);
+                    Some((id, message))
+                });
+                let rows: Option<Vec<_>> = rows.collect();
+                let wrong = || Fault::Wrong("a fortune is no number and text".to_owned());
+                check_fortunes(rows.ok_or_else(wrong)?)?;
+            }
         }
-        Ok(batch)
+        Ok(())
     }
 }
 
