@@ -51,7 +51,7 @@ impl Subject {
             Drive::Generator(_) => {
                 let broken = |error: String| Missing::Broken(error);
                 let addr = ready.addr.ok_or_else(|| broken("it names no address".to_owned()))?;
-                let target = backend::target(&plan::workload(workload, plan::SLICE_MS), addr);
+                let target = backend::target(&plan::workload(workload, None), addr);
                 let generator = Generator::new(Config::new(load_cpus))
                     .map_err(|error| broken(format!("cannot start the load generator: {error}")))?;
                 let session = generator
@@ -94,7 +94,7 @@ impl Subject {
                 .map_err(|error| self.lane.explain(&error.to_string()))?;
             return Ok((slice.ops, slice.elapsed));
         }
-        let slice = self.lane.slice(window, &AtomicBool::new(false));
+        let slice = self.lane.slice(window, None, &AtomicBool::new(false));
         let slice = slice.map_err(|error| reason(error).1)?;
         if slice.ops == 0 {
             return Err("it answered a slice in which nothing was done".to_owned());

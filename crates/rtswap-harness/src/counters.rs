@@ -1,12 +1,15 @@
 //! The kernel's counters for a lane's process.
 
+use std::ffi::CStr;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use perf_event::events::{Software, Tracepoint};
 use perf_event::{Builder, Counter};
+use perf_event_open_sys::ioctls::SET_FILTER;
 use procfs::ProcError;
 use procfs::process::Process;
 use rustix::io::Errno;
@@ -78,6 +81,13 @@ pub enum CounterError {
     ServiceEnded,
 }
 
+/// Families of system calls that wait for I/O or collect what it brought; the architecture may lack some.
+const WAITS: [&str; 7] =
+    ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6"];
+
+/// Only the calls that wait: others submit.
+const RING_WAIT: (&str, &CStr) = ("io_uring_enter", c"min_complete > 0");
+
 /// Counters on every thread of a process, and on the threads that these start.
 ///
 /// Keep them open only while counting: as long as one is open, every system call on the machine takes
@@ -86,6 +96,8 @@ pub enum CounterError {
 pub struct SyscallCounter {
     syscalls: Vec<Counter>,
     switches: Vec<Counter>,
+    /// `None` if the kernel has no tracepoint for each system call.
+    waits: Option<Vec<Counter>>,
 }
 
 impl SyscallCounter {
@@ -98,7 +110,12 @@ impl SyscallCounter {
         let tasks = Process::new(pid.cast_signed())
             .and_then(|process| process.tasks())
             .map_err(|source| CounterError::Threads { pid, source })?;
-        let mut counter = Self { syscalls: Vec::new(), switches: Vec::new() };
+        let waits = wait_tracepoints();
+        let mut counter = Self {
+            syscalls: Vec::new(),
+            switches: Vec::new(),
+            waits: waits.as_ref().map(|_| Vec::new()),
+        };
         for task in tasks.flatten() {
             let on = |builder: &mut Builder| {
                 builder.observe_pid(task.tid).any_cpu().inherit(true).include_kernel();
@@ -111,6 +128,15 @@ impl SyscallCounter {
                 (Ok(syscalls), Ok(switches)) => {
                     counter.syscalls.push(syscalls);
                     counter.switches.push(switches);
+                    for (tracepoint, filter) in waits.iter().flatten() {
+                        let opened = on(&mut Builder::new(*tracepoint))
+                            .and_then(|opened| filtered(opened, *filter));
+                        match (opened, &mut counter.waits) {
+                            (Ok(opened), Some(all)) => all.push(opened),
+                            // A part of the calls would be a wrong count.
+                            _ => counter.waits = None,
+                        }
+                    }
                 }
                 // The thread has ended since it was listed.
                 (Err(error), _) | (_, Err(error))
@@ -129,7 +155,8 @@ impl SyscallCounter {
     /// [`CounterError::Read`] if a counter cannot be read.
     pub fn read(&mut self) -> Result<Counts, CounterError> {
         let syscalls = sum(&mut self.syscalls)?;
-        Ok(Counts { ops: 0, syscalls, ctx_switches: sum(&mut self.switches)?, waits: None })
+        let waits = self.waits.as_mut().map(|waits| sum(waits)).transpose()?;
+        Ok(Counts { ops: 0, syscalls, ctx_switches: sum(&mut self.switches)?, waits })
     }
 }
 
@@ -139,12 +166,35 @@ fn sum(counters: &mut [Counter]) -> Result<u64, CounterError> {
 }
 
 fn sys_enter() -> io::Result<Tracepoint> {
+    tracepoint("raw_syscalls/sys_enter")
+}
+
+fn tracepoint(name: &str) -> io::Result<Tracepoint> {
     // perf_event's own look-up knows the older place only.
-    let id = std::fs::read_to_string("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id")
-        .or_else(|_| {
-            std::fs::read_to_string("/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id")
+    let id =
+        std::fs::read_to_string(format!("/sys/kernel/tracing/events/{name}/id")).or_else(|_| {
+            std::fs::read_to_string(format!("/sys/kernel/debug/tracing/events/{name}/id"))
         })?;
     Ok(Tracepoint::with_id(id.trim().parse().map_err(io::Error::other)?))
+}
+
+/// The tracepoints of the calls that wait, each with a filter; `None` if the kernel has none.
+fn wait_tracepoints() -> Option<Vec<(Tracepoint, Option<&'static CStr>)>> {
+    let of = |name| tracepoint(&format!("syscalls/sys_enter_{name}")).ok();
+    let (ring, filter) = RING_WAIT;
+    let ring = of(ring).map(|tracepoint| (tracepoint, Some(filter)));
+    let all: Vec<_> =
+        WAITS.into_iter().filter_map(of).map(|tracepoint| (tracepoint, None)).chain(ring).collect();
+    // A kernel with tracepoints for system calls has one for the call of any event loop.
+    (!all.is_empty()).then_some(all)
+}
+
+/// The counter of those events that the filter lets pass.
+fn filtered(counter: Counter, filter: Option<&CStr>) -> io::Result<Counter> {
+    let Some(filter) = filter else { return Ok(counter) };
+    // SAFETY: the descriptor is open, and the kernel reads a string that ends with a zero.
+    let result = unsafe { SET_FILTER(counter.as_raw_fd(), filter.as_ptr().cast_mut()) };
+    if result == 0 { Ok(counter) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -218,6 +268,24 @@ mod tests {
         assert!(one.syscalls >= 1000, "{one:?}");
         assert!(two.syscalls >= one.syscalls + 1000, "a new thread is not counted: {two:?}");
         assert_eq!(one.ops, 0);
+    }
+
+    #[test]
+    fn syscall_counter_counts_calls_that_wait() {
+        if !may_count() || wait_tracepoints().is_none() {
+            eprintln!(
+                "SKIPPED: system calls: run as root with tracefs mounted, on a kernel with syscalls/"
+            );
+            return;
+        }
+        let mut counter = SyscallCounter::open(std::process::id()).unwrap();
+        let before = counter.read().unwrap().waits.unwrap();
+        for _ in 0..1000 {
+            rustix::event::poll(&mut [], Some(&rustix::time::Timespec::default())).unwrap();
+        }
+        let after = counter.read().unwrap().waits.unwrap();
+        // Other tests of this process wait, too.
+        assert!(after >= before + 1000, "{before} before, {after} after");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rtswap_lane::process::spawn_confined;
-use rtswap_lane::{Answer, Order, Prepare, Ready, SliceDone};
+use rtswap_lane::{Answer, Order, Pace, Prepare, Ready, SliceDone};
 use rtswap_schema::one_line;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -146,18 +146,28 @@ impl Lane {
         }
     }
 
-    /// Lets it run a slice of `window`.
+    /// Lets it run a slice of `window`, at a pace or as a closed loop.
     ///
     /// # Errors
     /// [`LaneError`] if it fails, dies, hangs, answers something else, or claims what cannot be.
-    pub fn slice(&mut self, window: Duration, cancel: &AtomicBool) -> Result<SliceDone, LaneError> {
+    pub fn slice(
+        &mut self,
+        window: Duration,
+        pace: Option<&Pace>,
+        cancel: &AtomicBool,
+    ) -> Result<SliceDone, LaneError> {
         let start = Instant::now();
         let ms = window.as_millis() as u64;
-        self.order(&Order::Slice { ms, pace: None })?;
+        self.order(&Order::Slice { ms, pace: pace.copied() })?;
         let done = match self.answer(window + SLICE_LIMIT, cancel)? {
             Answer::Slice(done) => done,
             other => return Err(unexpected("slice", &other)),
         };
+        if pace.is_some() && done.offered.is_none() {
+            let why = "it does not pace itself: its response to a slice with a pace has no `offered` (LANES.md); \
+                       measure this workload without a rate";
+            return Err(LaneError::Failure(Status::Unsupported, why.to_owned()));
+        }
         // A lane times itself. Its time must fit between the order and the answer, which also detects an
         // answer to an earlier order, and must reach the ordered time up to the resolution of a clock in
         // milliseconds.

@@ -20,6 +20,17 @@ pub const BLOCKS_MOST: u32 = 8;
 /// The counted part of an ordinary slice, milliseconds. In equal time, slices of 20 ms gave a
 /// narrower interval than those of 10, 40 or 80 ms: METHODOLOGY.md has the figures.
 pub const SLICE_MS: u64 = 20;
+/// The counted part of a slice at an offered rate, milliseconds: long enough for a percentile of latency to have
+/// samples.
+const PACED_MS: u64 = 100;
+/// The counted part of a slice in a closed loop from which the capacity of a lane is taken, milliseconds.
+const CAPACITY_MS: u64 = 40;
+/// Milliseconds between two messages of the trickle. After 20 ms without an event, the runtimes on async-io let
+/// another thread wait for events, and halve their throughput once there are many; METHODOLOGY.md has the experiment.
+const TRICKLE_MS: u64 = 5;
+/// The same where a message has more than [`TRICKLE_BYTES`].
+const TRICKLE_LARGE_MS: u64 = 15;
+const TRICKLE_BYTES: u64 = 16 << 10;
 /// What is not counted before it, at least: a slice begins with all connections sending at once.
 const WARMUP_MS: u64 = 4;
 /// Round trips of every connection in a slice, at least.
@@ -42,8 +53,11 @@ pub struct Request {
     pub budget: Duration,
     /// Relative half-width at which a workload is measured well enough.
     pub precision: Option<f64>,
-    /// The counted part of an ordinary slice, milliseconds; it is longer where it has to be.
-    pub slice_ms: u64,
+    /// The counted part of an ordinary slice, milliseconds; it is longer where it has to be, and at an
+    /// offered rate unless it is given. `None` for the default.
+    pub slice_ms: Option<u64>,
+    /// Whether lanes that wait get a trickle of messages.
+    pub trickle: bool,
     /// What may be open at once.
     pub limits: Limits,
     /// CPUs of the lanes.
@@ -57,6 +71,11 @@ pub fn make(request: Request) -> Plan {
     let lanes: Vec<LanePlan> = request.lanes.into_iter().map(|lane| lane.plan).collect();
     let mut workloads: Vec<_> =
         request.workloads.iter().map(|spec| workload(spec, request.slice_ms)).collect();
+    if !request.trickle {
+        for workload in &mut workloads {
+            workload.trickle_ms = None;
+        }
+    }
     for (workload, spec) in workloads.iter_mut().zip(&request.workloads) {
         workload.weight = NonZeroU32::new((request.weight)(spec)).filter(|it| it.get() > 1);
         workload.reconnects =
@@ -81,7 +100,6 @@ pub fn make(request: Request) -> Plan {
         load_cpus: request.load_cpus,
         budget_s,
         precision: request.precision,
-        trickle_ms: None,
     }
 }
 
@@ -110,11 +128,19 @@ fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     let (once, each) = if workload.reconnects { (0.0, connect) } else { (connect, 0.0) };
     let slice = (workload.slice_ms + workload.warmup_ms) as f64 / 1000.0 + overrun_s(workload);
     let count = count_ms(workload) as f64 / 1000.0 + overrun_s(workload) + each;
+    let capacity = if workload.rate().is_some() {
+        let timing = capacity_timing(workload);
+        (timing.0 + timing.1) as f64 / 1000.0 + ORDER_S
+    } else {
+        0.0
+    };
     let takes_part = |lane: &&LanePlan| lane.does(&workload.family);
     let start = |lane: &LanePlan| if lane.kind == Kind::Peer { PEER_START_S } else { START_S };
     let starts: f64 = lanes.iter().filter(takes_part).map(start).sum();
     let lanes = participants(lanes, workload) as f64;
-    starts + (once + count + (slice + each + ORDER_S) * f64::from(workload.blocks(blocks))) * lanes
+    starts
+        + (once + count + capacity + (slice + each + ORDER_S) * f64::from(workload.blocks(blocks)))
+            * lanes
 }
 
 /// A lane that drives itself finishes its batch: half a batch more on average, twice a slice.
@@ -127,9 +153,27 @@ pub fn count_ms(workload: &WorkloadPlan) -> u64 {
     (workload.slice_ms / 2).max(1)
 }
 
+/// Milliseconds of warm-up and window of the slice from which the capacity of a lane is taken.
+pub fn capacity_timing(workload: &WorkloadPlan) -> (u64, u64) {
+    let window = CAPACITY_MS.max(workload.slice_ms / 2);
+    (window / 4, window)
+}
+
+/// Whether the capacity of the lanes is measured in every round of a workload: of several rates of one workload,
+/// in those of the first.
+pub fn measures_capacity(plan: &Plan, workload: &WorkloadPlan) -> bool {
+    let closed_loop = workload.closed_loop();
+    let first = plan
+        .workloads
+        .iter()
+        .find(|other| other.rate().is_some() && other.closed_loop() == closed_loop);
+    workload.rate().is_some() && first.is_some_and(|first| first.name == workload.name)
+}
+
 /// One workload as it stands in a plan.
-pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
-    let slice_ms = slice_ms.max(trips_ms(spec));
+pub fn workload(spec: &Spec, slice_ms: Option<u64>) -> WorkloadPlan {
+    let ordinary_ms = if spec.rate().is_some() { PACED_MS } else { SLICE_MS };
+    let slice_ms = slice_ms.unwrap_or(ordinary_ms).max(trips_ms(spec));
     WorkloadPlan {
         name: spec.to_string(),
         family: spec.family().name.to_owned(),
@@ -145,7 +189,22 @@ pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
         reconnects: false,
         slice_ms,
         warmup_ms: (slice_ms / 10).max(WARMUP_MS),
+        trickle_ms: trickle_ms(spec),
         weight: None,
+    }
+}
+
+/// Only served workloads have one: a lane that drives itself gets no messages.
+fn trickle_ms(spec: &Spec) -> Option<u64> {
+    let Drive::Generator(_) = spec.drive() else { return None };
+    Some(if message_bytes(spec) > TRICKLE_BYTES { TRICKLE_LARGE_MS } else { TRICKLE_MS })
+}
+
+/// Bytes of the message or answer of a served workload.
+fn message_bytes(spec: &Spec) -> u64 {
+    match spec.drive() {
+        Drive::Generator(Traffic::Http) => Answer::named(spec.name_of("body")).body.len() as u64,
+        _ => spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES),
     }
 }
 
@@ -154,10 +213,7 @@ pub fn workload(spec: &Spec, slice_ms: u64) -> WorkloadPlan {
 /// lane does here.
 fn trips_ms(spec: &Spec) -> u64 {
     let Drive::Generator(traffic) = spec.drive() else { return 0 };
-    let size = match traffic {
-        Traffic::Echo | Traffic::Churn => spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES),
-        Traffic::Http => Answer::named(spec.name_of("body")).body.len() as u64,
-    };
+    let size = message_bytes(spec);
     let at_once = spec.number("active").or(spec.number("conns")).unwrap_or(1);
     let least_s = match traffic {
         Traffic::Echo => 10e-6,
@@ -197,7 +253,8 @@ mod tests {
             reference: "tokio".to_owned(),
             budget: Duration::from_secs(seconds),
             precision: None,
-            slice_ms: SLICE_MS,
+            slice_ms: None,
+            trickle: true,
             limits: Limits { descriptors: Some(20_000), ports: Some(28_232) },
             server_cpus: vec![0],
             load_cpus: vec![1],

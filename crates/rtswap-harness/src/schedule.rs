@@ -6,15 +6,17 @@ use std::hash::Hasher as _;
 use std::time::Duration;
 
 use fnv::FnvHasher;
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{Rng as _, SeedableRng};
 use rand_pcg::Pcg64;
+use rtswap_lane::Pace;
+use rtswap_workload::Rate;
 
 use crate::lane::LaneError;
-use crate::plan::ROUNDS_LEAST;
+use crate::plan::{ROUNDS_LEAST, measures_capacity};
 use crate::record::{
-    Block, Ended, Footer, LaneFailure, LanePlan, LaneRound, Line, Plan, Record, RecordError, Round,
-    Slice, Stop, WorkloadPlan,
+    Block, Ended, Footer, LaneFailure, LanePlan, LaneRound, Line, OfferedRate, Plan, Record,
+    RecordError, Round, Slice, Stop, WorkloadPlan,
 };
 
 /// Starts, measures and stops lanes for the scheduler.
@@ -28,11 +30,22 @@ pub trait Backend {
         rng: &mut Pcg64,
     ) -> Vec<Result<(), LaneError>>;
 
-    /// One slice of one lane.
+    /// One slice of one lane, at a pace or as a closed loop.
     ///
     /// # Errors
     /// [`LaneError`] if the lane has no figure.
-    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, LaneError>;
+    fn slice(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        pace: Option<&Pace>,
+    ) -> Result<Slice, LaneError>;
+
+    /// Operations per second of one lane in a closed loop, from a slice that is kept nowhere else.
+    ///
+    /// # Errors
+    /// [`LaneError`] if the lane has no figure.
+    fn capacity(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<f64, LaneError>;
 
     /// Counts, memory and the other figures of a round, for the lanes that have not lost the workload. Their
     /// processes are still running.
@@ -144,6 +157,12 @@ pub fn run(
     run.keep(Line::Footer(footer))?;
     Ok(ended)
 }
+
+/// Slices of each lane from which a share of capacity is computed.
+const CAPACITY_PASSES: u32 = 3;
+
+/// How many slices in a row may be voided before the block goes on without a slice of that lane.
+const VOIDED_MOST: u32 = 2;
 
 /// By how much a run may exceed its limit to reach [`ROUNDS_LEAST`].
 pub const OVERRUN: f64 = 1.3;
@@ -265,25 +284,29 @@ impl Run<'_> {
                 return Ok(self.end_early(workload));
             }
         }
+        let capacities = self.capacities(workload, round, &mut rng)?;
+        if self.backend.service_ended() {
+            return Ok(self.end_early(workload));
+        }
         for block in 0..workload.blocks(self.plan.blocks) {
             let lanes = self.lanes_in(workload);
             if !self.is_comparable(&lanes) {
                 self.backend.stop(None);
                 return Ok(RoundEnd::Stop(Stop::Lanes));
             }
+            // The same instants for all lanes of a block.
+            let pace = self.record.offered_per_s(workload).map(|rate_per_s| Pace {
+                rate_per_s,
+                arrivals: workload.arrivals(),
+                seed: rng.next_u64(),
+            });
             let lanes = self.draw_order(lanes, &mut rng);
             let mut slices = Vec::with_capacity(lanes.len());
             for lane in lanes {
-                if self.backend.cancelled() {
-                    return Err(ScheduleError::Interrupted);
-                }
-                match self.backend.slice(workload, lane) {
-                    Ok(slice) => slices.push(slice),
-                    Err(error) => {
-                        self.drop_lane(workload, round, lane, error)?;
-                        if self.backend.service_ended() {
-                            break;
-                        }
+                if let Err(error) = self.slices(workload, lane, pace.as_ref(), &mut slices) {
+                    self.drop_lane(workload, round, lane, error)?;
+                    if self.backend.service_ended() {
+                        break;
                     }
                 }
             }
@@ -293,7 +316,103 @@ impl Run<'_> {
                 return Ok(self.end_early(workload));
             }
         }
-        self.finish(workload, round)
+        self.finish(workload, round, &capacities)
+    }
+
+    /// One slice of a lane, and others in place of slices that the harness has spoilt.
+    fn slices(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        pace: Option<&Pace>,
+        slices: &mut Vec<Slice>,
+    ) -> Result<(), LaneError> {
+        for _ in 0..=VOIDED_MOST {
+            if self.backend.cancelled() {
+                return Err(LaneError::Cancelled);
+            }
+            let slice = self.backend.slice(workload, lane, pace)?;
+            let is_voided = slice.voided.is_some();
+            slices.push(slice);
+            if !is_voided {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The capacity of each lane in this round, by lane, for a workload with an offered rate. If the rate is a
+    /// share of capacity and not known yet, the first capacities decide it.
+    fn capacities(
+        &mut self,
+        workload: &WorkloadPlan,
+        round: u32,
+        rng: &mut Pcg64,
+    ) -> Result<BTreeMap<usize, f64>, ScheduleError> {
+        let Some(rate) = workload.rate() else { return Ok(BTreeMap::new()) };
+        let is_known = self.record.offered_per_s(workload).is_some();
+        if !is_known && let Some(known) = self.known_capacities(workload) {
+            self.keep_rate(workload, rate, known)?;
+            return Ok(BTreeMap::new());
+        }
+        if is_known && !measures_capacity(self.plan, workload) {
+            return Ok(BTreeMap::new());
+        }
+        // The rate holds for the whole run, so one disturbed slice must not decide it.
+        let passes = if is_known { 1 } else { CAPACITY_PASSES };
+        let mut figures: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for _ in 0..passes {
+            let mut lanes = self.lanes_in(workload);
+            lanes.shuffle(rng);
+            for lane in lanes {
+                if self.backend.cancelled() {
+                    return Err(ScheduleError::Interrupted);
+                }
+                match self.backend.capacity(workload, lane) {
+                    Ok(per_s) => figures.entry(lane).or_default().push(per_s),
+                    Err(error) => {
+                        self.drop_lane(workload, round, lane, error)?;
+                        if self.backend.service_ended() {
+                            return Ok(BTreeMap::new());
+                        }
+                    }
+                }
+            }
+        }
+        let live = self.lanes_in(workload);
+        figures.retain(|lane, _| live.contains(lane));
+        let capacities: BTreeMap<usize, f64> =
+            figures.into_iter().filter_map(|(lane, all)| Some((lane, middle(all)?))).collect();
+        if !is_known && !capacities.is_empty() {
+            let name = |lane: usize| self.plan.lanes[lane].name.clone();
+            let by_name = capacities.iter().map(|(&lane, &per_s)| (name(lane), per_s)).collect();
+            self.keep_rate(workload, rate, by_name)?;
+        }
+        Ok(capacities)
+    }
+
+    /// The capacities that were measured for another rate of the same workload.
+    fn known_capacities(&self, workload: &WorkloadPlan) -> Option<BTreeMap<String, f64>> {
+        let closed_loop = workload.closed_loop();
+        let same = |name: &str| {
+            let plan = self.plan.workloads.iter().find(|plan| plan.name == name);
+            plan.is_some_and(|plan| plan.closed_loop() == closed_loop)
+        };
+        let known = self.record.offered_rates.iter().find(|rate| same(&rate.workload));
+        known.map(|rate| rate.capacity_per_s.clone())
+    }
+
+    fn keep_rate(
+        &mut self,
+        workload: &WorkloadPlan,
+        rate: Rate,
+        capacity_per_s: BTreeMap<String, f64>,
+    ) -> Result<(), RecordError> {
+        let Rate::Share(percent) = rate else { return Ok(()) };
+        let slowest = capacity_per_s.values().copied().fold(f64::INFINITY, f64::min);
+        let per_s = (slowest * f64::from(percent) / 100.0).max(1.0);
+        let workload = workload.name.clone();
+        self.keep(Line::OfferedRate(OfferedRate { workload, per_s, capacity_per_s }))
     }
 
     /// Ends a round whose service has ended.
@@ -304,12 +423,18 @@ impl Run<'_> {
         if comparable { RoundEnd::ServiceEnded } else { RoundEnd::Stop(Stop::Lanes) }
     }
 
-    fn finish(&mut self, workload: &WorkloadPlan, round: u32) -> Result<RoundEnd, ScheduleError> {
+    fn finish(
+        &mut self,
+        workload: &WorkloadPlan,
+        round: u32,
+        capacities: &BTreeMap<usize, f64>,
+    ) -> Result<RoundEnd, ScheduleError> {
         let lanes = self.lanes_in(workload);
         let mut finished = BTreeMap::new();
         for (lane, result) in self.backend.finish(workload, &lanes) {
             match result {
-                Ok(result) => {
+                Ok(mut result) => {
+                    result.capacity_per_s = capacities.get(&lane).copied();
                     finished.insert(self.plan.lanes[lane].name.clone(), result);
                 }
                 Err(error) => self.drop_lane(workload, round, lane, error)?,
@@ -424,6 +549,12 @@ fn share(plan: &Plan, stopped: &BTreeMap<String, Stop>, record: &Record) -> f64 
         })
         .sum();
     done / (plan.workloads.len() as f64).max(1.0)
+}
+
+/// The median; the lower one of two.
+fn middle(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len().checked_sub(1)? / 2).copied()
 }
 
 /// A stream of random numbers for each round, so that a resumed run draws the same orders as one that was

@@ -22,7 +22,6 @@ fn header() -> Header {
         load_cpus: vec![1],
         budget_s: 120.0,
         precision: Some(0.01),
-        trickle_ms: None,
     };
     Header { schema: SCHEMA, seed: 7, environment: Environment::default(), plan }
 }

@@ -11,6 +11,8 @@ use rtswap_harness::record::{
     SCHEMA, Slice, Status, Stop, WorkloadPlan,
 };
 use rtswap_harness::schedule::{Backend, Conditions, Observer, RoundResult, Sink, run};
+use rtswap_lane::Pace;
+use rtswap_workload::{Arrivals, ParamValue};
 
 const LANES: [&str; 4] = ["tokio", "smol", "async-std", "control"];
 
@@ -32,6 +34,11 @@ struct Mock {
     server_ends_at_start: Option<usize>,
     starts: usize,
     service_ended: bool,
+    /// The pace of each slice that had one.
+    paces: Vec<Pace>,
+    /// Lanes, and how many of their next slices are voided.
+    voids: Vec<(usize, u32)>,
+    capacity_fails: Option<usize>,
 }
 
 impl Backend for Mock {
@@ -59,7 +66,12 @@ impl Backend for Mock {
         lanes.iter().map(start).collect()
     }
 
-    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, LaneError> {
+    fn slice(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        pace: Option<&Pace>,
+    ) -> Result<Slice, LaneError> {
         assert!(self.alive.contains(&lane), "lane {lane} is not alive");
         self.now += Duration::from_secs(1);
         assert!(!self.service_ended, "lane {lane} works with a server that is gone");
@@ -72,7 +84,28 @@ impl Backend for Mock {
         if self.dies.is_some_and(|(dying, at)| dying == lane && self.slices >= at) {
             return Err(LaneError::Failure(Status::Failed, "it died".to_owned()));
         }
-        Ok(Slice { lane: LANES[lane].to_owned(), ops: 1, elapsed_ns: 1, ..Slice::default() })
+        self.paces.extend(pace);
+        let is_voided = self.voids.iter_mut().any(|void| {
+            let voids = void.0 == lane && void.1 > 0;
+            void.1 -= u32::from(voids);
+            voids
+        });
+        Ok(Slice {
+            lane: LANES[lane].to_owned(),
+            ops: 1,
+            elapsed_ns: 1,
+            voided: is_voided.then(|| "late".to_owned()),
+            ..Slice::default()
+        })
+    }
+
+    fn capacity(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<f64, LaneError> {
+        assert!(self.alive.contains(&lane), "lane {lane} is not alive");
+        self.log.push(format!("capacity {} {lane}", workload.name));
+        if self.capacity_fails == Some(lane) {
+            return Err(LaneError::Failure(Status::Failed, "it died".to_owned()));
+        }
+        Ok(1000.0 * (lane + 1) as f64)
     }
 
     fn finish(&mut self, _: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult> {
@@ -168,7 +201,6 @@ fn record(workloads: &[&str], rounds: u32, blocks: u32) -> Record {
         load_cpus: vec![1],
         budget_s: 1.0,
         precision: None,
-        trickle_ms: None,
     };
     Record::new(Header { schema: SCHEMA, seed: 7, environment: Environment::default(), plan })
 }
@@ -432,4 +464,111 @@ fn repeated_service_end_ends_workload() {
     assert_eq!(ended, Ended::Complete);
     assert!(observer.lost <= 2 * LANES.len(), "each lane is lost once at most");
     assert_eq!(stops(&record), [Stop::Lanes, Stop::Lanes]);
+}
+
+/// A record whose workloads have the given rates.
+fn paced(rates: &[&str], rounds: u32, blocks: u32) -> Record {
+    let names: Vec<_> = rates.iter().map(|rate| format!("a/rate={rate}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut record = record(&names, rounds, blocks);
+    for (workload, rate) in record.header.plan.workloads.iter_mut().zip(rates) {
+        let params = [("rate", *rate), ("arrivals", "burst:8")];
+        let params = params.map(|(name, value)| (name.to_owned(), ParamValue::Name(value.into())));
+        workload.params = params.into();
+    }
+    record
+}
+
+fn assert_rates(mock: &Mock, rate_per_s: f64) {
+    assert!(!mock.paces.is_empty());
+    for pace in &mock.paces {
+        assert!((pace.rate_per_s - rate_per_s).abs() < 1e-9, "{pace:?}");
+    }
+}
+
+#[test]
+fn share_of_capacity_is_that_of_slowest_lane_and_stays() {
+    let (mut record, mut mock) = (paced(&["60%"], 3, 2), Mock::default());
+    measure(&mut record, &mut mock, None);
+    assert_eq!(record.offered_rates.len(), 1);
+    let rate = &record.offered_rates[0];
+    assert_eq!(rate.capacity_per_s.len(), 4);
+    assert_rates(&mock, 600.0);
+    assert_eq!(mock.paces.len(), 3 * 2 * 4);
+    assert!(mock.paces.iter().all(|pace| pace.arrivals == Arrivals::Burst(8)));
+    // Three slices of each lane decide the rate, and each later round has one.
+    let capacities = mock.log.iter().filter(|line| line.starts_with("capacity")).count();
+    assert_eq!(capacities, 4 * (3 + 1 + 1));
+    for round in &record.rounds {
+        assert_eq!(round.lanes["tokio"].capacity_per_s, Some(1000.0));
+        assert_eq!(round.lanes["control"].capacity_per_s, Some(4000.0));
+    }
+}
+
+#[test]
+fn absolute_rate_is_offered_from_first_slice() {
+    let (mut record, mut mock) = (paced(&["20000"], 2, 1), Mock::default());
+    measure(&mut record, &mut mock, None);
+    assert!(record.offered_rates.is_empty());
+    assert_rates(&mock, 20_000.0);
+    assert_eq!(record.rounds[0].lanes["smol"].capacity_per_s, Some(2000.0));
+}
+
+#[test]
+fn rates_of_one_workload_share_capacities() {
+    let (mut record, mut mock) = (paced(&["10%", "100%", "500"], 2, 1), Mock::default());
+    measure(&mut record, &mut mock, None);
+    let rates: Vec<_> = record.offered_rates.iter().map(|rate| rate.per_s).collect();
+    assert_eq!(rates, [100.0, 1000.0]);
+    let of_others =
+        mock.log.iter().filter(|line| line.starts_with("capacity") && !line.contains("rate=10%"));
+    assert_eq!(of_others.count(), 0, "the first rate measures them");
+}
+
+#[test]
+fn lanes_of_a_block_have_the_same_schedule() {
+    let (mut record, mut mock) = (paced(&["60%"], 2, 3), Mock::default());
+    measure(&mut record, &mut mock, None);
+    let seeds: Vec<_> = mock.paces.chunks(4).map(|block| block[0].seed).collect();
+    for (block, seed) in mock.paces.chunks(4).zip(&seeds) {
+        assert!(block.iter().all(|pace| pace.seed == *seed));
+    }
+    assert_eq!(seeds.iter().collect::<BTreeSet<_>>().len(), 6, "each block has another");
+}
+
+#[test]
+fn resumed_run_offers_recorded_rate() {
+    let mut record = paced(&["60%"], 2, 2);
+    let mut mock = Mock { cancel_at: Some(9), ..Mock::default() };
+    measure(&mut record, &mut mock, None);
+    record.offered_rates[0].per_s = 123.0;
+    let mut mock = Mock::default();
+    measure(&mut record, &mut mock, None);
+    assert_eq!(record.offered_rates.len(), 1);
+    assert_rates(&mock, 123.0);
+}
+
+#[test]
+fn lane_that_fails_before_its_rate_is_known_is_lost() {
+    let mut record = paced(&["60%"], 2, 1);
+    let mut mock = Mock { capacity_fails: Some(1), ..Mock::default() };
+    let (_, observer) = measure(&mut record, &mut mock, None);
+    assert_eq!((observer.lost, record.failures[0].lane.as_str()), (1, "smol"));
+    assert!(!record.offered_rates[0].capacity_per_s.contains_key("smol"));
+    assert_eq!(record.rounds.len(), 2);
+}
+
+#[test]
+fn voided_slice_is_kept_and_measured_again() {
+    let (mut record, voids) = (paced(&["60%"], 1, 2), vec![(1, 1), (2, 99)]);
+    let mut mock = Mock { voids, ..Mock::default() };
+    let (ended, observer) = measure(&mut record, &mut mock, None);
+    assert_eq!((ended, observer.lost), (Ended::Complete, 0), "no lane is to blame");
+    let slices = |block: usize, lane: &str| {
+        let slices = record.blocks[block].slices.iter().filter(|slice| slice.lane == lane);
+        slices.map(|slice| slice.voided.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(slices(0, "smol"), [true, false]);
+    assert_eq!(slices(1, "smol"), [false]);
+    assert_eq!(slices(0, "async-std"), [true, true, true], "not for ever");
 }

@@ -1,6 +1,7 @@
 //! The load generator and its sessions.
 
 mod thread_share;
+mod trickle;
 mod worker;
 
 use std::fmt;
@@ -27,6 +28,8 @@ use crate::control::window::{SliceWindow, ThreadSlice};
 use crate::driver::share::ShareConfig;
 use crate::protocol::echo::pattern::Pattern;
 use crate::{LoadError, Target};
+
+pub use self::trickle::{Trickle, TrickleLane};
 
 /// How many new connections of all threads may wait for their first answer: half of the backlog that
 /// lanes listen with (1024).

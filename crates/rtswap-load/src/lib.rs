@@ -101,7 +101,7 @@ mod target;
 
 pub use error::LoadError;
 pub use error::response::ResponseError;
-pub use generator::{Config, Generator, Session, Slice, Waiting};
+pub use generator::{Config, Generator, Session, Slice, Trickle, TrickleLane, Waiting};
 /// [`Slice::latency`] is a type of this crate.
 pub use hdrhistogram;
 pub use target::{Http, Target, Traffic};

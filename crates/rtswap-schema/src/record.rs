@@ -97,9 +97,6 @@ pub struct Plan {
     pub budget_s: f64,
     /// Relative half-width of the intervals at which a workload is precise enough: 0.01 is 1 %.
     pub precision: Option<f64>,
-    /// Milliseconds between two messages of the trickle to a lane that waits; `None` without a trickle.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trickle_ms: Option<u64>,
 }
 
 impl Plan {
@@ -188,6 +185,10 @@ pub struct WorkloadPlan {
     pub slice_ms: u64,
     /// Milliseconds before the counted part.
     pub warmup_ms: u64,
+    /// Milliseconds between two messages of the trickle that a lane gets while other lanes are measured;
+    /// `None` without a trickle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trickle_ms: Option<u64>,
     /// Multiplies the plan's blocks per round; `None` for 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<NonZeroU32>,

@@ -51,7 +51,7 @@ pub use links::{Operate, closed, paced, together};
 pub use load::Load;
 pub use rtswap_schema::workload::families::{self, SMALL_MESSAGE_BYTES};
 pub use rtswap_schema::workload::{
-    Drive, Family, Param, ParamValue, Resources, Spec, SpecError, Traffic, Uses,
+    Arrivals, Drive, Family, Param, ParamValue, Rate, Resources, Spec, SpecError, Traffic, Uses,
 };
 pub use server::{ServerKind, ServerUrl};
 pub use sleep::{Sleep, article};

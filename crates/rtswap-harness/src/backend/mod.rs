@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
-use rtswap_lane::Ready;
-use rtswap_load::{Config, Generator, Target, Traffic};
+use rtswap_lane::{Pace, Ready};
+use rtswap_load::{Config, Generator, Target, Traffic, Trickle};
 use rtswap_service::Services;
 
 use crate::counters::{CounterError, SyscallCounter};
 use crate::lane::{Lane, LaneError, PlannedLane};
 use crate::machine::{SystemLoad, time_wait};
-use crate::plan::count_ms;
+use crate::plan::{capacity_timing, count_ms};
 use crate::record::{Counts, LaneRound, Slice, WorkloadPlan};
 use crate::schedule::{Backend, Conditions, RoundResult};
 use latency::Latency;
@@ -42,6 +42,7 @@ pub struct ProcessBackend {
     lanes: Vec<PlannedLane>,
     server_cpus: Vec<usize>,
     generator: Generator,
+    trickle: Trickle,
     services: Services,
     /// Whether a service has ended since the round began.
     service_ended: bool,
@@ -51,6 +52,8 @@ pub struct ProcessBackend {
     load_before: Option<SystemLoad>,
     /// The processes of the round, by lane.
     running: BTreeMap<usize, RunningLane>,
+    /// The last pace of each workload: system calls are counted at it.
+    paces: BTreeMap<String, Pace>,
     /// Slices in a row with operations and without CPU time, by lane.
     zero_cpu_slices: BTreeMap<usize, u32>,
 }
@@ -75,18 +78,22 @@ impl ProcessBackend {
         services: Services,
         cancel: Arc<AtomicBool>,
     ) -> io::Result<Self> {
+        // The last one, because the first leads the slices.
+        let trickle_cpu = load_cpus.last().copied().unwrap_or_default();
         let mut config = Config::new(load_cpus);
         config.cancel = Arc::clone(&cancel);
         Ok(Self {
             lanes,
             server_cpus,
             generator: Generator::new(config)?,
+            trickle: Trickle::start(trickle_cpu, Arc::clone(&cancel))?,
             services,
             service_ended: false,
             cancel,
             begin: Instant::now(),
             load_before: None,
             running: BTreeMap::new(),
+            paces: BTreeMap::new(),
             zero_cpu_slices: BTreeMap::new(),
         })
     }
@@ -111,7 +118,7 @@ impl ProcessBackend {
             verified.map_err(|error| lane_error(&mut running.lane, &error))?;
             conns * MESSAGES
         } else {
-            let ops = running.lane.slice(Duration::from_millis(1), &self.cancel)?.ops;
+            let ops = running.lane.slice(Duration::from_millis(1), None, &self.cancel)?.ops;
             let checked = self.services.check(&on.uses, name, &on.params, ops);
             checked.map_err(|error| LaneError::invalid(error.with_causes()))?;
             ops
@@ -138,7 +145,7 @@ impl ProcessBackend {
             Duration::ZERO => Ok(()),
             window => {
                 let timing = Timing { warmup: Duration::ZERO, window };
-                self.measure(workload, lane, timing, None).map(drop)
+                self.measure(workload, lane, timing, None, None).map(drop)
             }
         }
     }
@@ -149,11 +156,13 @@ impl ProcessBackend {
         workload: &WorkloadPlan,
         lane: usize,
         timing: Timing,
+        pace: Option<&Pace>,
         counter: Option<SyscallCounter>,
     ) -> Result<Measurement, LaneError> {
         let name = self.lanes[lane].plan.name.clone();
         let running = self.running.get_mut(&lane).expect("the lane was started");
-        let measured = running.measure(workload, timing, counter, &self.generator, &self.cancel);
+        let measured =
+            running.measure(workload, timing, pace, counter, &self.generator, &self.cancel);
         let Measured { mut slice, latency, begin, end } = match measured {
             Ok(measured) => measured,
             Err(error) => return Err(self.with_service_end(workload, error)),
@@ -218,7 +227,8 @@ impl ProcessBackend {
         };
         let window = Duration::from_millis(count_ms(workload));
         let timing = Timing { warmup: window / 4, window };
-        let measured = self.measure(workload, lane, timing, Some(counter))?;
+        let pace = self.paces.get(&workload.name).copied();
+        let measured = self.measure(workload, lane, timing, pace.as_ref(), Some(counter))?;
         match measured.counts.expect("a counter was given") {
             Ok(counts) => Ok(LaneRound { counts: Some(counts), ..round }),
             Err(error) => Ok(missing(error)),
@@ -246,7 +256,7 @@ impl Backend for ProcessBackend {
                 let resources = self.services.resources(&workload.uses, &plan.name);
                 let resources =
                     resources.map_err(|error| LaneError::failed(error.with_causes()))?;
-                Lane::start(launch, &workload.name, resources, &self.server_cpus, pad)
+                Lane::start(launch, &workload.closed_loop(), resources, &self.server_cpus, pad)
             })
             .collect();
         let ready: Vec<_> = lanes
@@ -254,7 +264,13 @@ impl Backend for ProcessBackend {
             .zip(started)
             .map(|(&lane, started)| {
                 let running = started.and_then(|started| {
-                    RunningLane::connect(started, workload, &self.generator, &self.cancel)
+                    RunningLane::connect(
+                        started,
+                        workload,
+                        &self.generator,
+                        &self.trickle,
+                        &self.cancel,
+                    )
                 });
                 let running = running.map_err(|error| self.with_service_end(workload, error))?;
                 self.running.insert(lane, running);
@@ -270,14 +286,33 @@ impl Backend for ProcessBackend {
         lanes.iter().zip(ready).map(warm).collect()
     }
 
-    fn slice(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<Slice, LaneError> {
+    fn slice(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        pace: Option<&Pace>,
+    ) -> Result<Slice, LaneError> {
         let timing = Timing {
             warmup: Duration::from_millis(workload.warmup_ms),
             window: Duration::from_millis(workload.slice_ms),
         };
-        let Measurement { slice, latency, .. } = self.measure(workload, lane, timing, None)?;
-        self.running.get_mut(&lane).expect("it was just measured").add_latency(latency);
+        let Measurement { slice, latency, .. } =
+            self.measure(workload, lane, timing, pace, None)?;
+        if slice.voided.is_none() {
+            self.running.get_mut(&lane).expect("it was just measured").add_latency(latency);
+        }
+        if let Some(pace) = pace {
+            self.paces.insert(workload.name.clone(), *pace);
+        }
         Ok(slice)
+    }
+
+    fn capacity(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<f64, LaneError> {
+        let (warmup, window) = capacity_timing(workload);
+        let (warmup, window) = (Duration::from_millis(warmup), Duration::from_millis(window));
+        let timing = Timing { warmup, window };
+        let Measurement { slice, .. } = self.measure(workload, lane, timing, None, None)?;
+        Ok(slice.ops as f64 * 1e9 / slice.elapsed_ns.max(1) as f64)
     }
 
     fn finish(&mut self, workload: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult> {

@@ -4,19 +4,21 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rtswap_lane::Ready;
-use rtswap_load::{Generator, LoadError, Session, Target, Traffic};
+use rtswap_lane::{Pace, Ready};
+use rtswap_load::{Generator, LoadError, Session, Target, Traffic, Trickle, TrickleLane};
 use rtswap_schema::histogram::encode;
 
 use super::latency::{Latency, decode};
-use super::target::{counts_memory, target};
+use super::target::{counts_memory, target, trickle_target};
 use crate::counters::{CounterError, CpuClock, SyscallCounter, memory_bytes};
 use crate::lane::{Lane, LaneError};
-use crate::record::{Counts, LaneRound, Slice, WorkloadPlan};
+use crate::record::{Counts, LaneRound, Offered, Slice, WorkloadPlan};
 
 /// A lane that is ready for slices.
 #[derive(Debug)]
 pub(super) struct RunningLane {
+    /// Before the lane, so that it ends before it.
+    trickle: Option<TrickleLane>,
     pub lane: Lane,
     pub ready: Ready,
     pub session: Option<Session>,
@@ -44,6 +46,11 @@ struct Idle {
     time: Duration,
     cpu: Duration,
 }
+
+/// The lateness of the generator above which a slice does not count, nanoseconds: of one message in a hundred,
+/// and of any.
+const LATE_P99_NS_MOST: u64 = 1_000_000;
+const LATE_NS_MOST: u64 = 10_000_000;
 
 /// Reads a lane's clock and counters at both ends of the window.
 #[derive(Debug)]
@@ -82,6 +89,7 @@ impl RunningLane {
         mut lane: Lane,
         workload: &WorkloadPlan,
         generator: &Generator,
+        trickle: &Trickle,
         cancel: &AtomicBool,
     ) -> Result<Self, LaneError> {
         let ready = lane.ready(cancel)?;
@@ -103,32 +111,49 @@ impl RunningLane {
                 if workload.reconnects { None } else { Some(connect(&mut lane, target)?) }
             }
         };
+        let trickle = match (workload.trickle_ms, ready.addr) {
+            (Some(ms), Some(addr)) if workload.by_generator => {
+                let added = trickle.add(trickle_target(workload, addr), Duration::from_millis(ms));
+                Some(added.map_err(|error| lane_error(&mut lane, &error))?)
+            }
+            _ => None,
+        };
         let no_clock =
             |lane: &mut Lane| LaneError::failed(lane.explain("cannot read its CPU clock"));
         let Ok(clock) = CpuClock::of(lane.pid()) else { return Err(no_clock(&mut lane)) };
         let Some(cpu_at_start) = clock.now() else { return Err(no_clock(&mut lane)) };
         let idle =
             Idle { since: Instant::now(), cpu_at_start, time: Duration::ZERO, cpu: Duration::ZERO };
-        Ok(Self { lane, ready, session, clock, latency: None, idle, memory })
+        if let Some(trickle) = &trickle {
+            trickle.resume();
+        }
+        Ok(Self { trickle, lane, ready, session, clock, latency: None, idle, memory })
     }
 
-    /// Lets the lane work for one slice.
+    /// Lets the lane work for one slice, at a pace or as a closed loop.
     pub fn measure(
         &mut self,
         workload: &WorkloadPlan,
         timing: Timing,
+        pace: Option<&Pace>,
         counter: Option<SyscallCounter>,
         generator: &Generator,
         cancel: &AtomicBool,
     ) -> Result<Measured, LaneError> {
         let probe = Probe { clock: self.clock, counter: Arc::new(Mutex::new(counter)) };
+        if let Some(trickle) = &self.trickle {
+            trickle.pause();
+        }
         self.end_idle();
         let measured = if workload.by_generator {
-            self.measure_served(generator, workload, timing, probe)
+            self.measure_served(generator, workload, timing, pace, probe)
         } else {
-            self.measure_self_driven(timing, &probe, cancel)
+            self.measure_self_driven(timing, pace, &probe, cancel)
         };
         self.begin_idle();
+        if let Some(trickle) = &self.trickle {
+            trickle.resume();
+        }
         measured
     }
 
@@ -137,6 +162,7 @@ impl RunningLane {
         generator: &Generator,
         workload: &WorkloadPlan,
         Timing { warmup, window }: Timing,
+        pace: Option<&Pace>,
         probe: Probe,
     ) -> Result<Measured, LaneError> {
         if self.session.is_none() {
@@ -145,9 +171,13 @@ impl RunningLane {
             self.session = Some(connected.map_err(|error| lane_error(&mut self.lane, &error))?);
         }
         let session = self.session.as_mut().expect("it was just connected");
-        let done = generator
-            .slice(session, warmup, window, move || probe.read())
-            .map_err(|error| lane_error(&mut self.lane, &error))?;
+        let done = match pace {
+            None => generator.slice(session, warmup, window, move || probe.read()),
+            Some(pace) => {
+                generator.paced_slice(session, pace, warmup, window, move || probe.read())
+            }
+        };
+        let done = done.map_err(|error| lane_error(&mut self.lane, &error))?;
         if workload.reconnects {
             self.memory.full = memory_bytes(self.lane.pid());
             self.session = None;
@@ -157,6 +187,8 @@ impl RunningLane {
             ops: done.ops,
             elapsed_ns: nanos(done.elapsed),
             load_cpu_ns: Some(nanos(done.load_cpu)),
+            voided: done.offered.as_ref().and_then(voided),
+            offered: done.offered,
             ..Slice::default()
         };
         let (begin, end) = done.probes;
@@ -166,17 +198,23 @@ impl RunningLane {
     fn measure_self_driven(
         &mut self,
         Timing { warmup, window }: Timing,
+        pace: Option<&Pace>,
         probe: &Probe,
         cancel: &AtomicBool,
     ) -> Result<Measured, LaneError> {
         if !warmup.is_zero() {
-            self.lane.slice(warmup, cancel)?;
+            self.lane.slice(warmup, pace, cancel)?;
         }
         let begin = probe.read();
-        let done = self.lane.slice(window, cancel)?;
+        let done = self.lane.slice(window, pace, cancel)?;
         let end = probe.read();
         let latency = decode(&done)?;
-        let slice = Slice { ops: done.ops, elapsed_ns: done.elapsed_ns, ..Slice::default() };
+        let slice = Slice {
+            ops: done.ops,
+            elapsed_ns: done.elapsed_ns,
+            offered: done.offered,
+            ..Slice::default()
+        };
         Ok(Measured { slice, latency, begin, end })
     }
 
@@ -197,6 +235,7 @@ impl RunningLane {
             memory_bytes: self.memory.full.or_else(|| memory_bytes(self.lane.pid())),
             idle_cpu: self.idle.share(),
             latency_hdr: self.latency.as_ref().map(encode),
+            trickle_messages: self.trickle.as_ref().map(TrickleLane::messages),
             ..LaneRound::default()
         }
     }
@@ -243,6 +282,22 @@ impl Probe {
         let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
         Reading { cpu: self.clock.now(), counts: counter.as_mut().map(SyscallCounter::read) }
     }
+}
+
+/// Why a slice does not count although the lane has done nothing wrong: the generator sent too late, because
+/// the harness was stopped or starved.
+fn voided(offered: &Offered) -> Option<String> {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let (p99, most) = (offered.late_p99_ns?, offered.late_max_ns?);
+    (p99 > LATE_P99_NS_MOST || most > LATE_NS_MOST).then(|| {
+        format!(
+            "the load generator was late by {:.1} ms (99 %) and at most {:.1} ms, more than {} or {} ms",
+            ms(p99),
+            ms(most),
+            ms(LATE_P99_NS_MOST),
+            ms(LATE_NS_MOST)
+        )
+    })
 }
 
 /// An error of the generator as an error of the lane, with the lane's own reason if it gave one.

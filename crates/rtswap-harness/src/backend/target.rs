@@ -22,6 +22,17 @@ pub fn target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
     Target { addr, size, conns, traffic }
 }
 
+/// The one connection of the trickle to a lane that listens at `addr`.
+pub(super) fn trickle_target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
+    let Target { size, traffic, .. } = target(workload, addr);
+    let traffic = match traffic {
+        // A connection for each message would leave sockets behind, and lanes serve both alike.
+        Traffic::Churn | Traffic::Kept { .. } => Traffic::Kept { active: 1 },
+        Traffic::Http(http) => Traffic::Http(Http { pipeline: 1, ..http }),
+    };
+    Target { addr, size, conns: 1, traffic }
+}
+
 /// The request to a lane that serves HTTP, and the expected response.
 fn http(workload: &WorkloadPlan) -> Http {
     let named = |param, default| match workload.params.get(param) {

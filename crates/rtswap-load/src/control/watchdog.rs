@@ -63,16 +63,20 @@ impl Limits {
     }
 }
 
+/// A thread checks its limits every 10 ms. If this much time has passed instead, it did not run.
+const STARVED: Duration = Duration::from_millis(500);
+
 /// Applies the limits to one exchange.
 pub(super) struct Watchdog {
     pub(super) limits: Limits,
+    checked_at: Option<Instant>,
     moved_at: Option<Instant>,
     total_from: Option<Instant>,
 }
 
 impl Watchdog {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, moved_at: None, total_from: None }
+        Self { limits, checked_at: None, moved_at: None, total_from: None }
     }
 
     /// Applies the limit on the total time from now on.
@@ -88,6 +92,13 @@ impl Watchdog {
     ) -> Result<(), LoadError> {
         let Limits { addr, stall, total, .. } = self.limits;
         self.limits.check_cancelled()?;
+        // The process was stopped or starved: the lane has not had that time to answer.
+        let missed = self.checked_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.checked_at = Some(now);
+        if missed > STARVED {
+            self.moved_at = self.moved_at.map(|at| at + missed);
+            self.total_from = self.total_from.map(|from| from + missed);
+        }
         let over = |since: Instant, after: Duration| now.saturating_duration_since(since) >= after;
         if self.total_from.is_some_and(|from| over(from, total)) {
             return Err(LoadError::Overdue { addr, after: total, outstanding });
@@ -118,27 +129,46 @@ mod tests {
         })
     }
 
+    /// Checks every 100 ms from `from` to `to`, in milliseconds.
+    fn check(
+        watchdog: &mut Watchdog,
+        start: Instant,
+        (from, to): (u64, u64),
+        moved: bool,
+    ) -> Result<(), LoadError> {
+        let times = (from..=to).step_by(100).map(|ms| start + Duration::from_millis(ms));
+        times.into_iter().try_for_each(|now| watchdog.check(now, moved, 3))
+    }
+
     #[test]
     fn check_fails_after_stall_without_bytes() {
         let (mut watchdog, start) = (watchdog(), Instant::now());
-        let after = |secs| start + Duration::from_secs(secs);
-        watchdog.check(start, false, 3).unwrap();
-        watchdog.check(after(4), true, 3).unwrap();
-        watchdog.check(after(8), false, 3).unwrap();
-        let error = watchdog.check(after(9), false, 3).unwrap_err();
+        check(&mut watchdog, start, (0, 3_900), false).unwrap();
+        check(&mut watchdog, start, (4_000, 4_000), true).unwrap();
+        check(&mut watchdog, start, (4_100, 8_900), false).unwrap();
+        let error = check(&mut watchdog, start, (9_000, 9_000), false).unwrap_err();
         assert!(matches!(error, LoadError::Stalled { after: STALL, outstanding: 3, .. }));
     }
 
     #[test]
     fn check_fails_after_total_although_bytes_come() {
         let (mut watchdog, start) = (watchdog(), Instant::now());
-        let after = |secs| start + Duration::from_secs(secs);
         // The limit does not apply yet.
-        watchdog.check(after(60), true, 3).unwrap();
-        watchdog.limit_total(after(60));
-        watchdog.check(after(89), true, 3).unwrap();
-        let error = watchdog.check(after(90), true, 3).unwrap_err();
+        check(&mut watchdog, start, (0, 60_000), true).unwrap();
+        watchdog.limit_total(start + Duration::from_mins(1));
+        check(&mut watchdog, start, (60_000, 89_900), true).unwrap();
+        let error = check(&mut watchdog, start, (90_000, 90_000), true).unwrap_err();
         assert!(matches!(error, LoadError::Overdue { after: TOTAL, outstanding: 3, .. }));
+    }
+
+    #[test]
+    fn check_does_not_count_time_in_which_the_thread_was_stopped() {
+        let (mut watchdog, start) = (watchdog(), Instant::now());
+        watchdog.limit_total(start);
+        check(&mut watchdog, start, (0, 4_000), false).unwrap();
+        check(&mut watchdog, start, (60_000, 60_900), false).unwrap();
+        let error = check(&mut watchdog, start, (61_000, 61_000), false).unwrap_err();
+        assert!(matches!(error, LoadError::Stalled { .. }), "{error}");
     }
 
     #[test]

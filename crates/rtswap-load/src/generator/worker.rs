@@ -110,7 +110,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn pin(cpu: usize) -> io::Result<()> {
+pub(super) fn pin(cpu: usize) -> io::Result<()> {
     let remedy = |error: io::Error| {
         let text = format!(
             "cannot pin a generator thread to CPU {cpu}: {error}; list the allowed CPUs with \

@@ -196,7 +196,6 @@ impl Run {
                 load_cpus: vec![1],
                 budget_s: 300.0,
                 precision: None,
-                trickle_ms: None,
             },
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use rtswap_harness::limits::Limits;
-use rtswap_harness::plan::{Request, SLICE_MS};
+use rtswap_harness::plan::Request;
 use rtswap_harness::record::{Kind, Record, RecordFile as _};
 use rtswap_report::claim::{self, CLAIMS, Finding, PUBLISHED_SIZE, SUBJECT};
 use rtswap_report::{Style, Summary};
@@ -115,7 +115,8 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         budget: args.budget,
         precision: None,
         weight,
-        slice_ms: SLICE_MS,
+        slice_ms: None,
+        trickle: true,
         limits: Limits::now(),
         server_cpus,
         load_cpus,

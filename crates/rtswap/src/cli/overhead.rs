@@ -4,7 +4,7 @@ use std::time::Duration;
 use anyhow::Result;
 use rtswap_harness::lane::PlannedLane;
 use rtswap_harness::limits::Limits;
-use rtswap_harness::plan::{Request, SLICE_MS};
+use rtswap_harness::plan::Request;
 use rtswap_harness::record::{Kind, LanePlan};
 use rtswap_report::Summary;
 
@@ -82,7 +82,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         budget: args.budget,
         precision: args.precision,
         weight: |_| 1,
-        slice_ms: SLICE_MS,
+        slice_ms: None,
+        trickle: true,
         limits: Limits::now(),
         server_cpus,
         load_cpus,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Parser as _;
 use rtswap_harness::limits::Limits;
-use rtswap_harness::plan::{Request, SLICE_MS};
+use rtswap_harness::plan::Request;
 use rtswap_harness::record::Record;
 use rtswap_report::Summary;
 
@@ -18,9 +18,12 @@ use crate::cli::{Cli, Command, Format, args, named, select, signals, summary};
 ///
 /// Exits with 1 if a lane that is named with --lane or --reference, and not by a glob, fails or has no figure.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[command(after_help = "Examples:\n  \
     rtswap run\n  \
     rtswap run --workload 'tcp-echo/size=1024/*' --lane 'tokio*' --budget 5m\n  \
+    rtswap run --workload 'http/rate=60%/arrivals=poisson' --lane tokio --lane smol\n  \
+    rtswap run --workload http/rate=20k --workload http\n  \
     rtswap run --workload spawn --precision 1% --format json > spawn.json\n  \
     rtswap run --lane 'mine=python3 lane.py' --workload tcp-echo\n  \
     rtswap run --peers --workload tcp-echo --workload http\n  \
@@ -54,9 +57,14 @@ pub(super) struct Args {
     /// that is more.
     #[arg(long)]
     quick: bool,
-    /// Length of an ordinary slice in milliseconds, instead of 20.
+    /// Length of an ordinary slice in milliseconds, instead of 20, or of 100 at an offered rate.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000), value_name = "MS")]
     slice_ms: Option<u64>,
+    /// Send nothing to lanes that wait, instead of a message every few milliseconds.
+    ///
+    /// Without messages, the runtimes on async-io fall into a state that services do not know (METHODOLOGY.md).
+    #[arg(long)]
+    no_trickle: bool,
     #[command(flatten)]
     setting: Setting,
     /// How to print the results.
@@ -64,7 +72,7 @@ pub(super) struct Args {
     format: Format,
     /// Go on with a record that was cut short, instead of a new one.
     #[arg(long, value_name = "RECORD", conflicts_with_all = [
-        "workload", "lane", "peers", "all", "reference", "budget", "precision", "quick", "slice_ms", "seed",
+        "workload", "lane", "peers", "all", "reference", "budget", "precision", "quick", "slice_ms", "no_trickle", "seed",
         "server_cpus", "load_cpus", "out",
     ])]
     resume: Option<PathBuf>,
@@ -125,7 +133,8 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         budget,
         precision: args.precision,
         weight: |_| 1,
-        slice_ms: args.slice_ms.unwrap_or(SLICE_MS),
+        slice_ms: args.slice_ms,
+        trickle: !args.no_trickle,
         server_cpus,
         load_cpus,
     })

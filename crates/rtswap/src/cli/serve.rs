@@ -37,7 +37,9 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     signals::raise_descriptor_limit();
     let lane = lane_spec::registered(registry, &args.lane)?;
     let spec = Spec::parse(&args.workload, registry.catalogue)
-        .map_err(|error| Exit::Usage(error.to_string()))?;
+        .map_err(|error| Exit::Usage(error.to_string()))?
+        // The rate is its clients' choice.
+        .closed_loop();
     if spec.drive() == Drive::Lane {
         let name = spec.family().name;
         return Err(Exit::Usage(format!("`{name}` is not served: its lane drives itself")).into());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rtswap_harness::limits::Limits;
-use rtswap_harness::plan::{Request, SLICE_MS};
+use rtswap_harness::plan::Request;
 use rtswap_harness::record::{Record, RecordFile as _};
 use rtswap_report::sweep::Sweep;
 use rtswap_report::{Style, Summary, plot};
@@ -140,7 +140,8 @@ fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Res
         budget: args.budget,
         precision: None,
         weight: |_| 1,
-        slice_ms: SLICE_MS,
+        slice_ms: None,
+        trickle: true,
         limits: Limits::now(),
         server_cpus,
         load_cpus,

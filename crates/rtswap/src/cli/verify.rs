@@ -67,7 +67,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let mut stdout = io::stdout();
     for (spec, missing) in workloads.iter().zip(missing) {
         writeln!(stdout, "{spec}")?;
-        let workload = plan::workload(spec, plan::SLICE_MS);
+        let workload = plan::workload(spec, None);
         if let Some(reason) = limits.exceeds_limits(&workload) {
             writeln!(stdout, "  skipped: {reason}")?;
             outcomes.extend(of_all(&plans, &workload, Status::Skipped));

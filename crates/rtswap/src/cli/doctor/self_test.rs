@@ -72,7 +72,8 @@ pub(super) fn run(
         budget: args.budget.saturating_sub(begin.elapsed()).max(Duration::from_secs(1)),
         precision: None,
         weight: |_| 1,
-        slice_ms: plan::SLICE_MS,
+        slice_ms: None,
+        trickle: true,
         limits: Limits::now(),
         server_cpus,
         load_cpus,
@@ -103,7 +104,7 @@ fn no_figures(lane: &str, why: &str) -> anyhow::Error {
 /// CPU time of the backend's only lane per operation, nanoseconds: the lower quartile over a few slices of
 /// a few processes, because every disturbance of a slice adds to it.
 fn estimate(mut backend: ProcessBackend, spec: &Spec) -> Result<f64> {
-    let workload = plan::workload(spec, plan::SLICE_MS);
+    let workload = plan::workload(spec, None);
     let failed = |error| match error {
         LaneError::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
         LaneError::Failure(_, reason) => no_figures(REFERENCE, &reason),
@@ -114,7 +115,7 @@ fn estimate(mut backend: ProcessBackend, spec: &Spec) -> Result<f64> {
         let mut rng = Pcg64::seed_from_u64(process);
         backend.start(&workload, &[0], &mut rng).swap_remove(0).map_err(failed)?;
         for _ in 0..ESTIMATE_SLICES {
-            let slice = backend.slice(&workload, 0).map_err(failed)?;
+            let slice = backend.slice(&workload, 0, None).map_err(failed)?;
             if slice.ops > 0 {
                 figures.push(slice.cpu_ns as f64 / slice.ops as f64);
             }
