@@ -6,7 +6,7 @@ mod decided;
 use std::collections::BTreeMap;
 
 use rtswap_schema::record::{LanePlan, Record, Stop};
-use rtswap_schema::workload::Traffic;
+use rtswap_schema::workload::{Rate, Traffic};
 use rtswap_stats::{Estimate, Options, estimate, median, pooled, rounds_needed};
 
 use self::cell::{best_floor, cell, deciding};
@@ -89,7 +89,7 @@ pub fn precise_enough(record: &Record, workload: &str, precision: f64) -> bool {
     };
     let data = Data::of(record, plan);
     let lanes = data.compared();
-    let needed = rounds_needed(lanes.len() * Metric::TIMED.len(), ALPHA);
+    let needed = rounds_needed(lanes.len() * data.families()[0].len(), ALPHA);
     !lanes.is_empty()
         && data.rounds_measured() >= needed
         && lanes.iter().all(|lane| {
@@ -113,7 +113,7 @@ fn stopped(data: &Data) -> Option<Stop> {
 }
 
 fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadSummary {
-    let metrics = || Metric::TIMED.into_iter().chain(Metric::COUNTED);
+    let metrics = || data.families().iter().copied().flatten().copied();
     let noise_floor = metrics()
         .filter_map(|metric| Some((metric, Interval::from(decided.control(metric)?).reach()?)))
         .collect();
@@ -134,12 +134,19 @@ fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadS
         .filter(|cell| cell.live())
         .filter(|cell| cell.role == Role::Reference || !data.live(data.reference()))
         .all(|cell| cell.bound == Some(Bound::Lane))
-        && !data.is_paired();
+        && !data.is_paired()
+        && !data.is_offered();
     WorkloadSummary {
         name: data.plan.name.clone(),
         unit: data.plan.unit.clone(),
         operation: data.plan.operation.clone(),
         by_generator: data.plan.by_generator,
+        arrivals: data.is_offered().then(|| data.plan.arrivals()),
+        offered_per_s: data.record.offered_per_s(data.plan),
+        offered_share: match data.plan.rate() {
+            Some(Rate::Share(percent)) => Some(f64::from(percent) / 100.0),
+            _ => None,
+        },
         rounds: data.rounds_measured(),
         rounds_needed: rounds_needed(decided.timed, ALPHA),
         blocks: data.blocks.len(),
@@ -149,6 +156,9 @@ fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadS
             .then(|| data.rounds.iter().filter_map(|round| round.time_wait).max())
             .flatten(),
         load_cpu_ns_per_op: median(cells.iter().filter_map(|cell| cell.load_cpu_ns_per_op)),
+        voided_slices: data.voided().0,
+        late_p99_ns: data.late_p99_ns(),
+        late_max_ns: data.late_max_ns(),
         noise_floor,
         mde,
         deciding: if full { Metric::OpsPerS } else { Metric::CpuNsPerOp },

@@ -257,6 +257,7 @@ pub(crate) fn status_word(status: Status) -> &'static str {
         Status::Failed => "failed",
         Status::Invalid => "invalid",
         Status::Skipped => "skipped",
+        Status::Overloaded => "overloaded",
         _ => "no figures",
     }
 }
@@ -305,8 +306,8 @@ fn value_head(metric: Metric) -> [&'static str; 2] {
 fn value(cell: &Cell, metric: Metric) -> Option<String> {
     let value = cell.metrics.get(&metric)?.value;
     Some(match metric {
-        Metric::OpsPerS => format::rate(value),
-        Metric::CpuNsPerOp => format::time(value),
+        Metric::OpsPerS | Metric::CapacityPerS => format::rate(value),
         Metric::SyscallsPerOp | Metric::CtxSwitchesPerOp => format::count(value),
+        _ => format::time(value),
     })
 }

@@ -133,6 +133,12 @@ impl<'a> Comparison<'a> {
             return Some(sentence.to_owned());
         }
         let its_cell = self.cells.iter().find(|cell| cell.role == Role::Reference);
+        if its_cell.is_some_and(|cell| cell.status == Status::Overloaded) {
+            return Some(format!(
+                "The reference {reference} is overloaded, so there are no ratios; offer a lower rate{}.",
+                self.slowest_capacity()
+            ));
+        }
         if !its_cell.is_some_and(Cell::live) {
             return Some(format!(
                 "The reference {reference} has no figures, so there are no ratios."
@@ -142,6 +148,22 @@ impl<'a> Comparison<'a> {
             return Some(format!("Only {reference} has figures, so there is nothing to compare."));
         }
         None
+    }
+
+    /// What a lower rate has to be lower than.
+    fn slowest_capacity(&self) -> String {
+        let capacity = |cell: &Cell| Some(cell.metrics.get(&Metric::CapacityPerS)?.value);
+        let lanes = self.cells.iter().filter(|cell| cell.role != Role::Control);
+        let slowest = lanes.filter_map(|cell| Some((cell, capacity(cell)?)));
+        let slowest = slowest.min_by(|a, b| a.1.total_cmp(&b.1));
+        slowest.map_or(String::new(), |(cell, per_s)| {
+            format!(
+                " (the lowest capacity is that of {}: {} {} per second)",
+                cell.lane,
+                format::rate(per_s),
+                format::plural(self.unit())
+            )
+        })
     }
 
     fn lanes(&self) -> impl Iterator<Item = &'a Cell> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rtswap_schema::record::{Ended, Environment, Kind, Status, Stop};
-use rtswap_schema::workload::ParamValue;
+use rtswap_schema::workload::{Arrivals, ParamValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -125,13 +125,20 @@ pub enum Bound {
     None,
 }
 
-/// Latencies of one operation, over all rounds, nanoseconds.
+/// Latencies of one operation, over all rounds together, nanoseconds. With an offered rate they count from when
+/// the operation was due, otherwise from when it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.
     pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
     /// 99th percentile.
     pub p99: u64,
+    /// 99.9th percentile; `None` if fewer than ten samples lie above it.
+    pub p999: Option<u64>,
+    /// 99.99th percentile; `None` if fewer than ten samples lie above it.
+    pub p9999: Option<u64>,
     /// Largest.
     pub max: u64,
 }
@@ -169,17 +176,21 @@ pub struct Cell {
     pub against: Option<String>,
     /// The outcome.
     pub status: Status,
-    /// Why there are no figures, with the remedy; `None` with figures.
+    /// Why there are no figures, with the remedy; `None` with figures. An overloaded lane has both a reason
+    /// and, if it was measured, its capacity.
     pub reason: Option<String>,
     /// The bottleneck; `None` without figures.
     pub bound: Option<Bound>,
     /// The metric whose verdict counts: `ops_per_s` if both this lane and the reference used their CPUs
-    /// to the full, otherwise `cpu_ns_per_op`. `None` without figures.
+    /// to the full, otherwise, and always with an offered rate, `cpu_ns_per_op`. `None` without figures.
     pub deciding: Option<Metric>,
     /// The figures that were measured.
     pub metrics: BTreeMap<Metric, Figure>,
     /// Latencies, if the workload has any.
     pub latency_ns: Option<Latency>,
+    /// Operations per system call that waits for I/O or collects its events, median over rounds: how much work
+    /// the lane finds per wake-up.
+    pub ops_per_wait: Option<f64>,
     /// Proportional set size at the end of a round, median over rounds, bytes.
     pub memory_bytes: Option<f64>,
     /// Memory per open connection: the growth of the proportional set size by all connections, divided
@@ -224,6 +235,12 @@ pub struct WorkloadSummary {
     pub operation: String,
     /// Whether the load generator drives it; otherwise the lane does.
     pub by_generator: bool,
+    /// When offered operations are due; `None` in a closed loop.
+    pub arrivals: Option<Arrivals>,
+    /// Operations offered per second to every lane; `None` in a closed loop, and if the record does not say.
+    pub offered_per_s: Option<f64>,
+    /// The offered rate as a share of the slowest lane's capacity, 0.6 for 60 %; `None` for an absolute rate.
+    pub offered_share: Option<f64>,
     /// Rounds with data.
     pub rounds: usize,
     /// Rounds that so many comparisons need before anything can be decided.
@@ -239,13 +256,21 @@ pub struct WorkloadSummary {
     pub time_wait: Option<u64>,
     /// CPU time of the load generator per operation, median over the lanes, nanoseconds.
     pub load_cpu_ns_per_op: Option<f64>,
+    /// Slices that do not count, because the load generator or the harness was disturbed.
+    #[serde(default)]
+    pub voided_slices: usize,
+    /// How late the load generator was: median over slices of the 99th percentile, nanoseconds. A part of the
+    /// latency.
+    pub late_p99_ns: Option<f64>,
+    /// The largest lateness of the load generator, nanoseconds.
+    pub late_max_ns: Option<u64>,
     /// How far from 1 the control's interval reaches, relative. No smaller difference is found.
     pub noise_floor: BTreeMap<Metric, f64>,
     /// The smallest difference that the run finds in every lane: the largest [`Figure::mde`] of the
     /// lanes, relative. A metric is missing if the run can find no difference.
     pub mde: BTreeMap<Metric, f64>,
     /// The metric that the table is sorted by: `ops_per_s` if the reference used its CPUs to the full,
-    /// otherwise `cpu_ns_per_op`. A cell may differ, see [`Cell::deciding`].
+    /// otherwise, and always with an offered rate, `cpu_ns_per_op`. A cell may differ, see [`Cell::deciding`].
     pub deciding: Metric,
     /// Which lanes are better or worse, by how much and why, in sentences.
     pub sentence: String,

@@ -23,6 +23,9 @@ const HEAVY_STEAL: f64 = 0.05;
 /// 0.7 on their own.
 const HEAVY_PRESSURE: f64 = 0.9;
 
+/// Share of a workload's slices that may be voided on an ordinary machine.
+const MANY_VOIDED: f64 = 0.05;
+
 /// The most workloads that a message names; the JSON names all.
 const NAMED: usize = 3;
 
@@ -37,6 +40,7 @@ pub(crate) struct Notes {
     idle: BTreeMap<String, (Vec<String>, f64)>,
     steal: (Vec<String>, f64),
     pressure: (Vec<String>, f64),
+    voided: (Vec<String>, f64),
     /// By reason: workloads and lanes.
     counts: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// Workloads with fewer blocks than planned, not by the stop rule.
@@ -77,7 +81,8 @@ impl Notes {
             self.pressure.1 = self.pressure.1.max(pressure);
         }
         for cell in cells {
-            let by_cpu = data.is_paired();
+            // A generator that paces an offered rate may spin: its lateness counts, not its CPU time.
+            let by_cpu = data.is_paired() || data.is_offered();
             if cell.bound == Some(Bound::Generator) && cell.role != Role::Control && !by_cpu {
                 self.generator.entry(name.clone()).or_default().push(cell.lane.clone());
             }
@@ -93,6 +98,12 @@ impl Notes {
                 push_new(workloads, name);
                 push_new(lanes, &cell.lane);
             }
+        }
+        let (voided, slices) = data.voided();
+        let voided = voided as f64 / (slices as f64).max(1.0);
+        if voided > MANY_VOIDED {
+            self.voided.0.push(name.clone());
+            self.voided.1 = self.voided.1.max(voided);
         }
         let planned = plan.rounds as usize * data.plan.blocks(plan.blocks) as usize;
         if !matches!(workload.stopped, Some(Stop::Precision | Stop::Budget | Stop::Lanes)) {
@@ -163,6 +174,20 @@ impl Notes {
                 lanes: Vec::new(),
             });
         }
+        if !self.voided.0.is_empty() {
+            all.push(Warning {
+                kind: WarningKind::Voided,
+                message: format!(
+                    "up to {} of the slices do not count, because the load generator was disturbed ({})",
+                    format::percent(self.voided.1),
+                    some(&self.voided.0)
+                ),
+                remedy: "other programs stop the load generator: stop them, or measure on a quiet machine"
+                    .to_owned(),
+                workloads: self.voided.0,
+                lanes: Vec::new(),
+            });
+        }
         for (reason, (workloads, lanes)) in self.counts {
             all.push(Warning {
                 kind: WarningKind::CountsMissing,
@@ -213,10 +238,7 @@ impl Notes {
                 lanes: Vec::new(),
                 message: format!(
                     "two processes of {reference} differ from each other in {} ({}) in {workload}, so no lane is better or worse there",
-                    match metric {
-                        Metric::OpsPerS => "operations per second",
-                        _ => "CPU time per operation",
-                    },
+                    metric.words(),
                     format::interval(by)
                 ),
                 remedy: "look for what treats the two differently (CPUs, memory, other programs), then measure again"

@@ -7,7 +7,8 @@ use rtswap_stats::{Verdict, estimate, median};
 
 use super::decided::Decided;
 use super::{options, stopped};
-use crate::data::{Data, timed};
+use crate::data::{Data, Overload, timed};
+use crate::format;
 use crate::summary::{Bound, Cause, Cell, Figure, FloorShare, Interval, Metric, Role};
 
 /// Share of its CPUs above which a lane or the generator counts as using them to the full. The rest is
@@ -47,6 +48,7 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
         deciding: None,
         metrics: BTreeMap::new(),
         latency_ns: None,
+        ops_per_wait: None,
         memory_bytes: None,
         memory_per_conn_bytes: None,
         of_floor: None,
@@ -58,22 +60,30 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
         let (status, reason) = absence(data, name);
         cell.status = status;
         cell.reason = Some(reason);
+        if let Some(value) = capacity(data, name).filter(|_| status == Status::Overloaded) {
+            cell.metrics.insert(Metric::CapacityPerS, blank(value));
+        }
         return cell;
     }
     let own = bound(data, name);
     cell.bound = Some(own);
     cell.deciding = Some(deciding(data, name));
-    for metric in Metric::TIMED {
-        if let Some(value) = data.value(name, |slice| timed(metric, slice)) {
+    for &metric in data.families().iter().copied().flatten() {
+        let value = if metric.is_timed() {
+            data.value(name, |slice| timed(metric, slice))
+        } else {
+            data.per_round(name, metric)
+        };
+        if let Some(value) = value {
             cell.metrics.insert(metric, figure(data, &cell, metric, value, decided));
         }
     }
-    for metric in Metric::COUNTED {
-        if let Some(value) = data.count(name, metric) {
-            cell.metrics.insert(metric, figure(data, &cell, metric, value, decided));
-        }
+    if data.is_offered() {
+        let value = data.value(name, |slice| timed(Metric::OpsPerS, slice));
+        cell.metrics.extend(value.map(|value| (Metric::OpsPerS, blank(value))));
     }
     cell.latency_ns = data.latency(name);
+    cell.ops_per_wait = data.ops_per_wait(name);
     cell.load_cpu_ns_per_op =
         data.value(name, |slice| Some(slice.load_cpu_ns? as f64 / slice.ops as f64));
     cell.memory_bytes = median(
@@ -92,11 +102,17 @@ fn absence(data: &Data, lane: &str) -> (Status, String) {
         let status = if failure.status == Status::Ok { Status::Failed } else { failure.status };
         return (status, failure.reason.clone());
     }
+    if let Some(overload) = data.overload(lane) {
+        return (Status::Overloaded, overloaded(data, lane, overload));
+    }
     let (status, reason) = if data.slices(lane).next().is_some() {
         (
             Status::Failed,
             "it finished no operation in any slice; check what it does, or measure longer slices",
         )
+    } else if let Some(why) = data.void_reason(lane) {
+        let reason = format!("none of its slices counts: {why}; run on a quiet machine");
+        return (Status::Skipped, reason);
     } else if !data.blocks.is_empty() {
         (
             Status::Skipped,
@@ -113,8 +129,28 @@ fn absence(data: &Data, lane: &str) -> (Status, String) {
     (status, reason.to_owned())
 }
 
-fn figure(data: &Data, cell: &Cell, metric: Metric, value: f64, decided: &Decided) -> Figure {
-    let blank = Figure {
+/// Why a lane does not keep up, with its capacity if that is known.
+fn overloaded(data: &Data, lane: &str, overload: Overload) -> String {
+    let per_s =
+        |value: f64| format!("{} {}/s", format::rate(value), format::plural(&data.plan.unit));
+    let offered = data.record.offered_per_s(data.plan);
+    let offered = offered.map(|it| format!(" of {}", per_s(it))).unwrap_or_default();
+    let capacity = capacity(data, lane);
+    let capacity = capacity.map(|it| format!(" (its capacity: {})", per_s(it))).unwrap_or_default();
+    format!(
+        "its backlog grew by {} of the offered operations in a slice (median), so it does not keep up with the offered \
+         rate{offered}{capacity}; offer a lower rate",
+        format::percent(overload.growth)
+    )
+}
+
+fn capacity(data: &Data, lane: &str) -> Option<f64> {
+    data.per_round(lane, Metric::CapacityPerS)
+}
+
+/// A figure that is compared with no other.
+fn blank(value: f64) -> Figure {
+    Figure {
         value,
         ratio: None,
         lo: None,
@@ -124,22 +160,31 @@ fn figure(data: &Data, cell: &Cell, metric: Metric, value: f64, decided: &Decide
         p: None,
         cause: None,
         why: None,
-    };
+    }
+}
+
+fn figure(data: &Data, cell: &Cell, metric: Metric, value: f64, decided: &Decided) -> Figure {
+    let blank = blank(value);
     if cell.role == Role::Reference {
         return blank;
     }
     let reference = data.against(&cell.lane);
     let Some((estimate, decision)) = decided.rows.get(&(cell.lane.as_str(), metric)) else {
         let (cause, why) = if !data.live(reference) {
-            let why = format!("the reference {reference} was lost; choose another reference");
+            let why = if data.overload(reference).is_some() {
+                format!("the reference {reference} is overloaded; offer a lower rate")
+            } else {
+                format!("the reference {reference} was lost; choose another reference")
+            };
             (Cause::NoReference, why)
         } else if Metric::COUNTED.contains(&metric)
-            && data.paired_counts(&cell.lane, metric).is_err()
+            && data.paired_rounds(&cell.lane, metric).is_err()
         {
             let why = "a count of zero has no ratio; compare the counts themselves".to_owned();
             (Cause::ZeroCount, why)
         } else {
-            let why = format!("it has no block in common with {reference}; measure again");
+            let what = if metric.is_timed() { "block" } else { "round" };
+            let why = format!("it has no {what} in common with {reference}; measure again");
             (Cause::NotPaired, why)
         };
         let verdict = Some(Verdict::Undecided);
@@ -184,8 +229,10 @@ fn bound(data: &Data, lane: &str) -> Bound {
 
 pub(super) fn deciding(data: &Data, lane: &str) -> Metric {
     let both = [lane, data.against(lane)];
-    // The overhead of an adapter is CPU time, whatever the bottleneck.
-    if !data.is_paired() && both.iter().all(|lane| bound(data, lane) == Bound::Lane) {
+    // The overhead of an adapter is CPU time, whatever the bottleneck. Operations at an offered rate are the
+    // same for all lanes.
+    let by_cpu = data.is_paired() || data.is_offered();
+    if !by_cpu && both.iter().all(|lane| bound(data, lane) == Bound::Lane) {
         Metric::OpsPerS
     } else {
         Metric::CpuNsPerOp

@@ -23,14 +23,14 @@ impl<'a> Decided<'a> {
             lanes.iter().filter(|lane| lane.control).map(|lane| lane.name.as_str()).collect();
         let mut this = Self { rows: BTreeMap::new(), controls, timed: 0 };
         let options = options(data.record);
-        for family in [Metric::TIMED, Metric::COUNTED] {
+        for (at, family) in data.families().iter().enumerate() {
             let mut comparisons = Vec::new();
             let mut keys = Vec::new();
             for lane in &lanes {
-                for metric in family {
-                    let paired = if family == Metric::TIMED {
+                for &metric in *family {
+                    let paired = if metric.is_timed() {
                         data.paired(&lane.name, metric)
-                    } else if let Ok(paired) = data.paired_counts(&lane.name, metric) {
+                    } else if let Ok(paired) = data.paired_rounds(&lane.name, metric) {
                         paired
                     } else {
                         continue;
@@ -46,7 +46,7 @@ impl<'a> Decided<'a> {
                     }
                 }
             }
-            if family == Metric::TIMED {
+            if at == 0 {
                 this.timed = comparisons.len();
             }
             let decisions = decide(&comparisons, ALPHA);
@@ -60,7 +60,7 @@ impl<'a> Decided<'a> {
         self.controls.iter().find_map(|&lane| self.rows.get(&(lane, metric)).map(|row| row.0))
     }
 
-    /// The timed metrics in which the control differs from the reference.
+    /// The metrics in which the control differs from the reference, apart from exact counts.
     pub fn control_differs(&self) -> Vec<(Metric, Interval)> {
         let row = |metric| {
             self.controls.iter().find_map(|&lane| {
@@ -69,6 +69,7 @@ impl<'a> Decided<'a> {
                     .then_some((metric, (*estimate).into()))
             })
         };
-        Metric::TIMED.into_iter().filter_map(row).collect()
+        let metrics = Metric::TIMED.into_iter().chain(Metric::LATENCY).chain(Metric::CAPACITY);
+        metrics.filter_map(row).collect()
     }
 }

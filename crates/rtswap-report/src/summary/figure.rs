@@ -15,19 +15,66 @@ pub enum Metric {
     SyscallsPerOp,
     /// Context switches of the lane per operation.
     CtxSwitchesPerOp,
+    /// Median latency from when an operation was due, nanoseconds. Only with an offered rate, like the
+    /// other percentiles: a closed loop omits the operations that would have waited.
+    P50Ns,
+    /// 90th percentile of that latency, nanoseconds.
+    P90Ns,
+    /// 99th percentile of that latency, nanoseconds.
+    P99Ns,
+    /// 99.9th percentile of that latency, nanoseconds.
+    P999Ns,
+    /// Operations per second in a closed loop, next to an offered rate.
+    CapacityPerS,
 }
 
 impl Metric {
     /// The metrics of the timed slices, which are one family of comparisons.
     pub const TIMED: [Self; 2] = [Self::OpsPerS, Self::CpuNsPerOp];
+    /// The timed metrics of a workload with an offered rate. Operations per second are offered, the same to
+    /// all lanes, and compare nothing.
+    pub const TIMED_OFFERED: [Self; 1] = [Self::CpuNsPerOp];
     /// The exact counts, which are another family.
     pub const COUNTED: [Self; 2] = [Self::SyscallsPerOp, Self::CtxSwitchesPerOp];
+    /// The percentiles of latency, a family of workloads with an offered rate.
+    pub const LATENCY: [Self; 4] = [Self::P50Ns, Self::P90Ns, Self::P99Ns, Self::P999Ns];
+    /// The capacity, a family of workloads with an offered rate.
+    pub const CAPACITY: [Self; 1] = [Self::CapacityPerS];
 
     /// The direction of the metric.
     pub fn direction(self) -> Direction {
         match self {
-            Self::OpsPerS => Direction::HigherIsBetter,
+            Self::OpsPerS | Self::CapacityPerS => Direction::HigherIsBetter,
             _ => Direction::LowerIsBetter,
+        }
+    }
+
+    /// The families of comparisons of a workload, the timed one first. Verdicts are adjusted within each.
+    pub fn families(is_offered: bool) -> &'static [&'static [Self]] {
+        if is_offered {
+            &[&Self::TIMED_OFFERED, &Self::COUNTED, &Self::LATENCY, &Self::CAPACITY]
+        } else {
+            &[&Self::TIMED, &Self::COUNTED]
+        }
+    }
+
+    /// Whether each slice has a figure; otherwise each round has one.
+    pub(crate) fn is_timed(self) -> bool {
+        Self::TIMED.contains(&self)
+    }
+
+    /// The metric in a sentence.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::OpsPerS => "operations per second",
+            Self::CpuNsPerOp => "CPU time per operation",
+            Self::SyscallsPerOp => "system calls per operation",
+            Self::CtxSwitchesPerOp => "context switches per operation",
+            Self::P50Ns => "median latency",
+            Self::P90Ns => "the 90th percentile of latency",
+            Self::P99Ns => "the 99th percentile of latency",
+            Self::P999Ns => "the 99.9th percentile of latency",
+            Self::CapacityPerS => "capacity",
         }
     }
 }
@@ -60,16 +107,19 @@ impl Interval {
 /// One metric of one lane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// The lane's own figure: the median over rounds of the medians over blocks.
+    /// The lane's own figure: the median over rounds of the medians over blocks, or of the figure of each
+    /// round for metrics that have one figure per round.
     pub value: f64,
-    /// Lane over reference, from the ratios within blocks (not from the two `value`s). `None` for the
-    /// reference itself, if the reference was lost, and if only one of two counts is zero.
+    /// Lane over reference, from the ratios within blocks or rounds (not from the two `value`s). `None` for
+    /// the reference itself, if the reference has no figures, if only one of two counts is zero, for
+    /// operations per second that were offered, and for an overloaded lane.
     pub ratio: Option<f64>,
     /// Lower end of the ratio's 95 % interval.
     pub lo: Option<f64>,
     /// Upper end of the ratio's 95 % interval.
     pub hi: Option<f64>,
-    /// How the lane compares with the reference; `None` for the reference itself.
+    /// How the lane compares with the reference; `None` for the reference itself, and where nothing is
+    /// compared: operations per second that were offered, and an overloaded lane.
     pub verdict: Option<Verdict>,
     /// The smallest true difference that such a run finds four times out of five, relative; `None` if
     /// the run cannot find any.
@@ -116,11 +166,11 @@ pub enum Cause {
     ControlDiffers,
     /// The control has no data, so the noise floor is unknown.
     NoControl,
-    /// The reference was lost.
+    /// The reference was lost or is overloaded.
     NoReference,
     /// Only one of the two counts is zero, so there is no ratio.
     ZeroCount,
-    /// The lane and the reference have no block in common.
+    /// The lane and the reference have no block, or no round, in common.
     NotPaired,
 }
 

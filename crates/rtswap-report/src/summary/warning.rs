@@ -25,6 +25,8 @@ pub enum WarningKind {
     Busy,
     /// System calls and context switches were not counted.
     CountsMissing,
+    /// Slices do not count because the load generator or the harness was disturbed.
+    Voided,
 }
 
 /// A reason to distrust figures, with its remedy.
