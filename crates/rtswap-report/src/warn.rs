@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_schema::record::{Ended, Record, Stop};
+use rtswap_schema::record::{Ended, Record, Status, Stop};
 use rtswap_stats::{median, rounds_needed};
 
 use crate::data::Data;
@@ -35,6 +35,7 @@ pub(crate) struct Notes {
     too_few: Vec<(String, usize, usize)>,
     control_differs: Vec<(String, Metric, Interval)>,
     no_control: Vec<String>,
+    control_overloaded: Vec<String>,
     generator: BTreeMap<String, Vec<String>>,
     /// By lane: the workloads, and the largest share.
     idle: BTreeMap<String, (Vec<String>, f64)>,
@@ -67,7 +68,11 @@ impl Notes {
         let control = |c: &Cell| c.role == Role::Control && c.live();
         let reference = cells.iter().any(|c| c.role == Role::Reference && c.live());
         if compared > 0 && reference && !cells.iter().any(control) {
-            self.no_control.push(name.clone());
+            let overloaded = |c: &Cell| c.role == Role::Control && c.status == Status::Overloaded;
+            let is_overloaded = cells.iter().any(overloaded);
+            let list =
+                if is_overloaded { &mut self.control_overloaded } else { &mut self.no_control };
+            list.push(name.clone());
         }
         self.control_differs
             .extend(control_differs.into_iter().map(|(metric, by)| (name.clone(), metric, by)));
@@ -245,6 +250,18 @@ impl Notes {
                     .to_owned(),
             })
             .collect();
+        if !self.control_overloaded.is_empty() {
+            all.push(Warning {
+                kind: WarningKind::NoControl,
+                workloads: self.control_overloaded.clone(),
+                lanes: Vec::new(),
+                message: format!(
+                    "the control is overloaded, so the noise floor is unknown and everything is undecided ({})",
+                    some(&self.control_overloaded)
+                ),
+                remedy: "offer a lower rate".to_owned(),
+            });
+        }
         if !self.no_control.is_empty() {
             all.push(Warning {
                 kind: WarningKind::NoControl,

@@ -267,6 +267,30 @@ fn overloaded_reference_is_named_with_remedy() {
     assert!(!precise_enough(&record, HTTP, 1.0));
 }
 
+#[test]
+fn warnings_name_overloaded_control() {
+    let mut run = offered();
+    run.control = Some(lane("control", 1.0).growing(0.2));
+    let summary = Summary::of(&run.record());
+    let [warning] = &summary.warnings[..] else { panic!("{:?}", summary.warnings) };
+    assert_eq!(warning.kind, WarningKind::NoControl);
+    assert!(warning.message.contains("overloaded") && warning.remedy.contains("lower rate"));
+}
+
+#[test]
+fn warnings_name_control_that_differs_in_latency() {
+    let mut run = offered();
+    run.control = Some(lane("control", 1.0).late(1.5, 1.0));
+    let summary = Summary::of(&run.record());
+    assert_eq!(figure(&summary, "smol", Metric::P99Ns).cause, Some(Cause::ControlDiffers));
+    assert_eq!(figure(&summary, "compio", Metric::CpuNsPerOp).verdict, Some(Verdict::Better));
+    let messages: Vec<_> = summary.warnings.iter().map(|it| &it.message).collect();
+    assert!(
+        messages.iter().any(|it| it.contains("the 99.9th percentile of latency")),
+        "{messages:?}"
+    );
+}
+
 /// The same record with every n-th slice of a lane voided and disturbed.
 fn voiding(record: &Record, name: &str, every: usize) -> Record {
     let mut record = record.clone();
