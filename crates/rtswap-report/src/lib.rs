@@ -56,7 +56,7 @@ pub use splice::{SpliceError, is_stale, sections, splice};
 pub use style::{Style, Tone};
 pub use summary::{
     ALPHA, Bound, Cause, Cell, Figure, FloorShare, Interval, Latency, Metric, PlanSummary, Role,
-    SCHEMA, Summary, Warning, WarningKind, WorkloadSummary,
+    SCHEMA, STALL, Summary, Warning, WarningKind, WorkloadSummary,
 };
 pub use table::{table, warnings};
 

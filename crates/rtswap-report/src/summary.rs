@@ -17,6 +17,9 @@ pub use warning::{Warning, WarningKind};
 /// `dearer`, `tie` and `inconclusive`, and no [`Figure::cause`].
 pub const SCHEMA: u32 = 2;
 
+/// Factor between the longest latency of a round and its 99th percentile above which the lane stalled.
+pub const STALL: f64 = 20.0;
+
 /// The probability of any false alarm in one workload's family of comparisons.
 pub const ALPHA: f64 = 0.05;
 
@@ -188,6 +191,8 @@ pub struct Cell {
     pub metrics: BTreeMap<Metric, Figure>,
     /// Latencies, if the workload has any.
     pub latency_ns: Option<Latency>,
+    /// Rounds whose longest latency is more than [`STALL`] times their 99th percentile; `None` in a closed loop.
+    pub stalled_rounds: Option<usize>,
     /// Operations per system call that waits for I/O or collects its events, median over rounds: how much work
     /// the lane finds per wake-up.
     pub ops_per_wait: Option<f64>,

@@ -48,6 +48,7 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
         deciding: None,
         metrics: BTreeMap::new(),
         latency_ns: None,
+        stalled_rounds: None,
         ops_per_wait: None,
         memory_bytes: None,
         memory_per_conn_bytes: None,
@@ -83,6 +84,7 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
         cell.metrics.extend(value.map(|value| (Metric::OpsPerS, blank(value))));
     }
     cell.latency_ns = data.latency(name);
+    cell.stalled_rounds = data.stalled_rounds(name);
     cell.ops_per_wait = data.ops_per_wait(name);
     cell.load_cpu_ns_per_op =
         data.value(name, |slice| Some(slice.load_cpu_ns? as f64 / slice.ops as f64));

@@ -8,7 +8,7 @@ use rtswap_schema::record::{Offered, Round, Slice};
 use rtswap_stats::median;
 
 use super::Data;
-use crate::summary::{Latency, Metric};
+use crate::summary::{Latency, Metric, STALL};
 
 /// Share of the offered operations by which the backlog of a lane must grow within a slice for the lane not to
 /// keep up. A lane that keeps up ends a slice with the backlog of its start, apart from what happens to be in
@@ -25,8 +25,13 @@ pub(crate) struct Overload {
     pub growth: f64,
 }
 
-/// The percentiles of latency of one lane in one round, nanoseconds.
-pub(super) struct Percentiles([Option<f64>; Metric::LATENCY.len()]);
+/// The latencies of one lane in one round, nanoseconds.
+pub(super) struct Percentiles {
+    /// Of the metrics of latency.
+    values: [Option<f64>; Metric::LATENCY.len()],
+    /// Whether the longest is more than [`STALL`] times the 99th percentile.
+    is_stalled: bool,
+}
 
 impl Percentiles {
     pub fn of_lanes(round: &Round) -> BTreeMap<&str, Self> {
@@ -41,11 +46,15 @@ impl Percentiles {
     fn of(latencies: &Histogram<u64>) -> Self {
         // A latency of zero would have no ratio; the clock resolves 1 ns.
         let value = |hundredths| Some(percentile(latencies, hundredths)?.max(1) as f64);
-        Self([5_000, 9_000, 9_900, 9_990].map(value))
+        let p99 = latencies.value_at_quantile(0.99) as f64;
+        Self {
+            values: [5_000, 9_000, 9_900, 9_990].map(value),
+            is_stalled: latencies.max() as f64 > STALL * p99,
+        }
     }
 
     pub fn get(&self, metric: Metric) -> Option<f64> {
-        self.0[Metric::LATENCY.iter().position(|it| *it == metric)?]
+        self.values[Metric::LATENCY.iter().position(|it| *it == metric)?]
     }
 }
 
@@ -75,6 +84,13 @@ impl Data<'_> {
             p9999: percentile(&all, 9_999),
             max: all.max(),
         })
+    }
+
+    /// Rounds in which the longest latency is more than [`STALL`] times the 99th percentile; `None` in a closed
+    /// loop.
+    pub fn stalled_rounds(&self, lane: &str) -> Option<usize> {
+        let rounds = self.percentiles.iter().filter_map(|round| round.get(lane));
+        self.is_offered().then(|| rounds.filter(|round| round.is_stalled).count())
     }
 
     /// Whether the lane does not keep up with the offered rate.
