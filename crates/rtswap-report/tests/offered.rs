@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ECHO, HTTP, Run, http, lane, run};
-use rtswap_report::{Cause, Figure, Metric, Summary, WarningKind, json, precise_enough};
+use rtswap_report::{Bound, Cause, Figure, Metric, Summary, WarningKind, json, precise_enough};
 use rtswap_schema::record::{Record, Status};
 use rtswap_schema::workload::Arrivals;
 use rtswap_stats::Verdict;
@@ -134,7 +134,11 @@ fn rounds_without_percentile_are_left_out() {
 fn closed_loop_has_latency_without_verdict() {
     let mut run = offered();
     run.workloads = vec![common::echo()];
-    let summary = Summary::of(&run.record());
+    let mut record = run.record();
+    for its in record.rounds.iter_mut().flat_map(|round| round.lanes.values_mut()) {
+        its.capacity_per_s = Some(100_000.0);
+    }
+    let summary = Summary::of(&record);
     let cell = summary.cell(ECHO, "smol").unwrap();
     assert!(cell.latency_ns.is_some());
     let none = Metric::LATENCY.iter().chain(&Metric::CAPACITY);
@@ -162,7 +166,7 @@ fn cpu_time_alone_is_timed_and_decides() {
     let mut run = offered();
     // Lane and generator use their CPUs to the full, which would make operations per second decide.
     run.workloads = vec![http("123k")];
-    run.load_ns = 7_000.0;
+    run.load_ns = 7_900.0;
     let record = run.record();
     let summary = Summary::of(&record);
     let name = run.workloads[0].name.as_str();
@@ -172,7 +176,9 @@ fn cpu_time_alone_is_timed_and_decides() {
         assert!((per_s.value / 123_000.0 - 1.0).abs() < 0.01);
         assert_eq!((per_s.ratio, per_s.verdict, &per_s.why), (None, None, &None));
     }
-    let compio = summary.cell(name, "compio").unwrap().decisive().unwrap();
+    let compio = summary.cell(name, "compio").unwrap();
+    assert_eq!(compio.bound, Some(Bound::Generator));
+    let compio = compio.decisive().unwrap();
     assert_eq!(compio.verdict, Some(Verdict::Better));
     let workload = &summary.workloads[0];
     assert_eq!((workload.deciding, workload.rounds_needed), (Metric::CpuNsPerOp, 8));
@@ -348,7 +354,7 @@ fn ops_per_wait_is_median_over_rounds() {
     run.lanes[1].ops_per_wait = Some(12.5);
     let mut record = run.record();
     let rounds = record.rounds.iter_mut().filter(|round| round.workload == HTTP);
-    for round in rounds.take(3) {
+    for round in rounds.take(7) {
         let counts = round.lanes.get_mut("local").unwrap().counts.as_mut().unwrap();
         counts.waits = Some(0);
     }
