@@ -34,6 +34,12 @@ fn main() {
     if std::env::args().any(|arg| arg == "mixed") {
         run.load_ns = 6_500.0;
     }
+    if std::env::args().any(|arg| arg == "rate") {
+        run.workloads.insert(0, common::http("60%"));
+        run.lanes[2] = run.lanes[2].clone().late(1.5, 1.0);
+        run.lanes[3] = run.lanes[3].clone().growing(0.3);
+        run.lanes[4] = run.lanes[4].clone().late(0.7, 3.0).stalling(110_000_000);
+    }
     let summary = Summary::of(&run.record());
     let style = Style::of_stdout();
     print!("{}", table(&summary, &style));

@@ -1,15 +1,17 @@
 //! One workload's share of a record, by lane.
 
+mod offered;
+
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-use rtswap_schema::histogram;
 use rtswap_schema::record::{
     Block, LaneFailure, LanePlan, LaneRound, Record, Round, Slice, WorkloadPlan,
 };
 use rtswap_stats::{Paired, median};
 
-use crate::summary::{Latency, Metric, Role};
+pub(crate) use self::offered::Overload;
+use self::offered::Percentiles;
+use crate::summary::{Metric, Role};
 
 /// One workload's share of a record.
 pub(crate) struct Data<'a> {
@@ -18,12 +20,15 @@ pub(crate) struct Data<'a> {
     pub blocks: Vec<&'a Block>,
     pub rounds: Vec<&'a Round>,
     failures: BTreeMap<&'a str, &'a LaneFailure>,
+    /// The latencies of each round, by lane. Only with an offered rate.
+    percentiles: Vec<BTreeMap<&'a str, Percentiles>>,
+    overloaded: BTreeMap<&'a str, Overload>,
 }
 
 impl<'a> Data<'a> {
     pub fn of(record: &'a Record, plan: &'a WorkloadPlan) -> Self {
         let mine = |name: &str| name == plan.name;
-        Self {
+        let mut this = Self {
             record,
             plan,
             blocks: record.blocks.iter().filter(|block| mine(&block.workload)).collect(),
@@ -34,7 +39,26 @@ impl<'a> Data<'a> {
                 .filter(|failure| mine(&failure.workload))
                 .map(|failure| (failure.lane.as_str(), failure))
                 .collect(),
+            percentiles: Vec::new(),
+            overloaded: BTreeMap::new(),
+        };
+        if this.is_offered() {
+            this.percentiles =
+                this.rounds.iter().map(|round| Percentiles::of_lanes(round)).collect();
+            let overload = |lane: &'a LanePlan| Some((lane.name.as_str(), this.grown(&lane.name)?));
+            this.overloaded = this.lanes().filter_map(overload).collect();
         }
+        this
+    }
+
+    /// Whether operations are offered at a rate; otherwise the workload is a closed loop.
+    pub fn is_offered(&self) -> bool {
+        self.plan.rate().is_some()
+    }
+
+    /// The families of comparisons, the timed one first.
+    pub fn families(&self) -> &'static [&'static [Metric]] {
+        Metric::families(self.is_offered())
     }
 
     pub fn reference(&self) -> &'a str {
@@ -79,7 +103,9 @@ impl<'a> Data<'a> {
 
     /// Whether the lane has figures that count.
     pub fn live(&self, lane: &str) -> bool {
-        self.failure(lane).is_none() && self.slices(lane).any(usable)
+        self.failure(lane).is_none()
+            && !self.overloaded.contains_key(lane)
+            && self.slices(lane).any(usable)
     }
 
     /// The lanes to compare: those with figures whose reference has figures too.
@@ -88,6 +114,7 @@ impl<'a> Data<'a> {
         self.lanes().filter(|lane| self.role(lane) != Role::Reference).filter(both).collect()
     }
 
+    /// The lane's slices that count.
     pub fn slices(&self, lane: &str) -> impl Iterator<Item = &'a Slice> {
         self.blocks.iter().filter_map(move |block| slice(block, lane))
     }
@@ -132,21 +159,28 @@ impl<'a> Data<'a> {
         Paired::from_figures(&rounds.into_values().collect::<Vec<_>>())
     }
 
-    /// The lane's own exact count per operation: the median over rounds.
-    pub fn count(&self, lane: &str, metric: Metric) -> Option<f64> {
-        median(self.rounds.iter().filter_map(|round| counted(metric, round.lanes.get(lane)?)))
+    /// The lane's own figure of a metric that has one for each round: the median over rounds.
+    pub fn per_round(&self, lane: &str, metric: Metric) -> Option<f64> {
+        median((0..self.rounds.len()).filter_map(|at| self.of_round(at, lane, metric)))
     }
 
-    /// The log ratios of an exact count to the reference's, one for each round.
+    fn of_round(&self, at: usize, lane: &str, metric: Metric) -> Option<f64> {
+        if Metric::LATENCY.contains(&metric) {
+            return self.percentiles.get(at)?.get(lane)?.get(metric);
+        }
+        counted(metric, self.rounds[at].lanes.get(lane)?)
+    }
+
+    /// The log ratios to the reference of a metric that has one figure for each round.
     ///
     /// A count of zero has no ratio, and any small number in its place would determine the ratio. So two
     /// zeros are equal, and a single zero in any round leaves the metric without a ratio: leaving out
     /// such rounds alone would bias it.
-    pub fn paired_counts(&self, lane: &str, metric: Metric) -> Result<Paired, ZeroCount> {
+    pub fn paired_rounds(&self, lane: &str, metric: Metric) -> Result<Paired, ZeroCount> {
         let mut rounds = Vec::new();
         let against = self.against(lane);
-        for round in &self.rounds {
-            let of = |lane| counted(metric, round.lanes.get(lane)?);
+        for at in 0..self.rounds.len() {
+            let of = |lane| self.of_round(at, lane, metric);
             if let (Some(lane), Some(reference)) = (of(lane), of(against)) {
                 if (lane == 0.0) != (reference == 0.0) {
                     return Err(ZeroCount);
@@ -155,6 +189,15 @@ impl<'a> Data<'a> {
             }
         }
         Ok(Paired::from_figures(&rounds))
+    }
+
+    /// Operations per system call that waits for I/O or collects its events: the median over rounds.
+    pub fn ops_per_wait(&self, lane: &str) -> Option<f64> {
+        median(self.lane_rounds(lane).filter_map(|round| {
+            let counts = round.counts.filter(|counts| counts.ops > 0)?;
+            let waits = counts.waits.filter(|waits| *waits > 0)?;
+            Some(counts.ops as f64 / waits as f64)
+        }))
     }
 
     /// Memory per open connection, bytes: the median over rounds.
@@ -171,26 +214,11 @@ impl<'a> Data<'a> {
         self.rounds.iter().filter_map(move |round| round.lanes.get(lane))
     }
 
-    /// Latencies from the merged histograms of all rounds, since percentiles cannot be averaged.
-    pub fn latency(&self, lane: &str) -> Option<Latency> {
-        let mut all: Option<Histogram<u64>> = None;
-        for text in self.lane_rounds(lane).filter_map(|round| round.latency_hdr.as_deref()) {
-            let next = histogram::decode(text).ok()?;
-            match &mut all {
-                None => all = Some(next),
-                Some(all) => all.add(next).ok()?,
-            }
-        }
-        all.filter(|all| !all.is_empty()).map(|all| Latency {
-            p50: all.value_at_quantile(0.5),
-            p99: all.value_at_quantile(0.99),
-            max: all.max(),
-        })
-    }
-
-    /// Rounds that have blocks.
+    /// Rounds that have slices which count.
     pub fn rounds_measured(&self) -> usize {
-        let mut rounds: Vec<u32> = self.blocks.iter().map(|block| block.round).collect();
+        let counts = |block: &&&Block| block.slices.iter().any(|slice| slice.voided.is_none());
+        let mut rounds: Vec<u32> =
+            self.blocks.iter().filter(counts).map(|block| block.round).collect();
         rounds.sort_unstable();
         rounds.dedup();
         rounds.len()
@@ -200,8 +228,9 @@ impl<'a> Data<'a> {
 /// Only one of two counts is zero, so there is no ratio.
 pub(crate) struct ZeroCount;
 
+/// The lane's slice of a block, if it counts.
 fn slice<'a>(block: &'a Block, lane: &str) -> Option<&'a Slice> {
-    block.slices.iter().find(|slice| slice.lane == lane)
+    block.slices.iter().find(|slice| slice.lane == lane && slice.voided.is_none())
 }
 
 /// Whether a slice has figures: it finished operations, and its clocks advanced.
@@ -214,16 +243,17 @@ pub(crate) fn timed(metric: Metric, slice: &Slice) -> Option<f64> {
     match metric {
         Metric::OpsPerS => Some(ops / (slice.elapsed_ns as f64 / 1e9)),
         Metric::CpuNsPerOp => Some(slice.cpu_ns as f64 / ops),
-        Metric::SyscallsPerOp | Metric::CtxSwitchesPerOp => None,
+        _ => None,
     }
 }
 
 fn counted(metric: Metric, lane: &LaneRound) -> Option<f64> {
-    let counts = lane.counts.filter(|counts| counts.ops > 0)?;
-    let count = match metric {
-        Metric::SyscallsPerOp => counts.syscalls,
-        Metric::CtxSwitchesPerOp => counts.ctx_switches,
-        Metric::OpsPerS | Metric::CpuNsPerOp => return None,
-    };
-    Some(count as f64 / counts.ops as f64)
+    let counts = || lane.counts.filter(|counts| counts.ops > 0);
+    let per_op = |count: u64, ops: u64| count as f64 / ops as f64;
+    match metric {
+        Metric::SyscallsPerOp => counts().map(|it| per_op(it.syscalls, it.ops)),
+        Metric::CtxSwitchesPerOp => counts().map(|it| per_op(it.ctx_switches, it.ops)),
+        Metric::CapacityPerS => lane.capacity_per_s.filter(|per_s| *per_s > 0.0),
+        _ => None,
+    }
 }

@@ -190,6 +190,7 @@ pub(crate) fn ascii(text: &str) -> String {
             'µ' => plain.push('u'),
             '±' => plain.push_str("+-"),
             '≥' => plain.push_str(">="),
+            '≤' => plain.push_str("<="),
             '≈' => plain.push('~'),
             '×' => plain.push('x'),
             '▲' => plain.push('+'),

@@ -1,6 +1,8 @@
 //! The rows and columns of a workload's table, the same for all output formats.
 
-use rtswap_schema::record::{Status, Stop};
+mod lines;
+
+use rtswap_schema::record::Status;
 use rtswap_stats::Verdict;
 
 use crate::error_bar::Scale;
@@ -10,6 +12,9 @@ use crate::summary::{Cell, Figure, Interval, Latency, Metric, Role, Summary, Wor
 
 /// The entry of a lane without a figure that other lanes have.
 pub(crate) const MISSING: &str = "–";
+
+/// The width of the error bars in the table of a workload with an offered rate.
+const OFFERED_ERROR_BARS: usize = 15;
 
 /// One column.
 pub(crate) struct Column {
@@ -53,6 +58,16 @@ impl<'a> Grid<'a> {
     /// The columns with any entries, in order. `error_bars` is the width of the column of error bars;
     /// `None` leaves it out.
     pub fn columns(&self, error_bars: Option<usize>) -> Vec<Column> {
+        let mut columns = if self.workload.arrivals.is_some() {
+            self.offered_columns(error_bars)
+        } else {
+            self.closed_columns(error_bars)
+        };
+        columns.retain(|column| column.entries.iter().any(|(text, _)| text != MISSING));
+        columns
+    }
+
+    fn closed_columns(&self, error_bars: Option<usize>) -> Vec<Column> {
         let lead = self.workload.deciding;
         let other = if lead == Metric::OpsPerS { Metric::CpuNsPerOp } else { Metric::OpsPerS };
         let latency = |f: fn(&Latency) -> u64| {
@@ -77,7 +92,8 @@ impl<'a> Grid<'a> {
             self.column(value_head(other), 3, true, |cell| value(cell, other)),
             self.other_ratio_column(other),
             self.column(["system", "calls/op"], 2, true, |cell| value(cell, Metric::SyscallsPerOp)),
-            self.column(["context", "switches/op"], 8, true, |cell| {
+            self.column(["", "ops/wait"], 8, true, |cell| cell.ops_per_wait.map(format::count)),
+            self.column(["context", "switches/op"], 9, true, |cell| {
                 value(cell, Metric::CtxSwitchesPerOp)
             }),
             self.column(["latency", "median"], 6, true, latency(|l| l.p50)),
@@ -87,8 +103,71 @@ impl<'a> Grid<'a> {
                 cell.memory_per_conn_bytes.map(format::bytes)
             }),
         ];
-        let all = columns.into_iter().chain(error_bars).chain(others);
-        all.filter(|c| c.entries.iter().any(|(text, _)| text != MISSING)).collect()
+        columns.into_iter().chain(error_bars).chain(others).collect()
+    }
+
+    /// The columns of a workload with an offered rate. CPU time decides; operations per second are offered.
+    fn offered_columns(&self, error_bars: Option<usize>) -> Vec<Column> {
+        let lead = self.workload.deciding;
+        // The error bars are narrow, since latency needs the width.
+        let error_bars = error_bars.map(|width| {
+            let column = self.error_bar_column(lead, width.min(OFFERED_ERROR_BARS));
+            Column { dispensable: 6, ..column }
+        });
+        let latency = |name: &str, dispensable, metric, merged: fn(&Latency) -> Option<u64>| {
+            self.column(["latency", name], dispensable, true, move |cell| {
+                value(cell, metric).or_else(|| {
+                    let merged = cell.latency_ns.as_ref().and_then(merged);
+                    merged.map(|ns| format::time(ns as f64))
+                })
+            })
+        };
+        let columns = [
+            self.column(["", "lane"], 0, false, |cell| Some(cell.lane.clone())),
+            self.column(["compared", "with"], 1, false, |cell| {
+                cell.against.clone().filter(|_| self.summary.is_chained())
+            }),
+            self.column(value_head(lead), 1, true, |cell| value(cell, lead)),
+            self.ratio_column(lead),
+        ];
+        let others = [
+            self.verdict_column(),
+            latency("p50", 3, Metric::P50Ns, |it| Some(it.p50)),
+            latency("p99", 1, Metric::P99Ns, |it| Some(it.p99)),
+            self.bare_ratio_column(Metric::P99Ns, 1),
+            latency("p99.9", 2, Metric::P999Ns, |it| it.p999),
+            self.bare_ratio_column(Metric::P999Ns, 2),
+            self.column(["capacity,", "op/s"], 5, true, |cell| value(cell, Metric::CapacityPerS)),
+            self.bare_ratio_column(Metric::CapacityPerS, 5),
+            self.column(["system", "calls/op"], 8, true, |cell| value(cell, Metric::SyscallsPerOp)),
+            self.column(["", "ops/wait"], 7, true, |cell| cell.ops_per_wait.map(format::count)),
+            self.column(["", "memory"], 9, true, |cell| cell.memory_bytes.map(format::bytes)),
+            self.column(["context", "switches/op"], 10, true, |cell| {
+                value(cell, Metric::CtxSwitchesPerOp)
+            }),
+            self.column(["share of", "best floor"], 4, true, |cell| {
+                cell.of_floor.as_ref().map(|it| format::percent(it.share))
+            }),
+            self.column(["", "streams"], 4, false, |cell| cell.note("streams")),
+            self.column(["", "files"], 4, false, |cell| cell.note("files")),
+        ];
+        columns.into_iter().chain(error_bars).chain(others).collect()
+    }
+
+    /// The ratio without its interval, in the color of its verdict, next to the figure.
+    fn bare_ratio_column(&self, metric: Metric, dispensable: u8) -> Column {
+        let entries = self.rows.iter().map(|cell| {
+            let figure = cell.metrics.get(&metric);
+            let ratio =
+                figure.and_then(|figure| Some((format::ratio(figure.ratio?), tone(figure))));
+            ratio.unwrap_or_else(|| (MISSING.to_owned(), Tone::Faint))
+        });
+        Column {
+            head: [String::new(), "ratio".to_owned()],
+            entries: entries.collect(),
+            right: true,
+            dispensable,
+        }
     }
 
     fn column(
@@ -178,69 +257,6 @@ impl<'a> Grid<'a> {
         self.summary.base().clone_into(&mut column.head[1]);
         column
     }
-
-    /// Whether a metric other than the table's decides for this lane.
-    fn otherwise(&self, cell: &Cell) -> bool {
-        cell.role == Role::Lane
-            && cell.deciding != Some(self.workload.deciding)
-            && cell.decisive().is_some_and(|figure| figure.ratio.is_some())
-    }
-
-    /// The meaning of the asterisk, if there is one.
-    pub fn footnote(&self) -> Option<&'static str> {
-        self.rows.iter().any(|cell| self.otherwise(cell)).then_some(
-            "* decided by CPU time per operation, because this lane did not use its CPUs to the full",
-        )
-    }
-
-    /// Noise floor, minimum detectable effect, generator and rounds.
-    pub fn foot(&self) -> String {
-        let (workload, lead) = (self.workload, self.workload.deciding);
-        let control = self.summary.cells_of(&workload.name).find(|cell| cell.role == Role::Control);
-        let interval = control.and_then(|cell| cell.metrics.get(&lead)?.interval());
-        let floor = workload.noise_floor.get(&lead);
-        let mut parts = vec![match (interval, floor, control) {
-            (Some(interval), Some(floor), _) => format!(
-                "noise floor ±{} (control {})",
-                format::percent(*floor),
-                format::interval(&interval)
-            ),
-            (_, _, None) => "noise floor unknown (no control lane)".to_owned(),
-            (_, _, Some(Cell { reason: Some(reason), status, .. })) => format!(
-                "noise floor unknown (control {}: {})",
-                status_word(*status),
-                format::one_line(reason)
-            ),
-            _ => "noise floor unknown".to_owned(),
-        }];
-        // Lanes that another metric decides have no part in this metric's detectable effect.
-        let decided =
-            self.rows.iter().filter(|cell| cell.role == Role::Lane && !self.otherwise(cell));
-        let mde = decided
-            .filter_map(|cell| cell.metrics.get(&lead))
-            .filter(|figure| figure.is_decidable())
-            .filter_map(|figure| figure.mde)
-            .max_by(f64::total_cmp);
-        if let Some(mde) = mde {
-            parts.push(format!("minimum detectable effect {}", format::percent(mde)));
-        }
-        if let Some(ns) = workload.load_cpu_ns_per_op {
-            parts.push(format!("generator {} CPU/op", format::time(ns)));
-        }
-        if let Some(sockets) = workload.time_wait {
-            parts.push(format!("at most {} sockets in TIME_WAIT", format::rate(sockets as f64)));
-        }
-        let stopped = match workload.stopped {
-            Some(Stop::Rounds) => "as planned",
-            Some(Stop::Precision) => "then precise enough",
-            Some(Stop::Budget) => "then the time budget was spent",
-            Some(Stop::Lanes) => "then no lane was left",
-            Some(_) => "then it was stopped",
-            None => "then the run was cut short",
-        };
-        parts.push(format!("{}, {stopped}", format::counted(workload.rounds, "round")));
-        parts.join("; ")
-    }
 }
 
 /// Why a lane has no figures: `unsupported: io_uring is blocked`.
@@ -257,6 +273,7 @@ pub(crate) fn status_word(status: Status) -> &'static str {
         Status::Failed => "failed",
         Status::Invalid => "invalid",
         Status::Skipped => "skipped",
+        Status::Overloaded => "overloaded",
         _ => "no figures",
     }
 }
@@ -305,8 +322,8 @@ fn value_head(metric: Metric) -> [&'static str; 2] {
 fn value(cell: &Cell, metric: Metric) -> Option<String> {
     let value = cell.metrics.get(&metric)?.value;
     Some(match metric {
-        Metric::OpsPerS => format::rate(value),
-        Metric::CpuNsPerOp => format::time(value),
+        Metric::OpsPerS | Metric::CapacityPerS => format::rate(value),
         Metric::SyscallsPerOp | Metric::CtxSwitchesPerOp => format::count(value),
+        _ => format::time(value),
     })
 }

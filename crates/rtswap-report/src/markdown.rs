@@ -67,7 +67,12 @@ fn section(grid: &Grid) -> String {
     let workload = grid.workload;
     let mut parts = vec![
         format!("### {}", code(&workload.name)),
-        format!("One operation is {}.", escaped(&workload.operation)),
+        match grid.offered() {
+            Some(offered) => {
+                escaped(&format!("One operation is {}; {offered}.", workload.operation))
+            }
+            None => format!("One operation is {}.", escaped(&workload.operation)),
+        },
     ];
     if !grid.is_empty() {
         // Error bars need a monospaced font.

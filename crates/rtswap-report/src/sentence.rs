@@ -3,6 +3,8 @@
 //! Each clause must hold for all data that lead to it. So no lanes are called equal: if no difference was
 //! found, the sentence states the largest difference that the interval allows.
 
+mod latency;
+
 use rtswap_schema::record::{Kind, Status};
 use rtswap_stats::Verdict;
 
@@ -19,16 +21,21 @@ const LEAST_PART: f64 = 0.0001;
 pub(crate) fn of(workload: &WorkloadSummary, cells: &[Cell], reference: &str) -> String {
     let result = Comparison { workload, cells, reference };
     if let Some(sentence) = result.incomparable() {
-        return sentence;
+        return std::iter::once(sentence).chain(result.overloaded()).collect::<Vec<_>>().join(" ");
     }
     let mut sentences: Vec<String> = result.bottleneck().into_iter().collect();
     sentences.extend(result.differences());
     let figures = result.figures();
     if let Some((lanes, reach)) = no_difference(&figures) {
         let most = reach.map(|it| format!("; the intervals allow up to {it}")).unwrap_or_default();
-        sentences.push(format!("No difference from {reference} was found for {lanes}{most}."));
+        let what = if workload.arrivals.is_some() { " in CPU time" } else { "" };
+        sentences
+            .push(format!("No difference from {reference}{what} was found for {lanes}{most}."));
     }
-    sentences.extend(undecidable(&figures));
+    sentences.extend(undecidable(&figures, ""));
+    sentences.extend(result.latency());
+    sentences.extend(result.stalls());
+    sentences.extend(result.overloaded());
     sentences.join(" ")
 }
 
@@ -73,7 +80,7 @@ fn overheads<'a>(
         let (lane, than) = (&cell.lane, than(cell));
         sentences.push(format!("{lane} uses {part} {word} CPU time than {than} ({parts})."));
     }
-    sentences.extend(undecidable(&figures));
+    sentences.extend(undecidable(&figures, ""));
     sentences
 }
 
@@ -89,8 +96,9 @@ fn no_difference(figures: &[(&Cell, &Figure)]) -> Option<(String, Option<String>
     Some((format::list(&lanes), reach.map(|reach| format::percent(reach.max(LEAST_PART)))))
 }
 
-/// The lanes that the run cannot decide, grouped by reason, which is mostly the same for all.
-fn undecidable(figures: &[(&Cell, &Figure)]) -> Vec<String> {
+/// The lanes that the run cannot decide, grouped by reason, which is mostly the same for all. `what` says in what
+/// they are undecided: ` in capacity`.
+fn undecidable(figures: &[(&Cell, &Figure)], what: &str) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for (cell, figure) in figures {
         if !figure.is(Verdict::Undecided) || figure.is_decidable() {
@@ -104,10 +112,10 @@ fn undecidable(figures: &[(&Cell, &Figure)]) -> Vec<String> {
     }
     let sentence = |(why, lanes): (&str, Vec<&str>)| {
         if lanes.len() == figures.len() {
-            return format!("All lanes are undecided: {why}.");
+            return format!("All lanes are undecided{what}: {why}.");
         }
         let verb = if lanes.len() == 1 { "is" } else { "are" };
-        format!("{} {verb} undecided: {why}.", format::list(&lanes))
+        format!("{} {verb} undecided{what}: {why}.", format::list(&lanes))
     };
     reasons.into_iter().map(sentence).collect()
 }
@@ -133,6 +141,12 @@ impl<'a> Comparison<'a> {
             return Some(sentence.to_owned());
         }
         let its_cell = self.cells.iter().find(|cell| cell.role == Role::Reference);
+        if its_cell.is_some_and(|cell| cell.status == Status::Overloaded) {
+            return Some(format!(
+                "The reference {reference} is overloaded, so there are no ratios; offer a lower rate{}.",
+                self.slowest_capacity()
+            ));
+        }
         if !its_cell.is_some_and(Cell::live) {
             return Some(format!(
                 "The reference {reference} has no figures, so there are no ratios."
@@ -142,6 +156,22 @@ impl<'a> Comparison<'a> {
             return Some(format!("Only {reference} has figures, so there is nothing to compare."));
         }
         None
+    }
+
+    /// What a lower rate has to be lower than.
+    fn slowest_capacity(&self) -> String {
+        let capacity = |cell: &Cell| Some(cell.metrics.get(&Metric::CapacityPerS)?.value);
+        let lanes = self.cells.iter().filter(|cell| cell.role != Role::Control);
+        let slowest = lanes.filter_map(|cell| Some((cell, capacity(cell)?)));
+        let slowest = slowest.min_by(|a, b| a.1.total_cmp(&b.1));
+        slowest.map_or(String::new(), |(cell, per_s)| {
+            format!(
+                " (the lowest capacity is that of {}: {} {} per second)",
+                cell.lane,
+                format::rate(per_s),
+                format::plural(self.unit())
+            )
+        })
     }
 
     fn lanes(&self) -> impl Iterator<Item = &'a Cell> {
@@ -160,6 +190,12 @@ impl<'a> Comparison<'a> {
         if self.workload.deciding == Metric::OpsPerS {
             return None;
         }
+        let unit = self.unit();
+        if self.workload.arrivals.is_some() {
+            return Some(format!(
+                "The rate is the same for all lanes, so CPU time per {unit} decides."
+            ));
+        }
         let cells = || self.cells.iter().filter(|cell| cell.live());
         let generator = |cell: &Cell| cell.bound == Some(Bound::Generator);
         let bottleneck = if cells().all(generator) {
@@ -169,7 +205,6 @@ impl<'a> Comparison<'a> {
         } else {
             format!("{} did not use its CPUs to the full", self.reference)
         };
-        let unit = self.unit();
         Some(format!(
             "{bottleneck}, so CPU time per {unit} decides, not {} per second.",
             format::plural(unit)

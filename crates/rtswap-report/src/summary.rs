@@ -3,14 +3,22 @@
 use std::collections::BTreeMap;
 
 use rtswap_schema::record::{Ended, Environment, Kind, Status, Stop};
-use rtswap_schema::workload::ParamValue;
-use rtswap_stats::{Direction, Estimate, Reason, Verdict};
+use rtswap_schema::workload::{Arrivals, ParamValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+mod figure;
+mod warning;
+
+pub use figure::{Cause, Figure, Interval, Metric};
+pub use warning::{Warning, WarningKind};
 
 /// The version of the summary's JSON. Version 1 had the verdicts `faster`, `slower`, `cheaper`,
 /// `dearer`, `tie` and `inconclusive`, and no [`Figure::cause`].
 pub const SCHEMA: u32 = 2;
+
+/// Factor between the longest latency of a round and its 99th percentile above which the lane stalled.
+pub const STALL: f64 = 20.0;
 
 /// The probability of any false alarm in one workload's family of comparisons.
 pub const ALPHA: f64 = 0.05;
@@ -96,147 +104,6 @@ pub struct PlanSummary {
     pub elapsed_s: Option<f64>,
 }
 
-/// A figure that is compared between lanes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Operations per second of wall-clock time.
-    OpsPerS,
-    /// CPU time of the lane per operation, nanoseconds.
-    CpuNsPerOp,
-    /// System calls of the lane per operation.
-    SyscallsPerOp,
-    /// Context switches of the lane per operation.
-    CtxSwitchesPerOp,
-}
-
-impl Metric {
-    /// The metrics of the timed slices, which are one family of comparisons.
-    pub const TIMED: [Self; 2] = [Self::OpsPerS, Self::CpuNsPerOp];
-    /// The exact counts, which are another family.
-    pub const COUNTED: [Self; 2] = [Self::SyscallsPerOp, Self::CtxSwitchesPerOp];
-
-    /// The direction of the metric.
-    pub fn direction(self) -> Direction {
-        match self {
-            Self::OpsPerS => Direction::HigherIsBetter,
-            _ => Direction::LowerIsBetter,
-        }
-    }
-}
-
-/// A ratio with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// Lane over reference.
-    pub ratio: f64,
-    /// Lower end.
-    pub lo: f64,
-    /// Upper end; `None` without a bound (a single block).
-    pub hi: Option<f64>,
-}
-
-impl From<Estimate> for Interval {
-    fn from(estimate: Estimate) -> Self {
-        let hi = Some(estimate.hi).filter(|hi| hi.is_finite());
-        Self { ratio: estimate.ratio, lo: estimate.lo, hi }
-    }
-}
-
-impl Interval {
-    /// How far from 1 the interval reaches, relative: 0.006 for \[0.996, 1.006\].
-    pub fn reach(&self) -> Option<f64> {
-        Some((self.hi? - 1.0).max(1.0 - self.lo).max(0.0))
-    }
-}
-
-/// One metric of one lane.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
-    /// The lane's own figure: the median over rounds of the medians over blocks.
-    pub value: f64,
-    /// Lane over reference, from the ratios within blocks (not from the two `value`s). `None` for the
-    /// reference itself, if the reference was lost, and if only one of two counts is zero.
-    pub ratio: Option<f64>,
-    /// Lower end of the ratio's 95 % interval.
-    pub lo: Option<f64>,
-    /// Upper end of the ratio's 95 % interval.
-    pub hi: Option<f64>,
-    /// How the lane compares with the reference; `None` for the reference itself.
-    pub verdict: Option<Verdict>,
-    /// The smallest true difference that such a run finds four times out of five, relative; `None` if
-    /// the run cannot find any.
-    pub mde: Option<f64>,
-    /// p of the ratio being 1, adjusted for all comparisons of the workload.
-    pub p: Option<f64>,
-    /// Why the verdict is undecided; `None` for every other verdict.
-    pub cause: Option<Cause>,
-    /// The cause as a sentence, with the remedy.
-    pub why: Option<String>,
-}
-
-impl Figure {
-    /// The ratio with its interval.
-    pub fn interval(&self) -> Option<Interval> {
-        Some(Interval { ratio: self.ratio?, lo: self.lo?, hi: self.hi })
-    }
-
-    /// Whether the metric has this verdict.
-    pub fn is(&self, verdict: Verdict) -> bool {
-        self.verdict == Some(verdict)
-    }
-
-    /// Whether the run could have found a difference, whether or not it found one.
-    pub fn is_decidable(&self) -> bool {
-        self.verdict.is_some() && self.cause.is_none_or(Cause::no_difference)
-    }
-}
-
-/// Why a verdict is undecided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Cause {
-    /// The difference is not statistically significant.
-    NotSignificant,
-    /// The interval contains 1.
-    IntervalHoldsOne,
-    /// The ratio lies within the control's interval.
-    InsideNoiseFloor,
-    /// The run has too few rounds to decide, whatever the data.
-    TooFewRounds,
-    /// The control differs from the reference.
-    ControlDiffers,
-    /// The control has no data, so the noise floor is unknown.
-    NoControl,
-    /// The reference was lost.
-    NoReference,
-    /// Only one of the two counts is zero, so there is no ratio.
-    ZeroCount,
-    /// The lane and the reference have no block in common.
-    NotPaired,
-}
-
-impl Cause {
-    /// Whether the run could have found a difference and found none. Otherwise it cannot decide.
-    pub fn no_difference(self) -> bool {
-        matches!(self, Self::NotSignificant | Self::IntervalHoldsOne | Self::InsideNoiseFloor)
-    }
-}
-
-impl From<Reason> for Cause {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::NotSignificant => Self::NotSignificant,
-            Reason::IntervalHoldsOne => Self::IntervalHoldsOne,
-            Reason::InsideNoiseFloor => Self::InsideNoiseFloor,
-            Reason::TooFewRounds { .. } => Self::TooFewRounds,
-            Reason::ControlDiffers => Self::ControlDiffers,
-            Reason::NoControl => Self::NoControl,
-        }
-    }
-}
-
 /// The part that a lane has in the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -261,13 +128,20 @@ pub enum Bound {
     None,
 }
 
-/// Latencies of one operation, over all rounds, nanoseconds.
+/// Latencies of one operation, over all rounds together, nanoseconds. With an offered rate they count from when
+/// the operation was due, otherwise from when it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.
     pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
     /// 99th percentile.
     pub p99: u64,
+    /// 99.9th percentile; `None` if fewer than ten samples lie above it.
+    pub p999: Option<u64>,
+    /// 99.99th percentile; `None` if fewer than ten samples lie above it.
+    pub p9999: Option<u64>,
     /// Largest.
     pub max: u64,
 }
@@ -305,17 +179,23 @@ pub struct Cell {
     pub against: Option<String>,
     /// The outcome.
     pub status: Status,
-    /// Why there are no figures, with the remedy; `None` with figures.
+    /// Why there are no figures, with the remedy; `None` with figures. An overloaded lane has both a reason
+    /// and, if it was measured, its capacity.
     pub reason: Option<String>,
     /// The bottleneck; `None` without figures.
     pub bound: Option<Bound>,
     /// The metric whose verdict counts: `ops_per_s` if both this lane and the reference used their CPUs
-    /// to the full, otherwise `cpu_ns_per_op`. `None` without figures.
+    /// to the full, otherwise, and always with an offered rate, `cpu_ns_per_op`. `None` without figures.
     pub deciding: Option<Metric>,
     /// The figures that were measured.
     pub metrics: BTreeMap<Metric, Figure>,
     /// Latencies, if the workload has any.
     pub latency_ns: Option<Latency>,
+    /// Rounds whose longest latency is more than [`STALL`] times their 99th percentile; `None` in a closed loop.
+    pub stalled_rounds: Option<usize>,
+    /// Operations per system call that waits for I/O or collects its events, median over rounds: how much work
+    /// the lane finds per wake-up.
+    pub ops_per_wait: Option<f64>,
     /// Proportional set size at the end of a round, median over rounds, bytes.
     pub memory_bytes: Option<f64>,
     /// Memory per open connection: the growth of the proportional set size by all connections, divided
@@ -360,6 +240,12 @@ pub struct WorkloadSummary {
     pub operation: String,
     /// Whether the load generator drives it; otherwise the lane does.
     pub by_generator: bool,
+    /// When offered operations are due; `None` in a closed loop.
+    pub arrivals: Option<Arrivals>,
+    /// Operations offered per second to every lane; `None` in a closed loop, and if the record does not say.
+    pub offered_per_s: Option<f64>,
+    /// The offered rate as a share of the slowest lane's capacity, 0.6 for 60 %; `None` for an absolute rate.
+    pub offered_share: Option<f64>,
     /// Rounds with data.
     pub rounds: usize,
     /// Rounds that so many comparisons need before anything can be decided.
@@ -375,54 +261,22 @@ pub struct WorkloadSummary {
     pub time_wait: Option<u64>,
     /// CPU time of the load generator per operation, median over the lanes, nanoseconds.
     pub load_cpu_ns_per_op: Option<f64>,
+    /// Slices that do not count, because the load generator or the harness was disturbed.
+    #[serde(default)]
+    pub voided_slices: usize,
+    /// How late the load generator was: median over slices of the 99th percentile, nanoseconds. A part of the
+    /// latency.
+    pub late_p99_ns: Option<f64>,
+    /// The largest lateness of the load generator, nanoseconds.
+    pub late_max_ns: Option<u64>,
     /// How far from 1 the control's interval reaches, relative. No smaller difference is found.
     pub noise_floor: BTreeMap<Metric, f64>,
     /// The smallest difference that the run finds in every lane: the largest [`Figure::mde`] of the
     /// lanes, relative. A metric is missing if the run can find no difference.
     pub mde: BTreeMap<Metric, f64>,
     /// The metric that the table is sorted by: `ops_per_s` if the reference used its CPUs to the full,
-    /// otherwise `cpu_ns_per_op`. A cell may differ, see [`Cell::deciding`].
+    /// otherwise, and always with an offered rate, `cpu_ns_per_op`. A cell may differ, see [`Cell::deciding`].
     pub deciding: Metric,
     /// Which lanes are better or worse, by how much and why, in sentences.
     pub sentence: String,
-}
-
-/// The subject of a warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum WarningKind {
-    /// The run was killed or interrupted: blocks are missing.
-    Interrupted,
-    /// The run has too few rounds to decide.
-    TooFewRounds,
-    /// The control differs from the reference.
-    ControlDiffers,
-    /// There is no control, so the noise floor is unknown.
-    NoControl,
-    /// The load generator was the bottleneck.
-    GeneratorBound,
-    /// A lane kept a CPU busy while other lanes were measured.
-    IdleBurn,
-    /// The hypervisor gave CPU time to other machines.
-    Steal,
-    /// Other programs used the CPUs.
-    Busy,
-    /// System calls and context switches were not counted.
-    CountsMissing,
-}
-
-/// A reason to distrust figures, with its remedy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warning {
-    /// The subject.
-    pub kind: WarningKind,
-    /// The workloads that it concerns; empty for the whole run.
-    pub workloads: Vec<String>,
-    /// The lanes that it concerns; empty for all.
-    pub lanes: Vec<String>,
-    /// What was observed.
-    pub message: String,
-    /// The remedy.
-    pub remedy: String,
 }

@@ -25,11 +25,32 @@ const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the ref
 const PATHS: &str = " streams: native, the runtime's own are polled; bridged, through a buffer, with a copy each \
     way. files: what does their I/O: threads of a pool, the ring (io_uring), or the runtime's own thread in place.";
 
+/// The terms of reports on served workloads without a rate.
+const SATURATED: &str = " operations per second of a served workload without a rate: a closed loop at saturation, in which \
+    each response is followed at once by the next request.";
+
+/// The terms of reports on workloads with an offered rate.
+const OFFERED: &str = " offered: due at this rate, the same for all lanes. latency at an offered rate: from when an operation \
+    was due to its end, so that waiting counts; p50, p99, p99.9: the percentile of a round, median over rounds, with the \
+    ratio to the reference from the same rounds. capacity: operations per second in a closed loop at saturation. \
+    overloaded: the lane does not keep up with the offered rate. late: from when an operation was due until the load \
+    generator sent it, a part of the latency.";
+
+/// The terms of reports with operations per wait.
+const WAITS: &str = " ops/wait: operations per system call that waits for I/O or collects its events, so how much work a \
+    lane finds per wake-up.";
+
 /// The meaning of a report's terms.
 pub(crate) fn legend(summary: &Summary) -> String {
     let notes = |cell: &Cell| cell.note("streams").or(cell.note("files")).is_some();
     let paths = if summary.cells.iter().any(notes) { PATHS } else { "" };
-    format!("{LEGEND}{paths}")
+    let workloads = || summary.workloads.iter();
+    let saturated = workloads().any(|it| it.by_generator && it.arrivals.is_none());
+    let offered = workloads().any(|it| it.arrivals.is_some());
+    let waits = summary.cells.iter().any(|cell| cell.ops_per_wait.is_some());
+    let more = [(saturated, SATURATED), (offered, OFFERED), (waits, WAITS)];
+    let more: String = more.into_iter().filter(|(is, _)| *is).map(|(_, terms)| terms).collect();
+    format!("{LEGEND}{more}{paths}")
 }
 
 /// The whole report, without its [`warnings`], which belong on standard error.
@@ -68,6 +89,10 @@ pub fn warnings(summary: &Summary, style: &Style) -> String {
 fn block(grid: &Grid, style: Style) -> String {
     let workload = grid.workload;
     let heading = format!("{}: one operation is {}", workload.name, workload.operation);
+    let heading = match grid.offered() {
+        Some(offered) => format!("{heading}; {offered}"),
+        None => heading,
+    };
     let heading = style.wrap(&heading, "", "  ");
     let heading = heading.replacen(&workload.name, &style.paint(&workload.name, Tone::Strong), 1);
     let mut parts = vec![heading];

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rtswap_schema::record::{Ended, Record, Stop};
+use rtswap_schema::record::{Ended, Record, Status, Stop};
 use rtswap_stats::{median, rounds_needed};
 
 use crate::data::Data;
@@ -23,6 +23,9 @@ const HEAVY_STEAL: f64 = 0.05;
 /// 0.7 on their own.
 const HEAVY_PRESSURE: f64 = 0.9;
 
+/// Share of a workload's slices that may be voided on an ordinary machine.
+const MANY_VOIDED: f64 = 0.05;
+
 /// The most workloads that a message names; the JSON names all.
 const NAMED: usize = 3;
 
@@ -32,11 +35,13 @@ pub(crate) struct Notes {
     too_few: Vec<(String, usize, usize)>,
     control_differs: Vec<(String, Metric, Interval)>,
     no_control: Vec<String>,
+    control_overloaded: Vec<String>,
     generator: BTreeMap<String, Vec<String>>,
     /// By lane: the workloads, and the largest share.
     idle: BTreeMap<String, (Vec<String>, f64)>,
     steal: (Vec<String>, f64),
     pressure: (Vec<String>, f64),
+    voided: (Vec<String>, f64),
     /// By reason: workloads and lanes.
     counts: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// Workloads with fewer blocks than planned, not by the stop rule.
@@ -63,7 +68,11 @@ impl Notes {
         let control = |c: &Cell| c.role == Role::Control && c.live();
         let reference = cells.iter().any(|c| c.role == Role::Reference && c.live());
         if compared > 0 && reference && !cells.iter().any(control) {
-            self.no_control.push(name.clone());
+            let overloaded = |c: &Cell| c.role == Role::Control && c.status == Status::Overloaded;
+            let is_overloaded = cells.iter().any(overloaded);
+            let list =
+                if is_overloaded { &mut self.control_overloaded } else { &mut self.no_control };
+            list.push(name.clone());
         }
         self.control_differs
             .extend(control_differs.into_iter().map(|(metric, by)| (name.clone(), metric, by)));
@@ -77,7 +86,8 @@ impl Notes {
             self.pressure.1 = self.pressure.1.max(pressure);
         }
         for cell in cells {
-            let by_cpu = data.is_paired();
+            // A generator that paces an offered rate may spin: its lateness counts, not its CPU time.
+            let by_cpu = data.is_paired() || data.is_offered();
             if cell.bound == Some(Bound::Generator) && cell.role != Role::Control && !by_cpu {
                 self.generator.entry(name.clone()).or_default().push(cell.lane.clone());
             }
@@ -93,6 +103,12 @@ impl Notes {
                 push_new(workloads, name);
                 push_new(lanes, &cell.lane);
             }
+        }
+        let (voided, slices) = data.voided();
+        let voided = voided as f64 / (slices as f64).max(1.0);
+        if voided > MANY_VOIDED {
+            self.voided.0.push(name.clone());
+            self.voided.1 = self.voided.1.max(voided);
         }
         let planned = plan.rounds as usize * data.plan.blocks(plan.blocks) as usize;
         if !matches!(workload.stopped, Some(Stop::Precision | Stop::Budget | Stop::Lanes)) {
@@ -163,6 +179,20 @@ impl Notes {
                 lanes: Vec::new(),
             });
         }
+        if !self.voided.0.is_empty() {
+            all.push(Warning {
+                kind: WarningKind::Voided,
+                message: format!(
+                    "up to {} of the slices do not count, because the load generator was disturbed ({})",
+                    format::percent(self.voided.1),
+                    some(&self.voided.0)
+                ),
+                remedy: "other programs stop the load generator: stop them, or measure on a quiet machine"
+                    .to_owned(),
+                workloads: self.voided.0,
+                lanes: Vec::new(),
+            });
+        }
         for (reason, (workloads, lanes)) in self.counts {
             all.push(Warning {
                 kind: WarningKind::CountsMissing,
@@ -213,16 +243,25 @@ impl Notes {
                 lanes: Vec::new(),
                 message: format!(
                     "two processes of {reference} differ from each other in {} ({}) in {workload}, so no lane is better or worse there",
-                    match metric {
-                        Metric::OpsPerS => "operations per second",
-                        _ => "CPU time per operation",
-                    },
+                    metric.words(),
                     format::interval(by)
                 ),
                 remedy: "look for what treats the two differently (CPUs, memory, other programs), then measure again"
                     .to_owned(),
             })
             .collect();
+        if !self.control_overloaded.is_empty() {
+            all.push(Warning {
+                kind: WarningKind::NoControl,
+                workloads: self.control_overloaded.clone(),
+                lanes: Vec::new(),
+                message: format!(
+                    "the control is overloaded, so the noise floor is unknown and everything is undecided ({})",
+                    some(&self.control_overloaded)
+                ),
+                remedy: "offer a lower rate".to_owned(),
+            });
+        }
         if !self.no_control.is_empty() {
             all.push(Warning {
                 kind: WarningKind::NoControl,

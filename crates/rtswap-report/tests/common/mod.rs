@@ -2,6 +2,8 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
+mod offered;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -12,6 +14,9 @@ use rtswap_schema::record::{
 };
 use rtswap_schema::workload::ParamValue;
 use rtswap_stats::simulate::{self, Noise};
+
+#[allow(unused_imports)]
+pub use offered::{HTTP, http};
 
 pub const ECHO: &str = "tcp-echo/size=1024/conns=32";
 
@@ -41,6 +46,16 @@ pub struct Lane {
     pub conn_bytes: u64,
     /// Notes that the lane reports about itself.
     pub notes: Vec<(&'static str, &'static str)>,
+    /// Operations per call that waits for events.
+    pub ops_per_wait: Option<f64>,
+    /// Latency at an offered rate, relative to the reference.
+    pub latency: f64,
+    /// The same above the 99.5th percentile alone, on top of `latency`.
+    pub tail: f64,
+    /// The longest latency, of one operation in each round, nanoseconds.
+    pub stall_ns: Option<u64>,
+    /// Share of the offered operations by which the backlog grows in each slice.
+    pub growth: f64,
 }
 
 pub fn lane(name: &str, cost: f64) -> Lane {
@@ -59,6 +74,11 @@ pub fn lane(name: &str, cost: f64) -> Lane {
         families: Vec::new(),
         conn_bytes: 4096,
         notes: Vec::new(),
+        ops_per_wait: None,
+        latency: 1.0,
+        tail: 1.0,
+        stall_ns: None,
+        growth: 0.0,
     }
 }
 
@@ -66,6 +86,22 @@ impl Lane {
     pub fn calls(mut self, syscalls: f64, switches: f64) -> Self {
         self.syscalls_per_op = syscalls;
         self.ctx_switches_per_op = switches;
+        self
+    }
+
+    /// Latency at an offered rate, and that of the slowest operations on top of it.
+    pub fn late(mut self, latency: f64, tail: f64) -> Self {
+        (self.latency, self.tail) = (latency, tail);
+        self
+    }
+
+    pub fn stalling(mut self, stall_ns: u64) -> Self {
+        self.stall_ns = Some(stall_ns);
+        self
+    }
+
+    pub fn growing(mut self, growth: f64) -> Self {
+        self.growth = growth;
         self
     }
 
@@ -109,6 +145,8 @@ pub struct Run {
     pub load_ns: f64,
     pub steal: f64,
     pub noise: Noise,
+    /// Latencies of each lane and round of a workload with an offered rate.
+    pub samples: u64,
 }
 
 pub fn run(lanes: Vec<Lane>) -> Run {
@@ -122,6 +160,7 @@ pub fn run(lanes: Vec<Lane>) -> Run {
         load_ns: 1_900.0,
         steal: 0.01,
         noise: Noise::cpu_time(),
+        samples: 20_000,
     }
 }
 
@@ -212,6 +251,8 @@ impl Run {
 
     fn measure(&self, record: &mut Record, workload: &WorkloadPlan, seed: u64) {
         let lanes = self.all();
+        let offered = offered::Rounds::of(self, workload, seed);
+        record.offered_rates.extend(offered.as_ref().and_then(|it| it.resolved(workload)));
         let effects: Vec<f64> = lanes[1..].iter().map(|lane| lane.cost - 1.0).collect();
         let size = simulate::Plan::new(self.rounds as usize, self.blocks as usize);
         let costs = simulate::Run::new(&self.noise, &effects, size, seed).figures;
@@ -225,7 +266,10 @@ impl Run {
                     round: round as u32,
                     block: number as u32,
                     slices: present
-                        .map(|(lane, log)| self.slice(workload, lane, log.exp()))
+                        .map(|(lane, log)| match &offered {
+                            Some(offered) => offered.slice(lane, REFERENCE_NS * log.exp()),
+                            None => self.slice(workload, lane, log.exp()),
+                        })
                         .collect(),
                 });
             }
@@ -237,7 +281,14 @@ impl Run {
                     .filter(|lane| {
                         lane.families.is_empty() || lane.families.contains(&workload.family)
                     })
-                    .map(|lane| (lane.name.clone(), lane_round(lane, workload, round as u64)))
+                    .map(|lane| {
+                        let its = lane_round(lane, workload, round as u64);
+                        let its = match &offered {
+                            Some(offered) => offered.lane_round(its, lane, round),
+                            None => its,
+                        };
+                        (lane.name.clone(), its)
+                    })
                     .collect(),
                 steal: Some(self.steal),
                 cpu_pressure: Some(0.1),
@@ -281,7 +332,7 @@ fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
         ops,
         syscalls: (lane.syscalls_per_op * ops as f64) as u64 + round % 3,
         ctx_switches: (lane.ctx_switches_per_op * ops as f64) as u64,
-        waits: None,
+        waits: lane.ops_per_wait.map(|per_wait| (ops as f64 / per_wait) as u64),
     };
     let memory = 3_500_000 + round * 4096;
     let conns = workload.number("active").and(workload.number("conns")).unwrap_or(0);

@@ -1,0 +1,45 @@
+//! Reasons to distrust the figures.
+
+use serde::{Deserialize, Serialize};
+
+/// The subject of a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WarningKind {
+    /// The run was killed or interrupted: blocks are missing.
+    Interrupted,
+    /// The run has too few rounds to decide.
+    TooFewRounds,
+    /// The control differs from the reference.
+    ControlDiffers,
+    /// There is no control, so the noise floor is unknown.
+    NoControl,
+    /// The load generator was the bottleneck.
+    GeneratorBound,
+    /// A lane kept a CPU busy while other lanes were measured.
+    IdleBurn,
+    /// The hypervisor gave CPU time to other machines.
+    Steal,
+    /// Other programs used the CPUs.
+    Busy,
+    /// System calls and context switches were not counted.
+    CountsMissing,
+    /// Slices do not count because the load generator or the harness was disturbed.
+    Voided,
+}
+
+/// A reason to distrust figures, with its remedy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The subject.
+    pub kind: WarningKind,
+    /// The workloads that it concerns; empty for the whole run.
+    pub workloads: Vec<String>,
+    /// The lanes that it concerns; empty for all.
+    pub lanes: Vec<String>,
+    /// What was observed.
+    pub message: String,
+    /// The remedy.
+    pub remedy: String,
+}
