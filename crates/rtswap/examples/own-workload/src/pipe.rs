@@ -1,8 +1,9 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Instant;
 
-use rtswap::workload::{Batch, Drive, Family, Fault, Opened, Param, Spec, Spin, content, together};
+use rtswap::workload::{
+    Batch, Drive, Family, Fault, Load, Opened, Operate, Param, Spec, Spin, closed, content, paced,
+};
 use rtswap::{Buffer, Net, ReadOwned, TcpListener as _, TcpStream as _, WriteOwned, socket};
 
 /// `pipe`: a TCP proxy with its client and its server in one lane.
@@ -24,6 +25,9 @@ pub(crate) static FAMILY: Family = Family::new(
 .params(&[
     Param::number("size", "bytes of a message", 1024, &[1024, 65_536], 1 << 20),
     Param::number("conns", "clients, each with a message under way", 8, &[1, 8, 64], 1000),
+    // The workload can be offered a load: it implements `Opened::paced`.
+    Param::RATE,
+    Param::ARRIVALS,
 ]);
 
 /// Messages of each client in a batch.
@@ -43,6 +47,7 @@ impl Pipe {
 pub struct Client<R: Net> {
     stream: R::TcpStream,
     buffer: Buffer,
+    size: usize,
     /// Messages so far. Each has other content than the one before.
     messages: u64,
 }
@@ -65,40 +70,40 @@ impl Opened for Pipe {
         let mut clients = Vec::new();
         for _ in 0..self.conns {
             let stream = R::connect(proxy).await?;
-            clients.push(Client { stream, buffer: Buffer::with_capacity(self.size), messages: 0 });
+            let (size, buffer) = (self.size, Buffer::with_capacity(self.size));
+            clients.push(Client { stream, buffer, size, messages: 0 });
         }
         Ok(clients)
     }
 
     async fn batch<R: Net>(&self, open: &mut Vec<Client<R>>, spin: Spin) -> Result<Batch, Fault> {
-        let size = self.size;
-        together::<R, _, _>(open, move |mut client| async move {
-            let done = client.work(size, spin).await;
-            (client, done)
-        })
-        .await
+        closed::<R, _>(open, MESSAGES, spin).await
+    }
+
+    async fn paced<R: Net>(
+        &self,
+        open: &mut Vec<Client<R>>,
+        load: &Load,
+        spin: Spin,
+    ) -> Result<Batch, Fault> {
+        paced::<R, _>(open, load, spin).await
     }
 }
 
-impl<R: Net> Client<R> {
-    async fn work(&mut self, size: usize, spin: Spin) -> Result<Batch, Fault> {
-        let mut batch = Batch::default();
-        for _ in 0..MESSAGES {
-            let message = content(size, self.messages);
-            self.messages += 1;
-            let mut buffer = std::mem::take(&mut self.buffer);
-            buffer.storage_mut()[..size].copy_from_slice(message);
-            buffer.set_len(size);
-            let begin = Instant::now();
-            let (sent, buffer) = self.stream.write_all(buffer).await;
-            sent?;
-            let (received, buffer) = self.stream.read_exact(buffer, size).await;
-            received?;
-            check(&buffer, message)?;
-            batch.took(1, begin, spin);
-            self.buffer = buffer;
-        }
-        Ok(batch)
+impl<R: Net> Operate for Client<R> {
+    async fn operate(&mut self) -> Result<(), Fault> {
+        let message = content(self.size, self.messages);
+        self.messages += 1;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.storage_mut()[..self.size].copy_from_slice(message);
+        buffer.set_len(self.size);
+        let (sent, buffer) = self.stream.write_all(buffer).await;
+        sent?;
+        let (received, buffer) = self.stream.read_exact(buffer, self.size).await;
+        received?;
+        check(&buffer, message)?;
+        self.buffer = buffer;
+        Ok(())
     }
 }
 
