@@ -90,7 +90,7 @@ mod tests {
     const LIMITS: Limits = Limits { descriptors: Some(20_000), ports: Some(28_232) };
 
     fn workload(name: &str) -> WorkloadPlan {
-        plan::workload(&Spec::parse(name, Standard::CATALOGUE).unwrap(), SLICE_MS)
+        plan::workload(&Spec::parse(name, Standard::CATALOGUE).unwrap(), None)
     }
 
     #[test]
