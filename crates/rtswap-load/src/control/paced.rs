@@ -241,3 +241,120 @@ impl<'h> PacedWindow<'h> {
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use rtswap_schema::protocol::Pace;
+    use rtswap_schema::workload::Arrivals as Kind;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    /// Of 10,000 a second: a message is due each 100 µs.
+    const PACE: Pace = Pace { rate_per_s: 10_000.0, arrivals: Kind::Constant, seed: 1 };
+
+    fn histograms() -> Histograms {
+        let histogram = Histogram::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+        Histograms { latency: histogram.clone(), late: histogram }
+    }
+
+    /// A window of 10 ms after a warm-up of 10 ms, from `start`.
+    fn window(start: Instant, histograms: &mut Histograms) -> PacedWindow<'_> {
+        let addr: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let limits = Limits {
+            addr,
+            cancel: Arc::default(),
+            signals: Arc::default(),
+            stall: Duration::MAX,
+            total: Duration::MAX,
+        };
+        let role = Role::Leader { edge: start + 10 * MS, window: 10 * MS, probe: Box::new(|| ()) };
+        let arrivals = Arrivals::new(Schedule::new(&PACE, 0, 1), start, 10 * MS, 10 * MS);
+        PacedWindow::new(role, limits, arrivals, Waiting::Sleep, histograms)
+    }
+
+    /// Takes what is due and answers it after `latency`.
+    fn serve(window: &mut PacedWindow<'_>, now: Instant, latency: Duration) -> u64 {
+        let mut taken = VecDeque::new();
+        let count = window.take(usize::MAX, now, window.arrivals.start, &mut taken);
+        for at in taken {
+            window.completed(now + latency, at);
+        }
+        count
+    }
+
+    #[test]
+    fn punctual_generator_counts_messages_due_in_window() {
+        let (start, mut histograms) = (Instant::now(), histograms());
+        let mut paced = window(start, &mut histograms);
+        let mut sent = 0;
+        for step in 0..=2000 {
+            let now = start + step * MS / 100;
+            let wait = paced.tick(now, true, 0).unwrap();
+            assert!(wait <= Duration::from_micros(100) || step >= 1990, "{step}: {wait:?}");
+            sent += serve(&mut paced, now, Duration::from_micros(5));
+        }
+        assert!(paced.is_over(0));
+        let ThreadPaced { ops, elapsed, offered, histograms, .. } = paced.into_result();
+        assert_eq!((sent, ops, elapsed), (200, 100, 10 * MS));
+        // The first message of the window is due at its start.
+        assert_eq!((offered.ops, offered.backlog_start, offered.backlog_end), (100, 1, 0));
+        assert_eq!((histograms.latency.len(), histograms.late.len()), (100, 100));
+        assert!(histograms.latency.max() < 5_100, "{}", histograms.latency.max());
+        assert_eq!(histograms.late.max(), 0);
+    }
+
+    #[test]
+    fn stopped_generator_is_late_and_not_the_lane() {
+        let (start, mut histograms) = (Instant::now(), histograms());
+        let mut paced = window(start, &mut histograms);
+        paced.tick(start + 10 * MS, true, 0).unwrap();
+        serve(&mut paced, start + 10 * MS, Duration::ZERO);
+        // Nothing ran for 100 ms.
+        let now = start + 110 * MS;
+        paced.tick(now, true, 0).unwrap();
+        serve(&mut paced, now, Duration::ZERO);
+        let late = paced.into_result().histograms.late;
+        assert!(late.value_at_quantile(0.5) > 90_000_000, "{}", late.value_at_quantile(0.5));
+    }
+
+    #[test]
+    fn wait_for_a_connection_is_latency_and_not_lateness() {
+        let (start, mut histograms) = (Instant::now(), histograms());
+        let mut paced = window(start, &mut histograms);
+        let mut now = start;
+        // The generator looks in time, and the only connection is busy until the end of the window.
+        while now < start + 20 * MS {
+            paced.tick(now, true, 1).unwrap();
+            now += MS / 10;
+        }
+        paced.tick(now, true, 1).unwrap();
+        let mut taken = VecDeque::new();
+        assert_eq!(paced.take(usize::MAX, now, now, &mut taken), 200);
+        for at in taken {
+            paced.completed(now, at);
+        }
+        let ThreadPaced { offered, histograms, .. } = paced.into_result();
+        assert_eq!((offered.backlog_start, offered.backlog_end), (101, 200));
+        assert!((offered.backlog_growth() - 0.99).abs() < 1e-9);
+        assert!(histograms.late.max() < 1_000, "{}", histograms.late.max());
+        assert!(histograms.latency.max() >= 9_900_000, "{}", histograms.latency.max());
+    }
+
+    #[test]
+    fn unsent_messages_are_given_up_after_the_window() {
+        let (start, mut histograms) = (Instant::now(), histograms());
+        let mut paced = window(start, &mut histograms);
+        paced.tick(start + 10 * MS, true, 1).unwrap();
+        paced.tick(start + 20 * MS, true, 1).unwrap();
+        paced.tick(start + 269 * MS, true, 0).unwrap();
+        assert!(paced.has_due() && !paced.is_over(0));
+        paced.tick(start + 270 * MS, true, 0).unwrap();
+        assert!(paced.is_over(0));
+        let offered = paced.into_result().offered;
+        assert_eq!((offered.ops, offered.backlog_end), (100, 200));
+    }
+}
