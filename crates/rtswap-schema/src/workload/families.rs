@@ -41,9 +41,9 @@ pub const fn joined<const N: usize>(
 
 /// Workloads that a run measures by default.
 pub const DEFAULT: &[&str] = &[
-    "tcp-echo/size=1024/conns=32",
+    "tcp-echo/size=1024/conns=32/rate=60%",
     "tcp-echo/size=1024/conns=1",
-    "tcp-echo/size=102400/conns=32",
+    "tcp-echo/size=102400/conns=32/rate=60%",
     "sleep/tasks=1000/ms=10",
     "spawn/tasks=1000",
     "yield/tasks=100",
@@ -53,7 +53,7 @@ pub const DEFAULT: &[&str] = &[
 
 /// Workloads that `--quick` measures.
 pub const QUICK: &[&str] =
-    &["tcp-echo/size=1024/conns=32", "spawn/tasks=1000", "channel/pairs=100"];
+    &["tcp-echo/size=1024/conns=32/rate=60%", "spawn/tasks=1000", "channel/pairs=100"];
 
 /// Bytes of a message where the family has no parameter `size`.
 pub const SMALL_MESSAGE_BYTES: u64 = 64;

@@ -53,7 +53,7 @@ pub(super) struct Args {
     /// Stop a workload once every interval is this narrow: 1% or 0.01 means ± 1 %.
     #[arg(long, value_parser = args::share, value_name = "WIDTH")]
     precision: Option<f64>,
-    /// Few workloads and few blocks: a first impression in about 20 seconds, or three for each workload where
+    /// Few workloads and few blocks: a first impression in about 30 seconds, or three for each workload where
     /// that is more.
     #[arg(long)]
     quick: bool,
@@ -79,7 +79,7 @@ pub(super) struct Args {
 }
 
 const BUDGET: Duration = Duration::from_mins(2);
-const BUDGET_QUICK: Duration = Duration::from_secs(17);
+const BUDGET_QUICK: Duration = Duration::from_secs(27);
 /// What `--quick` allows for each workload at least, so that with many of them each has its turn: a round
 /// of nine lanes takes a second and a half, and twice that where the machine is slow.
 const QUICK_EACH: Duration = Duration::from_secs(3);
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn budget_of_quick_run_grows_with_workloads() {
-        assert_eq!(seconds(&["--quick"], 5), 17);
+        assert_eq!(seconds(&["--quick"], 5), 27);
         assert_eq!(seconds(&["--quick"], 58), 174);
         assert_eq!(seconds(&["--quick", "--budget", "9s"], 58), 9);
         assert_eq!(seconds(&[], 58), 120);
