@@ -55,7 +55,8 @@ mod tests {
         // A tenth of the way up from 100 to 10,000, in logarithms, is a factor of 10^0.2.
         let curve = [Latency(50.0), Latency(100.0), Latency(10_000.0)];
         let found = within(&curve, 100.0 * 10_f64.powf(0.2));
-        assert!((found.lo - 2100.0).abs() < 1e-6 && found.lo == found.hi, "{found:?}");
+        assert_eq!(found, Bounds::exact(found.lo));
+        assert!((found.lo - 2100.0).abs() < 1e-6, "{found:?}");
         assert_eq!(within(&curve, 100.0), Bounds::exact(2000.0));
     }
 
