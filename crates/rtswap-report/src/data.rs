@@ -164,6 +164,12 @@ impl<'a> Data<'a> {
         median((0..self.rounds.len()).filter_map(|at| self.of_round(at, lane, metric)))
     }
 
+    /// The lane's own figure of such a metric, by round.
+    pub fn by_round(&self, lane: &str, metric: Metric) -> BTreeMap<u32, f64> {
+        let figure = |at: usize| Some((self.rounds[at].round, self.of_round(at, lane, metric)?));
+        (0..self.rounds.len()).filter_map(figure).collect()
+    }
+
     fn of_round(&self, at: usize, lane: &str, metric: Metric) -> Option<f64> {
         if Metric::LATENCY.contains(&metric) {
             return self.percentiles.get(at)?.get(lane)?.get(metric);

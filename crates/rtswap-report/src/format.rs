@@ -60,6 +60,17 @@ pub fn time(ns: f64) -> String {
     format!("{} {unit}", number(ns / divisor))
 }
 
+/// `10 ms` for `10.0 ms`: for round numbers, as on an axis.
+pub(crate) fn whole(text: &str) -> String {
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let number = if number.contains('.') {
+        number.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        number
+    };
+    format!("{number} {unit}").trim_end().to_owned()
+}
+
 /// Bytes in binary units.
 pub fn bytes(bytes: f64) -> String {
     let mut value = bytes;

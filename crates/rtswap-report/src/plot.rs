@@ -1,5 +1,7 @@
 //! A sweep as plots, one above the other: CPU time per operation, its ratio to the reference, and the
-//! memory per connection if it was measured.
+//! memory per connection if it was measured. A sweep over the offered rate has latency and CPU time.
+
+mod load;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -31,11 +33,13 @@ const COLORS: [RGBColor; 12] = [
     RGBColor(150, 150, 150),
 ];
 
+/// The figure of a point, in its unit.
+type Value = fn(&Point) -> Option<Interval>;
+
 /// One plot.
 struct Panel {
     title: String,
-    /// The figure of a point, in its unit.
-    value: fn(&Point) -> Option<Interval>,
+    value: Value,
     label: fn(f64) -> String,
     /// The value of a horizontal line.
     baseline: Option<f64>,
@@ -49,9 +53,16 @@ pub fn svg(sweep: &Sweep) -> String {
     let panels = panels(sweep);
     let mut text = String::new();
     {
-        let height = TITLE_HEIGHT + PANEL_HEIGHT * panels.len() as u32;
+        let height = match &sweep.load {
+            Some(_) => load::HEIGHT,
+            None => TITLE_HEIGHT + PANEL_HEIGHT * panels.len() as u32,
+        };
         let root = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
-        draw(&root, sweep, &panels).expect("drawing into a string cannot fail");
+        let drawn = match &sweep.load {
+            Some(load) => load::draw(&root, sweep, load),
+            None => draw(&root, sweep, &panels),
+        };
+        drawn.expect("drawing into a string cannot fail");
         root.present().expect("drawing into a string cannot fail");
     }
     // The fonts of the reader's machine.
@@ -63,13 +74,13 @@ fn panels(sweep: &Sweep) -> Vec<Panel> {
         Panel {
             title: format!("CPU time per {}", sweep.unit),
             value: |point| point.cpu_ns_per_op,
-            label: |ns| whole(&format::time(ns)),
+            label: |ns| format::whole(&format::time(ns)),
             baseline: None,
         },
         Panel {
             title: format!("CPU time, ratio to {}", sweep.reference),
             value: |point| point.cpu_ratio.as_ref()?.interval(),
-            label: |ratio| whole(&format::number(ratio)),
+            label: |ratio| format::whole(&format::number(ratio)),
             baseline: Some(1.0),
         },
         Panel {
@@ -87,17 +98,6 @@ fn panels(sweep: &Sweep) -> Vec<Panel> {
     all.into_iter().filter(|panel| points().any(|point| (panel.value)(point).is_some())).collect()
 }
 
-/// `10 ms` for `10.0 ms`: an axis has round numbers.
-fn whole(text: &str) -> String {
-    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
-    let number = if number.contains('.') {
-        number.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        number
-    };
-    format!("{number} {unit}").trim_end().to_owned()
-}
-
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -109,7 +109,7 @@ fn draw<'a>(root: &Area<'a>, sweep: &Sweep, panels: &[Panel]) -> Drawn<'a> {
     for (area, panel) in rest.split_evenly((panels.len(), 1)).iter().zip(panels) {
         let (plot, side) = area.split_horizontally(WIDTH - LEGEND_WIDTH);
         draw_panel(&plot, sweep, panel)?;
-        legend(&side, sweep, panel)?;
+        legend(&side, sweep, panel.value)?;
     }
     Ok(())
 }
@@ -170,9 +170,8 @@ fn draw_panel<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
 }
 
 /// The lanes of the panel, in the order of their lines at the right end.
-fn legend<'a>(area: &Area<'a>, sweep: &Sweep, panel: &Panel) -> Drawn<'a> {
-    let last =
-        |lane: &Series| lane.points.iter().rev().filter_map(panel.value).map(|it| it.ratio).next();
+fn legend<'a>(area: &Area<'a>, sweep: &Sweep, value: Value) -> Drawn<'a> {
+    let last = |lane: &Series| lane.points.iter().rev().filter_map(value).map(|it| it.ratio).next();
     let mut lanes: Vec<_> = sweep
         .lanes
         .iter()

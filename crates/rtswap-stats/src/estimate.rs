@@ -160,7 +160,11 @@ pub fn estimate(paired: &Paired, options: &Options) -> Option<Estimate> {
 ///
 /// Which values are drawn depends on the seed alone, not on the values: that makes the interval
 /// antisymmetric.
-fn resampled(values: &[f64], statistic: impl Fn(&mut [f64]) -> f64, options: &Options) -> Vec<f64> {
+pub(crate) fn resampled(
+    values: &[f64],
+    statistic: impl Fn(&mut [f64]) -> f64,
+    options: &Options,
+) -> Vec<f64> {
     let mut rng = Pcg64Mcg::seed_from_u64(options.seed);
     let mut sample = vec![0.0; values.len()];
     (0..options.resamples.max(1))
@@ -187,9 +191,14 @@ fn interval(centre: f64, mut resampled: Vec<f64>, n: usize, confidence: f64) -> 
     resampled.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - confidence) / 2.0;
     let (low, high) = both_quantiles(&resampled, tail);
-    let n = n as f64;
-    let widen = (n / (n - 1.0)).sqrt() * t_quantile(tail, n - 1.0) / z_quantile(tail);
+    let widen = widening(n, tail);
     ((centre - widen * (centre - low)).min(centre), (centre + widen * (high - centre)).max(centre))
+}
+
+/// The factor by which a percentile interval over `n` values, two or more, is widened; see [`interval`].
+pub(crate) fn widening(n: usize, tail: f64) -> f64 {
+    let n = n as f64;
+    (n / (n - 1.0)).sqrt() * t_quantile(tail, n - 1.0) / z_quantile(tail)
 }
 
 /// The value that Student's t with `freedom` degrees exceeds with probability `tail`.

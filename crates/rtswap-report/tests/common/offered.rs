@@ -42,7 +42,7 @@ impl Rounds {
     pub fn of(run: &Run, workload: &WorkloadPlan, seed: u64) -> Option<Self> {
         let per_s = match workload.rate()? {
             Rate::PerSecond(number) => f64::from(number),
-            Rate::Share(_) => PER_S,
+            Rate::Share(percent) => PER_S / 60.0 * f64::from(percent),
         };
         let lanes = run.all();
         let figures = |noise: &Noise, effect: fn(&Lane) -> f64, seed| {
@@ -53,7 +53,9 @@ impl Rounds {
         let latencies = figures(&Noise::cpu_time(), |lane| lane.latency, seed + 1000);
         let capacities = figures(&Noise::throughput(), |lane| 1.0 / lane.cost, seed + 2000);
         let factor = |at: usize, round: usize| {
-            (latencies[round][0][at].exp(), capacities[round][0][at].exp())
+            // The simulation has the other lanes relative to the reference.
+            let own = if at == 0 { lanes[0].latency } else { 1.0 };
+            (own * latencies[round][0][at].exp(), capacities[round][0][at].exp())
         };
         let of_lane = |(at, lane): (usize, &Lane)| {
             let rounds = (0..run.rounds as usize).map(|round| factor(at, round));

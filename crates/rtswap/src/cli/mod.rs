@@ -10,6 +10,7 @@ mod list;
 mod measure;
 mod named;
 mod origin;
+mod over;
 mod overhead;
 mod peers;
 mod progress;

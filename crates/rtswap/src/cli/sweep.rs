@@ -2,20 +2,20 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::Request;
 use rtswap_harness::record::{Record, RecordFile as _};
-use rtswap_report::sweep::Sweep;
+use rtswap_report::sweep::{Objective, Sweep};
 use rtswap_report::{Style, Summary, plot};
 use rtswap_workload::Spec;
 
 use crate::Registry;
-use crate::cli::args::{InvalidValue, Setting};
+use crate::cli::args::Setting;
 use crate::cli::measure::Job;
+use crate::cli::over::Over;
 use crate::cli::{Exit, Format, args, named, select, signals};
 
 /// Measure one workload over several values of a parameter, and plot what grows with it.
@@ -24,14 +24,23 @@ use crate::cli::{Exit, Format, args, named, select, signals};
     rtswap sweep --workload tcp-echo --over conns=1,8,64,512,4096\n  \
     rtswap sweep --workload idle --over conns=100,1000,10000 --lane 'floor-*' --budget 5m\n  \
     rtswap sweep --workload tcp-echo/conns=8 --over size=64,1024,16384 --plot size.svg\n  \
+    rtswap sweep --workload http --over rate=10%..100% --objective p99=1ms\n  \
+    rtswap sweep --workload http --over rate=5k..50k --lane tokio --lane smol --budget 10m\n  \
     rtswap sweep --record sweep.jsonl --format markdown")]
 pub(super) struct Args {
     /// The workload; its other parameters may be named: tcp-echo/size=64.
     #[arg(short, long, value_name = "NAME", required_unless_present = "record")]
     workload: Option<String>,
-    /// The parameter to vary, and its values.
+    /// The parameter to vary, and its values; for rate also a range, of which ten rates are offered.
+    ///
+    /// `rate=10%..100%` offers shares of the slowest lane's capacity, `rate=5k..50k` operations per second, the
+    /// same to all lanes. Latency then counts from when an operation was due. Shares above 100% show how far the
+    /// faster lanes keep up.
     #[arg(long, value_name = "PARAM=N,N,...", required_unless_present = "record")]
     over: Option<Over>,
+    /// Show how much each lane serves within a latency: p50, p90, p99 or p99.9, and a time. Only over rate.
+    #[arg(long, value_name = "PERCENTILE=TIME")]
+    objective: Option<Objective>,
     /// Lanes: names, globs, `NAME?delay_ns=N`, or `NAME=COMMAND`; may be repeated.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
@@ -60,33 +69,13 @@ pub(super) struct Args {
     format: Format,
 }
 
-/// `conns=1,8,64`.
-#[derive(Clone, Debug)]
-struct Over {
-    param: String,
-    values: Vec<String>,
-}
-
-impl FromStr for Over {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let wrong = || InvalidValue::new("list of values", text, "conns=1,8,64");
-        let (param, values) = text.split_once('=').ok_or_else(wrong)?;
-        let values: Vec<_> = values.split(',').map(|value| value.trim().to_owned()).collect();
-        if param.is_empty() || values.len() < 2 || values.iter().any(String::is_empty) {
-            return Err(wrong());
-        }
-        Ok(Self { param: param.to_owned(), values })
-    }
-}
-
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let (record, path) = match (&args.record, &args.workload, &args.over) {
         (Some(path), ..) => (Record::read(path)?, path.clone()),
         (None, Some(workload), Some(over)) => {
             signals::raise_descriptor_limit();
             let cancel = signals::cancel()?;
+            check_objective(args.objective.as_ref(), over)?;
             let request = request(registry, args, workload, over)?;
             let Setting { seed, out, servers, .. } = &args.setting;
             let job = Job::begin(request, *seed, out.as_deref(), servers.urls())?;
@@ -96,7 +85,11 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         (None, ..) => unreachable!("clap asks for both"),
     };
     let summary = Summary::of(&record);
-    let sweep = Sweep::of(&record, &summary).with_context(|| path.display().to_string())?;
+    let sweep = match args.objective {
+        Some(objective) => Sweep::at(&record, &summary, objective),
+        None => Sweep::of(&record, &summary),
+    };
+    let sweep = sweep.with_context(|| path.display().to_string())?;
     let plot = args.plot.clone().unwrap_or_else(|| path.with_extension("svg"));
     show(&sweep, &summary, args.format)?;
     write_plot(&sweep, &plot)?;
@@ -109,6 +102,18 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let reference = args.reference.as_ref().map(|_| plan.reference.as_str());
     named::check_summary(&named::named(&plan.lanes, &args.lane, reference), &summary)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Rejects an objective before anything is measured that it does not apply to.
+fn check_objective(objective: Option<&Objective>, over: &Over) -> Result<()> {
+    if objective.is_some() && over.param != "rate" {
+        let message = format!(
+            "--objective needs a sweep over rate, and --over names {}; give --over rate=10%..100%",
+            over.param
+        );
+        return Err(Exit::Usage(message).into());
+    }
+    Ok(())
 }
 
 fn show(sweep: &Sweep, summary: &Summary, format: Format) -> Result<()> {
@@ -170,16 +175,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn over_accepts_two_values_or_more() {
-        let over: Over = "conns=1, 8,64".parse().unwrap();
-        assert_eq!((over.param.as_str(), over.values.len()), ("conns", 3));
-        for wrong in ["conns", "conns=", "conns=1", "=1,2", "conns=1,,2"] {
-            let error = wrong.parse::<Over>().unwrap_err().to_string();
-            assert_eq!(error, format!("invalid list of values {wrong:?}: expected conns=1,8,64"));
-        }
-    }
-
-    #[test]
     fn workloads_has_one_for_each_value() {
         let names = |workload: &str, over: &str| {
             let specs = workloads(&Registry::standard(), workload, &over.parse().unwrap())?;
@@ -194,5 +189,35 @@ mod tests {
         assert!(error(names("tcp-echo", "conns=0,1")).contains("from 1 to"));
         assert!(error(names("tpc-echo", "conns=1,2")).contains("did you mean `tcp-echo`?"));
         assert!(error(names("tcp-echo", "conns=1,1")).contains("two different values"));
+    }
+
+    #[test]
+    fn workloads_has_one_for_each_rate_of_range() {
+        let over: Over = "rate=5k..50k".parse().unwrap();
+        let specs = workloads(&Registry::standard(), "tcp-echo", &over).unwrap();
+        assert_eq!(specs.len(), 10);
+        assert!(specs[9].to_string().ends_with("/rate=50000"), "{}", specs[9]);
+        // 10k and 10000 are the same rate.
+        let over: Over = "rate=10k,10000".parse().unwrap();
+        let error = workloads(&Registry::standard(), "tcp-echo", &over).unwrap_err().to_string();
+        assert!(error.contains("two different values"), "{error}");
+        // A workload that the lane drives at its own pace has no rate.
+        let over: Over = "rate=10%..100%".parse().unwrap();
+        let error = workloads(&Registry::standard(), "spawn", &over).unwrap_err().to_string();
+        assert!(error.contains("has no parameter `rate`"), "{error}");
+    }
+
+    #[test]
+    fn objective_needs_rate() {
+        let objective = "p99=1ms".parse().ok();
+        let check = |objective: Option<&Objective>, over: &str| {
+            check_objective(objective, &over.parse().unwrap()).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(objective.as_ref(), "rate=10%..100%"), Ok(()));
+        assert_eq!(check(None, "conns=1,8"), Ok(()));
+        assert_eq!(
+            check(objective.as_ref(), "conns=1,8").unwrap_err(),
+            "--objective needs a sweep over rate, and --over names conns; give --over rate=10%..100%"
+        );
     }
 }
