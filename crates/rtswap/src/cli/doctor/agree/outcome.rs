@@ -1,0 +1,303 @@
+//! What the figures show: ratios by client, and where clients disagree. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rtswap_stats::median;
+use serde::Serialize;
+
+use super::record::{Figures, Load, Measurement, Record, WorkloadRecord};
+use super::stats::{Mean, geometric_mean};
+
+/// The client that the others are compared with.
+pub const SLICES: &str = "slices";
+/// The generator that sleeps.
+pub const SLEEPING: &str = "sustained-sleeping";
+/// The clients that are part of rtswap, in the order of columns.
+const OWN: [&str; 3] = [SLICES, "sustained", SLEEPING];
+
+/// Differences in CPU time per operation at the rate up to here are no disagreement.
+const RATE_MARGIN: f64 = 0.05;
+/// Differences in operations per second at saturation up to here are no disagreement.
+const SATURATION_MARGIN: f64 = 0.10;
+
+/// A figure that lanes are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Operations per second.
+    OpsPerS,
+    /// CPU time of the lane per operation.
+    CpuNsPerOp,
+}
+
+/// The record and what follows from it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// All figures.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Every lane against the reference, by client.
+    pub ratios: Vec<Ratio>,
+    /// Where clients disagree.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// A lane against the reference, as a client sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ratio {
+    /// The workload.
+    pub workload: String,
+    /// The load.
+    pub load: Load,
+    /// The metric.
+    pub metric: Metric,
+    /// The client.
+    pub client: String,
+    /// The lane.
+    pub lane: String,
+    /// The geometric mean over repetitions.
+    pub ratio: f64,
+    /// Its 95 % interval; `None` with fewer than two repetitions.
+    pub lo: Option<f64>,
+    /// The upper end.
+    pub hi: Option<f64>,
+    /// Repetitions with this ratio.
+    pub repetitions: usize,
+}
+
+/// A lane whose ratio depends on the client.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Disagreement {
+    /// The workload.
+    pub workload: String,
+    /// The load.
+    pub load: Load,
+    /// The metric.
+    pub metric: Metric,
+    /// The lane.
+    pub lane: String,
+    /// The other client.
+    pub client: String,
+    /// The ratio in slices.
+    pub slices: f64,
+    /// The ratio with the other client.
+    pub other: f64,
+    /// In words.
+    pub sentence: String,
+}
+
+impl Outcome {
+    /// Computes ratios and disagreements.
+    pub fn of(record: Record) -> Self {
+        let ratios: Vec<_> = (record.workloads.iter())
+            .flat_map(|workload| ratios(workload, &record.lanes, &record.reference))
+            .collect();
+        let disagreements = disagreements(&ratios, &record.reference);
+        Self { record, ratios, disagreements }
+    }
+
+    /// The ratio of a lane, if it has one.
+    pub fn ratio(
+        &self,
+        workload: &str,
+        load: Load,
+        metric: Metric,
+        client: &str,
+        lane: &str,
+    ) -> Option<&Ratio> {
+        find(&self.ratios, workload, load, metric, client, lane)
+    }
+}
+
+impl Ratio {
+    /// The factor by which the interval extends to either side, less 1.
+    pub fn half_width(&self) -> Option<f64> {
+        Some(self.hi? / self.ratio - 1.0)
+    }
+
+    /// Whether both have intervals, and these do not overlap.
+    fn is_apart_from(&self, other: &Self) -> bool {
+        match (self.lo, self.hi, other.lo, other.hi) {
+            (Some(lo), Some(hi), Some(other_lo), Some(other_hi)) => hi < other_lo || other_hi < lo,
+            _ => false,
+        }
+    }
+
+    /// The difference in the logarithm.
+    fn distance(&self, other: &Self) -> f64 {
+        (self.ratio / other.ratio).ln().abs()
+    }
+
+    fn text(&self) -> String {
+        match (self.lo, self.hi) {
+            (Some(lo), Some(hi)) => format!("{:.2} [{lo:.2}, {hi:.2}]", self.ratio),
+            _ => format!("{:.2}", self.ratio),
+        }
+    }
+}
+
+/// The metrics of a load.
+pub fn metrics(load: Load) -> &'static [Metric] {
+    match load {
+        Load::Saturation => &[Metric::OpsPerS, Metric::CpuNsPerOp],
+        // All lanes do the same number of operations.
+        Load::Rate => &[Metric::CpuNsPerOp],
+    }
+}
+
+/// The clients of a load, in the order of columns.
+pub fn clients(workload: &WorkloadRecord, load: Load) -> Vec<&str> {
+    let of_load = workload.measurements.iter().filter(|it| it.load == load);
+    let all: BTreeSet<&str> = of_load.map(|it| it.client.as_str()).collect();
+    let own = OWN.into_iter().filter(|name| all.contains(name));
+    own.chain(all.iter().copied().filter(|name| !OWN.contains(name))).collect()
+}
+
+/// The median of a figure over all measurements of a lane.
+pub fn typical(
+    workload: &WorkloadRecord,
+    load: Load,
+    client: &str,
+    lane: &str,
+    figure: impl Fn(&Figures) -> Option<f64>,
+) -> Option<f64> {
+    let is_asked = |it: &&Measurement| it.load == load && it.client == client && it.lane == lane;
+    let measurements = workload.measurements.iter().filter(is_asked);
+    median(measurements.filter_map(|it| figure(&it.figures)))
+}
+
+fn figure(metric: Metric, figures: &Figures) -> f64 {
+    match metric {
+        Metric::OpsPerS => figures.ops_per_s,
+        Metric::CpuNsPerOp => figures.cpu_ns_per_op(),
+    }
+}
+
+fn ratios(workload: &WorkloadRecord, lanes: &[String], reference: &str) -> Vec<Ratio> {
+    let mut found = Vec::new();
+    for load in [Load::Saturation, Load::Rate] {
+        for &metric in metrics(load) {
+            for client in clients(workload, load) {
+                for lane in lanes.iter().filter(|lane| *lane != reference) {
+                    let logs = logs(workload, (load, metric, client), lane, reference);
+                    let Some(Mean { ratio, interval }) = geometric_mean(&logs) else { continue };
+                    found.push(Ratio {
+                        workload: workload.name.clone(),
+                        load,
+                        metric,
+                        client: client.to_owned(),
+                        lane: lane.clone(),
+                        ratio,
+                        lo: interval.map(|(lo, _)| lo),
+                        hi: interval.map(|(_, hi)| hi),
+                        repetitions: logs.len(),
+                    });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The logarithm of the ratio by repetition: the median over the blocks of slices, as in `rtswap run`.
+fn logs(
+    workload: &WorkloadRecord,
+    (load, metric, client): (Load, Metric, &str),
+    lane: &str,
+    reference: &str,
+) -> Vec<f64> {
+    let of = |name: &str| -> BTreeMap<(u32, Option<u32>), f64> {
+        let is_asked =
+            |it: &&Measurement| it.load == load && it.client == client && it.lane == name;
+        let measurements = workload.measurements.iter().filter(is_asked);
+        let value = |it: &Measurement| figure(metric, &it.figures);
+        let pairs = measurements.map(|it| ((it.repetition, it.block), value(it)));
+        pairs.filter(|(_, value)| value.is_finite() && *value > 0.0).collect()
+    };
+    let reference = of(reference);
+    let mut by_repetition: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    for (at, value) in of(lane) {
+        if let Some(base) = reference.get(&at) {
+            by_repetition.entry(at.0).or_default().push((value / base).ln());
+        }
+    }
+    by_repetition.into_values().filter_map(median).collect()
+}
+
+fn find<'a>(
+    ratios: &'a [Ratio],
+    workload: &str,
+    load: Load,
+    metric: Metric,
+    client: &str,
+    lane: &str,
+) -> Option<&'a Ratio> {
+    ratios.iter().find(|it| {
+        it.workload == workload
+            && it.load == load
+            && it.metric == metric
+            && it.client == client
+            && it.lane == lane
+    })
+}
+
+fn disagreements(ratios: &[Ratio], reference: &str) -> Vec<Disagreement> {
+    let mut found = Vec::new();
+    for other in ratios {
+        let margin = match (other.load, other.metric) {
+            (Load::Rate, Metric::CpuNsPerOp) => RATE_MARGIN,
+            (Load::Saturation, Metric::OpsPerS) => SATURATION_MARGIN,
+            _ => continue,
+        };
+        let Ratio { workload, load, metric, client, lane, .. } = other;
+        let Some(slices) = find(ratios, workload, *load, *metric, SLICES, lane) else { continue };
+        if slices.distance(other) <= (1.0 + margin).ln() || !slices.is_apart_from(other) {
+            continue;
+        }
+        let sleeping = find(ratios, workload, *load, *metric, SLEEPING, lane);
+        found.push(Disagreement {
+            workload: workload.clone(),
+            load: *load,
+            metric: *metric,
+            lane: lane.clone(),
+            client: client.clone(),
+            slices: slices.ratio,
+            other: other.ratio,
+            sentence: sentence(slices, other, sleeping, reference, margin),
+        });
+    }
+    found
+}
+
+fn sentence(
+    slices: &Ratio,
+    other: &Ratio,
+    sleeping: Option<&Ratio>,
+    reference: &str,
+    margin: f64,
+) -> String {
+    let Ratio { workload, client, lane, .. } = other;
+    let (load, metric) = match other.metric {
+        Metric::OpsPerS => ("at saturation", "operations per second"),
+        Metric::CpuNsPerOp => ("at the rate", "CPU time per operation"),
+    };
+    let percent = rtswap_report::format::percent(slices.distance(other).exp() - 1.0);
+    let why = match sleeping {
+        _ if client == SLEEPING => {
+            "; this client sleeps, so that each answer has to wake it, on CPU time of the lane"
+                .to_owned()
+        }
+        Some(sleeping) if sleeping.distance(other) <= (1.0 + margin).ln() => format!(
+            "; {SLEEPING} has {:.2}, so the reason is that {client} sleeps, and that each answer has to wake \
+             it, on CPU time of the lane",
+            sleeping.ratio
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "{workload} {load}: {lane} has {} times the {metric} of {reference} in slices, but {} with {client}, \
+         a difference of {percent}{why}.",
+        slices.text(),
+        other.text()
+    )
+}
