@@ -29,6 +29,7 @@ use super::{Output, print};
 
 /// The options of `--agree`.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Lanes of --agree, as for `rtswap run`: names, globs or NAME=COMMAND; those of `rtswap run` by default.
     #[arg(short, long, value_name = "GLOB", requires = "agree")]

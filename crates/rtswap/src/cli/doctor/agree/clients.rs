@@ -174,7 +174,7 @@ struct Probe<'a> {
 impl Probe<'_> {
     /// All that a command prints, however it ends; `None` if it cannot be started or does not end.
     fn printed(&self, words: &[&str]) -> Option<String> {
-        const LIMIT: Duration = Duration::from_secs(60);
+        const LIMIT: Duration = Duration::from_mins(1);
         let words: Vec<_> = words.iter().map(ToString::to_string).collect();
         let done = process::run(&words, self.cpus, LIMIT, self.cancel).ok()?;
         done.was_found().then(|| done.stdout + &done.stderr)

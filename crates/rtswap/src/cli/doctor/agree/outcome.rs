@@ -56,7 +56,7 @@ pub struct Ratio {
     /// The lane.
     pub lane: String,
     /// The geometric mean over repetitions.
-    pub ratio: f64,
+    pub mean: f64,
     /// Its 95 % interval; `None` with fewer than two repetitions.
     pub lo: Option<f64>,
     /// The upper end.
@@ -112,7 +112,7 @@ impl Outcome {
 impl Ratio {
     /// The factor by which the interval extends to either side, less 1.
     pub fn half_width(&self) -> Option<f64> {
-        Some(self.hi? / self.ratio - 1.0)
+        Some(self.hi? / self.mean - 1.0)
     }
 
     /// Whether both have intervals, and these do not overlap.
@@ -125,13 +125,13 @@ impl Ratio {
 
     /// The difference in the logarithm.
     fn distance(&self, other: &Self) -> f64 {
-        (self.ratio / other.ratio).ln().abs()
+        (self.mean / other.mean).ln().abs()
     }
 
     fn text(&self) -> String {
         match (self.lo, self.hi) {
-            (Some(lo), Some(hi)) => format!("{:.2} [{lo:.2}, {hi:.2}]", self.ratio),
-            _ => format!("{:.2}", self.ratio),
+            (Some(lo), Some(hi)) => format!("{:.2} [{lo:.2}, {hi:.2}]", self.mean),
+            _ => format!("{:.2}", self.mean),
         }
     }
 }
@@ -187,7 +187,7 @@ fn ratios(workload: &WorkloadRecord, lanes: &[String], reference: &str) -> Vec<R
                         metric,
                         client: client.to_owned(),
                         lane: lane.clone(),
-                        ratio,
+                        mean: ratio,
                         lo: interval.map(|(lo, _)| lo),
                         hi: interval.map(|(_, hi)| hi),
                         repetitions: logs.len(),
@@ -261,8 +261,8 @@ fn disagreements(ratios: &[Ratio], reference: &str) -> Vec<Disagreement> {
             metric: *metric,
             lane: lane.clone(),
             client: client.clone(),
-            slices: slices.ratio,
-            other: other.ratio,
+            slices: slices.mean,
+            other: other.mean,
             sentence: sentence(slices, other, sleeping, reference, margin),
         });
     }
@@ -290,7 +290,7 @@ fn sentence(
         Some(sleeping) if sleeping.distance(other) <= (1.0 + margin).ln() => format!(
             "; {SLEEPING} has {:.2}, so the reason is that {client} sleeps, and that each answer has to wake \
              it, on CPU time of the lane",
-            sleeping.ratio
+            sleeping.mean
         ),
         _ => String::new(),
     };

@@ -67,7 +67,7 @@ fn of_load(outcome: &Outcome, workload: &WorkloadRecord, load: Load, style: Styl
             });
             let width = ratio.half_width().map(|half| format!(" ±{:.0}%", half * 100.0));
             let mark = if differs { "*" } else { "" };
-            Some(format!("{:.2}{}{mark}", ratio.ratio, width.unwrap_or_default()))
+            Some(format!("{:.2}{}{mark}", ratio.mean, width.unwrap_or_default()))
         });
     }
     if load == Load::Rate {
@@ -91,8 +91,9 @@ fn table(
 ) -> String {
     let widest = outcome.record.lanes.iter().map(|lane| lane.chars().count()).max().unwrap_or(0);
     let row = |first: &str, cells: Vec<String>| {
-        let cells: String =
+        let cells: Vec<_> =
             cells.iter().map(|cell| format!("{:>COLUMN$}", style.text(cell))).collect();
+        let cells = cells.concat();
         format!("  {first:widest$}{cells}\n")
     };
     let names = clients.iter().map(|name| if *name == SLEEPING { "sleeping" } else { name });

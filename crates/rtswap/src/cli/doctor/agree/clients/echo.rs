@@ -100,7 +100,7 @@ mod tests {
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 thread::spawn(move || {
-                    let mut buffer = [0; 65_536];
+                    let mut buffer = vec![0; 65_536];
                     while let Ok(n @ 1..) = stream.read(&mut buffer) {
                         let mut bytes = buffer[..n].to_vec();
                         answer(&mut bytes);
@@ -137,9 +137,9 @@ mod tests {
 
     #[test]
     fn echo_rejects_other_bytes_more_bytes_and_closed_connection() {
+        type Case = (fn(&mut Vec<u8>), &'static str);
         let folder = tempfile::tempdir().unwrap();
         let Some(program) = compiled(folder.path()) else { return };
-        type Case = (fn(&mut Vec<u8>), &'static str);
         let cases: [Case; 2] = [
             (|bytes| *bytes.last_mut().unwrap() ^= 1, "other bytes than were sent"),
             (|bytes| bytes.push(0), "more bytes than were sent"),
