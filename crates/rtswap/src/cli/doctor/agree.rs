@@ -67,12 +67,6 @@ pub(super) fn run(
     server_cpus: Vec<usize>,
     load_cpus: Vec<usize>,
 ) -> Result<ExitCode> {
-    if cfg!(debug_assertions) {
-        eprintln!(
-            "warning: built without optimisation, so this says little about real runs; \
-             `cargo run --release -- doctor --agree`"
-        );
-    }
     signals::raise_descriptor_limit();
     let plan = Plan::of(registry, &args.agreement, args.seed, server_cpus, load_cpus)?;
     let out = args.out.as_deref().map(Out::create).transpose()?;
@@ -113,6 +107,12 @@ fn report(outcome: &Outcome, format: Output) -> Result<ExitCode> {
 
 /// Prints what will run, and how long it will take.
 fn announce(plan: &Plan, installed: &Installed) {
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "warning: built without optimisation, so this says little about real runs; \
+             `cargo run --release -- doctor --agree`"
+        );
+    }
     let lanes: Vec<_> = plan.lanes.iter().map(|lane| lane.plan.name.as_str()).collect();
     let workloads: Vec<_> = plan.workloads.iter().map(|it| it.name.as_str()).collect();
     eprintln!(

@@ -345,7 +345,11 @@ impl<'a> Measure<'a> {
         Ok(Figures {
             ops: count.ops,
             ops_per_s: count.ops_per_s,
-            cpu_ns: used(clocks)?,
+            // A client that claims operations and has made no load.
+            cpu_ns: used(clocks).map_err(|lost| match lost {
+                Lost::Lane(reason) => Lost::Client(format!("{reason}; it reports {}", count.ops)),
+                other => other,
+            })?,
             p50_ns: count.p50_ns,
             p90_ns: count.p90_ns,
             p99_ns: count.p99_ns,
@@ -409,7 +413,9 @@ fn used((before, after): (Option<Duration>, Option<Duration>)) -> Result<u64, Lo
         return Err(Lost::Lane("cannot read its CPU clock: the process has ended".to_owned()));
     };
     match after.saturating_sub(before).as_nanos() as u64 {
-        0 => Err(Lost::Lane("its own process used no CPU time for its operations".to_owned())),
+        0 => {
+            Err(Lost::Lane("the lane's own process used no CPU time for its operations".to_owned()))
+        }
         ns => Ok(ns),
     }
 }

@@ -287,11 +287,16 @@ fn sentence(
             "; this client sleeps, so that each answer has to wake it, on CPU time of the lane"
                 .to_owned()
         }
-        Some(sleeping) if sleeping.distance(other) <= (1.0 + margin).ln() => format!(
-            "; {SLEEPING} has {:.2}, so the reason is that {client} sleeps, and that each answer has to wake \
+        Some(sleeping)
+            if !OWN.contains(&client.as_str())
+                && sleeping.distance(other) <= (1.0 + margin).ln() =>
+        {
+            format!(
+                "; {SLEEPING} has {:.2}, so the reason is that {client} sleeps, and that each answer has to wake \
              it, on CPU time of the lane",
-            sleeping.mean
-        ),
+                sleeping.mean
+            )
+        }
         _ => String::new(),
     };
     format!(
@@ -300,4 +305,180 @@ fn sentence(
         slices.text(),
         other.text()
     )
+}
+
+#[cfg(test)]
+pub mod tests {
+    use rand::{RngExt as _, SeedableRng as _};
+    use rand_pcg::Pcg64;
+    use rtswap_harness::record::Environment;
+
+    use super::super::record::{ClientInfo, SCHEMA};
+    use super::*;
+
+    /// The true ratio of smol to tokio, by client, load and metric.
+    type Truth = fn(&str, Load, Metric) -> f64;
+
+    const CLIENTS: [(&str, &[Load]); 6] = [
+        (SLICES, &[Load::Saturation, Load::Rate]),
+        ("sustained", &[Load::Saturation, Load::Rate]),
+        (SLEEPING, &[Load::Rate]),
+        ("wrk", &[Load::Saturation]),
+        ("wrk2", &[Load::Rate]),
+        ("h2load", &[Load::Saturation, Load::Rate]),
+    ];
+
+    /// A run with noise of `deviation` in each measurement, and ten times as much that all lanes of a turn share.
+    fn record(truth: Truth, deviation: f64, repetitions: u32) -> Record {
+        let mut rng = Pcg64::seed_from_u64(7);
+        // The sum of twelve is near to normal, with deviation 1.
+        let mut normal = || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+        let mut measurements = Vec::new();
+        for repetition in 0..repetitions {
+            for (client, loads) in CLIENTS {
+                for &load in loads {
+                    for block in 0..if client == SLICES { 10 } else { 1 } {
+                        let shared = (10.0 * deviation * normal()).exp();
+                        for lane in ["tokio", "smol"] {
+                            let mut value = |base: f64, metric| {
+                                let ratio =
+                                    if lane == "smol" { truth(client, load, metric) } else { 1.0 };
+                                base * ratio * shared * (deviation * normal()).exp()
+                            };
+                            let ops_per_s = value(150_000.0, Metric::OpsPerS);
+                            let cpu_ns_per_op = value(6_600.0, Metric::CpuNsPerOp);
+                            let ops = 1_000_000;
+                            measurements.push(Measurement {
+                                repetition,
+                                client: client.to_owned(),
+                                load,
+                                block: (client == SLICES).then_some(block),
+                                lane: lane.to_owned(),
+                                figures: Figures {
+                                    ops,
+                                    ops_per_s,
+                                    cpu_ns: (cpu_ns_per_op * ops as f64) as u64,
+                                    p50_ns: Some(100e3),
+                                    p99_ns: Some(1_234_567.0),
+                                    ..Figures::default()
+                                },
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        let client = |name: &str, missing: Option<&str>| ClientInfo {
+            name: name.to_owned(),
+            version: missing.is_none().then(|| "1.0".to_owned()),
+            missing: missing.map(ToOwned::to_owned),
+        };
+        Record {
+            agree_schema: SCHEMA,
+            environment: Environment::default(),
+            seed: 7,
+            reference: "tokio".to_owned(),
+            lanes: vec!["tokio".to_owned(), "smol".to_owned()],
+            repetitions,
+            seconds: 2,
+            rate: "30%".to_owned(),
+            server_cpus: vec![0],
+            load_cpus: vec![1],
+            clients: vec![client("wrk", None), client("oha", Some("install oha"))],
+            workloads: vec![WorkloadRecord {
+                name: "http/body=plaintext/conns=32/pipeline=1".to_owned(),
+                unit: "request".to_owned(),
+                rate_per_s: Some(20_000.0),
+                capacity_per_s: BTreeMap::new(),
+                measurements,
+            }],
+            failures: Vec::new(),
+        }
+    }
+
+    /// An outcome in which foreign clients that sleep see another ratio at the rate.
+    pub fn sleepers_disagree() -> Outcome {
+        let truth: Truth = |client, load, _| match (client, load) {
+            (SLEEPING | "wrk2", Load::Rate) => 1.05,
+            (_, Load::Rate) => 1.20,
+            (_, Load::Saturation) => 0.90,
+        };
+        Outcome::of(record(truth, 0.005, 5))
+    }
+
+    /// An outcome of so many repetitions without any difference.
+    pub fn agree(repetitions: u32) -> Outcome {
+        Outcome::of(record(|_, _, _| 0.9, 0.005, repetitions))
+    }
+
+    #[test]
+    fn ratios_cancel_noise_that_lanes_share() {
+        let outcome = agree(5);
+        // Three clients at saturation with two metrics (four, with slices), five at the rate with one.
+        assert_eq!(outcome.ratios.len(), 4 * 2 + 5);
+        for ratio in &outcome.ratios {
+            assert!((ratio.mean / 0.9).ln().abs() < 0.02, "{ratio:?}");
+            assert!(ratio.half_width().unwrap() < 0.03, "{ratio:?}");
+            assert_eq!(ratio.repetitions, 5);
+        }
+        assert_eq!(outcome.disagreements, []);
+    }
+
+    #[test]
+    fn ratio_of_slices_is_median_of_blocks() {
+        let mut record = record(|_, _, _| 1.1, 0.0, 1);
+        for measurement in &mut record.workloads[0].measurements {
+            // Less than half of the blocks are spoilt.
+            if measurement.lane == "smol" && measurement.block.is_some_and(|block| block < 4) {
+                measurement.figures.cpu_ns *= 100;
+            }
+        }
+        let outcome = Outcome::of(record);
+        let name = "http/body=plaintext/conns=32/pipeline=1";
+        let ratio = outcome.ratio(name, Load::Rate, Metric::CpuNsPerOp, SLICES, "smol").unwrap();
+        assert!((ratio.mean - 1.1).abs() < 1e-3, "{ratio:?}");
+        assert_eq!((ratio.lo, ratio.hi), (None, None), "one repetition has no interval");
+    }
+
+    #[test]
+    fn disagreement_names_sleeping_as_reason_for_foreign_client() {
+        let outcome = sleepers_disagree();
+        let found: Vec<_> = outcome.disagreements.iter().map(|it| it.client.as_str()).collect();
+        assert_eq!(found, [SLEEPING, "wrk2"]);
+        let sentence = &outcome.disagreements[1].sentence;
+        assert!(sentence.contains("at the rate: smol has 1.2"), "{sentence}");
+        assert!(sentence.contains("with wrk2, a difference of 1"), "{sentence}");
+        assert!(sentence.contains("the reason is that wrk2 sleeps"), "{sentence}");
+    }
+
+    #[test]
+    fn disagreement_needs_margin_and_intervals_apart() {
+        let differing: Truth = |client, load, _| match (client, load) {
+            ("wrk", Load::Saturation) => 0.7,
+            _ => 0.9,
+        };
+        let found = Outcome::of(record(differing, 0.005, 5)).disagreements;
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert_eq!((found[0].metric, found[0].client.as_str()), (Metric::OpsPerS, "wrk"));
+        assert!(!found[0].sentence.contains("sleep"), "no client sleeps at saturation: {found:?}");
+        assert_eq!(Outcome::of(record(differing, 0.2, 5)).disagreements, [], "too noisy");
+        assert_eq!(Outcome::of(record(differing, 0.0, 1)).disagreements, [], "no interval");
+        let small: Truth = |client, load, _| match (client, load) {
+            ("wrk", _) => 0.98,
+            ("wrk2", _) => 0.93,
+            _ => 0.9,
+        };
+        assert_eq!(Outcome::of(record(small, 0.0005, 5)).disagreements, [], "within the margins");
+    }
+
+    #[test]
+    fn outcome_survives_json() {
+        let outcome = sleepers_disagree();
+        let text = serde_json::to_string(&outcome).unwrap();
+        let record: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(record.check_schema(), Ok(()));
+        assert_eq!(serde_json::to_string(&Outcome::of(record.clone())).unwrap(), text);
+        let newer = Record { agree_schema: SCHEMA + 1, ..record };
+        assert!(newer.check_schema().unwrap_err().contains("schema 2"));
+    }
 }

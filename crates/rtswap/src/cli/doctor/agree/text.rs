@@ -17,6 +17,7 @@ pub fn text(outcome: &Outcome, style: Style) -> String {
         for load in [Load::Saturation, Load::Rate] {
             text += &of_load(outcome, workload, load, style);
         }
+        text.push('\n');
     }
     text + &conclusion(outcome, style)
 }
@@ -65,7 +66,10 @@ fn of_load(outcome: &Outcome, workload: &WorkloadRecord, load: Load, style: Styl
                     && (it.load, it.metric) == (load, metric)
                     && (it.client.as_str(), it.lane.as_str()) == (client, lane)
             });
-            let width = ratio.half_width().map(|half| format!(" ±{:.0}%", half * 100.0));
+            let width = ratio.half_width().map(|half| match half * 100.0 {
+                percent if percent < 99.5 => format!(" ±{percent:.0}%"),
+                _ => " ±>99%".to_owned(),
+            });
             let mark = if differs { "*" } else { "" };
             Some(format!("{:.2}{}{mark}", ratio.mean, width.unwrap_or_default()))
         });
@@ -78,7 +82,7 @@ fn of_load(outcome: &Outcome, workload: &WorkloadRecord, load: Load, style: Styl
             Some(format!("{:.0}/{:.0}", p50 / 1e3, p99 / 1e3))
         });
     }
-    text + "\n"
+    text
 }
 
 /// A table with a row for each lane that has a figure, and a column for each client.
@@ -168,4 +172,73 @@ fn agreed(outcome: &Outcome) -> String {
         "No disagreement: no client differs from slices by more than 10 % in operations per second at \
          saturation, or 5 % in CPU time at the rate, with intervals that do not overlap.{widest}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::tests::{agree, sleepers_disagree};
+    use super::super::record::Failure;
+    use super::*;
+
+    const STYLE: Style = Style { width: 100, color: false, unicode: true };
+
+    #[test]
+    fn text_fits_hundred_columns_and_marks_disagreements() {
+        let text = text(&sleepers_disagree(), STYLE);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(text.contains("\n2 disagreements (* in the tables):\n"), "{text}");
+        assert_eq!(text.matches("%*").count(), 2, "{text}");
+        assert!(text.contains("oha is missing: install oha."), "{text}");
+        let heads: Vec<_> = text.lines().filter(|line| line.contains("slices  ")).collect();
+        assert_eq!(
+            heads[0].split_whitespace().collect::<Vec<_>>(),
+            ["slices", "sustained", "h2load", "wrk"]
+        );
+        assert_eq!(
+            heads[2].split_whitespace().collect::<Vec<_>>(),
+            ["slices", "sustained", "sleeping", "h2load", "wrk2"]
+        );
+        assert!(text.contains("100/1235"), "{text}");
+    }
+
+    #[test]
+    fn text_without_disagreement_says_what_is_not_seen() {
+        let text = text(&agree(5), STYLE);
+        assert!(text.contains("\nNo disagreement: "), "{text}");
+        assert!(text.contains("below their width are not seen"), "{text}");
+        assert!(!text.contains("%*"), "{text}");
+    }
+
+    #[test]
+    fn text_of_one_repetition_names_no_disagreement() {
+        let text = text(&agree(1), STYLE);
+        assert!(text.contains("One repetition has no interval"), "{text}");
+        assert!(!text.contains("No disagreement") && !text.contains('±'), "{text}");
+    }
+
+    #[test]
+    fn text_in_ascii_keeps_columns() {
+        let text = text(&agree(5), Style { unicode: false, ..STYLE });
+        assert!(text.is_ascii(), "{text}");
+    }
+
+    #[test]
+    fn text_shows_failures_and_absent_figures() {
+        let mut outcome = agree(2);
+        outcome.record.failures.push(Failure {
+            workload: "http".to_owned(),
+            lane: "smol".to_owned(),
+            client: Some("wrk".to_owned()),
+            repetition: 1,
+            reason: "refused".to_owned(),
+        });
+        outcome.ratios.retain(|ratio| ratio.client != "wrk");
+        let text = text(&outcome, STYLE);
+        assert!(
+            text.contains("Failed: smol on http, loaded by wrk, repetition 2: refused"),
+            "{text}"
+        );
+        let row = text.lines().find(|line| line.starts_with("  smol")).unwrap();
+        assert!(row.ends_with(" -"), "{text}");
+    }
 }
