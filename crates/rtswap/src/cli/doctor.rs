@@ -17,9 +17,9 @@ use crate::cli::{CpuList, FAILED, args, select};
 use check::Status;
 use facts::Facts;
 
-/// Check this machine, or show which differences it can detect.
+/// Check this machine, show which differences it can detect, or compare its load generator with other clients.
 ///
-/// Without --self-test: checks everything that is known to distort a measurement and prints a remedy for each
+/// Without --self-test and --agree: checks everything that is known to distort a measurement and prints a remedy for each
 /// problem. Changes nothing. Exits with 1 if a check is bad, otherwise with 0; warnings are not bad.
 ///
 /// With --self-test: measures tokio against itself and against itself slowed down by about 1, 2 and 5 % of its
