@@ -90,9 +90,9 @@ impl Case {
         Self::spawned(&mut self.command(args))
     }
 
-    /// The same, with a folder as its PATH.
+    /// The same, with a folder as its PATH, and temporary files in this test's folder.
     pub fn spawn_on_path(&self, args: &[&str], path: &Path) -> Running {
-        Self::spawned(self.command(args).env("PATH", path))
+        Self::spawned(self.command(args).env("PATH", path).env("TMPDIR", self.folder.path()))
     }
 
     fn command(&self, args: &[&str]) -> std::process::Command {
