@@ -149,3 +149,20 @@ fn missing_argument_is_rejected() {
 fn serve_rejects_self_driven_workload() {
     assert_error(&["serve", "--lane", "tokio", "--workload", "spawn"], &["`spawn` is not served"]);
 }
+
+#[test]
+fn doctor_agree_rejects_what_no_other_client_can_do() {
+    let agree = |args: &[&'static str]| [&["doctor", "--agree"][..], args].concat();
+    assert_error(&agree(&["--workload", "spawn"]), &["no other client can load `spawn`"]);
+    assert_error(&agree(&["--workload", "http/pipeline=16"]), &["pipelining"]);
+    assert_error(&agree(&["--workload", "http/h2=true"]), &["HTTP/2"]);
+    assert_error(&agree(&["--workload", "tcp-echo/rate=60%"]), &["--rate"]);
+    assert_error(&agree(&["--lane", "tokoi"]), &["did you mean `tokio`?"]);
+    assert_usage(&agree(&["--rate", "fast"]), &["expected a rate"]);
+    assert_usage(&agree(&["--repetitions", "0"]), &["--repetitions"]);
+    assert_usage(&agree(&["--seconds", "0"]), &["--seconds"]);
+    assert_usage(&agree(&["--self-test"]), &["cannot be used with"]);
+    assert_usage(&agree(&["--from", "a", "--lane", "smol"]), &["cannot be used with"]);
+    assert_usage(&["doctor", "--lane", "smol"], &["--agree"]);
+    assert_usage(&["doctor", "--seed", "1"], &["--agree"]);
+}

@@ -6,6 +6,7 @@ mod target;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,10 +14,10 @@ use std::time::{Duration, Instant};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rtswap_lane::{Pace, Ready};
-use rtswap_load::{Config, Generator, Target, Traffic, Trickle};
+use rtswap_load::{Config, Generator, LoadError, Target, Traffic, Trickle};
 use rtswap_service::Services;
 
-use crate::counters::{CounterError, SyscallCounter};
+use crate::counters::{CounterError, CpuClock, SyscallCounter};
 use crate::lane::{Lane, LaneError, PlannedLane};
 use crate::machine::{SystemLoad, time_wait};
 use crate::plan::{capacity_timing, count_ms};
@@ -124,6 +125,28 @@ impl ProcessBackend {
             ops
         };
         Ok((ops, running.ready.clone()))
+    }
+
+    /// Lets a load other than the generator of this backend work on a lane that was started. `load` gets the
+    /// address of the lane and its CPU clock. No lane gets messages of the trickle meanwhile.
+    ///
+    /// # Errors
+    /// [`LaneError`] if the lane has no address, or for an error of `load`, with the lane's own reason if it
+    /// gave one.
+    pub fn load_from_outside<T>(
+        &mut self,
+        lane: usize,
+        load: impl FnOnce(SocketAddr, CpuClock) -> Result<T, LoadError>,
+    ) -> Result<T, LaneError> {
+        for running in self.running.values() {
+            running.pause_trickle();
+        }
+        let running = self.running.get_mut(&lane).expect("the lane was started");
+        let loaded = running.load_from_outside(load);
+        for running in self.running.values() {
+            running.resume_trickle();
+        }
+        loaded
     }
 
     /// Restarts a service that has ended, and puts that into the lane's reason.

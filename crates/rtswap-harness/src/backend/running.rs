@@ -1,5 +1,6 @@
 //! One lane's process during a round, with its connections, clocks and counters.
 
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -141,9 +142,7 @@ impl RunningLane {
         cancel: &AtomicBool,
     ) -> Result<Measured, LaneError> {
         let probe = Probe { clock: self.clock, counter: Arc::new(Mutex::new(counter)) };
-        if let Some(trickle) = &self.trickle {
-            trickle.pause();
-        }
+        self.pause_trickle();
         self.end_idle();
         let measured = if workload.by_generator {
             self.measure_served(generator, workload, timing, pace, probe)
@@ -151,10 +150,34 @@ impl RunningLane {
             self.measure_self_driven(timing, pace, &probe, cancel)
         };
         self.begin_idle();
+        self.resume_trickle();
+        measured
+    }
+
+    /// Lets a load work on the lane that is not the generator's.
+    pub fn load_from_outside<T>(
+        &mut self,
+        load: impl FnOnce(SocketAddr, CpuClock) -> Result<T, LoadError>,
+    ) -> Result<T, LaneError> {
+        let Some(addr) = self.ready.addr else {
+            return Err(LaneError::failed("the ready response has no address"));
+        };
+        self.end_idle();
+        let loaded = load(addr, self.clock);
+        self.begin_idle();
+        loaded.map_err(|error| lane_error(&mut self.lane, &error))
+    }
+
+    pub fn pause_trickle(&self) {
+        if let Some(trickle) = &self.trickle {
+            trickle.pause();
+        }
+    }
+
+    pub fn resume_trickle(&self) {
         if let Some(trickle) = &self.trickle {
             trickle.resume();
         }
-        measured
     }
 
     fn measure_served(

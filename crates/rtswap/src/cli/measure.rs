@@ -94,7 +94,7 @@ impl Job {
         let plan = self.record.header.plan.clone();
         let path = self.writer.path().to_owned();
         announce(&plan, self.limit, &path, self.resumed);
-        warn_of_sharing(&plan);
+        warn_of_sharing(&plan.server_cpus, &plan.load_cpus);
         let mut backend = ProcessBackend::new(
             self.lanes,
             plan.server_cpus.clone(),
@@ -195,7 +195,7 @@ fn too_large(plan: &Plan) -> Result<Vec<Line>> {
 }
 
 /// The command line, with replacement characters for bytes that are not Unicode.
-fn command_line() -> Vec<String> {
+pub(super) fn command_line() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
@@ -247,9 +247,9 @@ fn announce(plan: &Plan, limit: Option<Duration>, path: &Path, resumed: bool) {
 }
 
 /// Warns of CPUs that lanes and load generator share.
-fn warn_of_sharing(plan: &Plan) {
+pub(super) fn warn_of_sharing(server_cpus: &[usize], load_cpus: &[usize]) {
     let shared: Vec<_> =
-        plan.server_cpus.iter().copied().filter(|cpu| plan.load_cpus.contains(cpu)).collect();
+        server_cpus.iter().copied().filter(|cpu| load_cpus.contains(cpu)).collect();
     if !shared.is_empty() {
         eprintln!(
             "warning: lanes and load generator share CPU {}, and take it from each other\n  \
@@ -259,6 +259,6 @@ fn warn_of_sharing(plan: &Plan) {
     }
 }
 
-fn numbers(cpus: &[usize]) -> String {
+pub(super) fn numbers(cpus: &[usize]) -> String {
     cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

@@ -23,6 +23,18 @@ impl Progress {
         Self { bar, begin: Instant::now(), expected, share: 0.0 }
     }
 
+    /// Shows what is about to be measured, after a share of the plan.
+    pub fn step(&mut self, share: f64, what: &str) {
+        self.progressed(share);
+        let left = FormattedDuration(self.left());
+        self.bar.set_message(format!("{left} left  {what}"));
+    }
+
+    /// Prints a line above the bar.
+    pub fn warn(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("warning: {line}"));
+    }
+
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -87,8 +87,21 @@ impl Case {
 
     /// The program, running on. It is killed when it is dropped.
     pub fn spawn(&self, args: &[&str]) -> Running {
+        Self::spawned(&mut self.command(args))
+    }
+
+    /// The same, with a folder as its PATH, and temporary files in this test's folder.
+    pub fn spawn_on_path(&self, args: &[&str], path: &Path) -> Running {
+        Self::spawned(self.command(args).env("PATH", path).env("TMPDIR", self.folder.path()))
+    }
+
+    fn command(&self, args: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(program());
         command.args(args).current_dir(self.folder.path()).env(TAG, &self.tag);
+        command
+    }
+
+    fn spawned(command: &mut std::process::Command) -> Running {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running(child.spawn().unwrap())
     }
