@@ -85,7 +85,7 @@ mod tests {
     use rtswap_workload::{Spec, Standard, Suite as _};
 
     use super::*;
-    use crate::plan::{self, SLICE_MS};
+    use crate::plan;
 
     const LIMITS: Limits = Limits { descriptors: Some(20_000), ports: Some(28_232) };
 
