@@ -23,8 +23,9 @@ pub const SLICE_MS: u64 = 20;
 /// The counted part of a slice at an offered rate, milliseconds: long enough for a percentile of latency to have
 /// samples.
 const PACED_MS: u64 = 100;
-/// The counted part of a slice in a closed loop from which the capacity of a lane is taken, milliseconds.
-const CAPACITY_MS: u64 = 40;
+/// The counted part of a slice in a closed loop from which the capacity of a lane is taken, milliseconds; or half of
+/// an ordinary slice, if that is longer.
+const CAPACITY_MS: u64 = 20;
 /// Milliseconds between two messages of the trickle. After 20 ms without an event, the runtimes on async-io let
 /// another thread wait for events, and halve their throughput once there are many; METHODOLOGY.md has the experiment.
 const TRICKLE_MS: u64 = 5;

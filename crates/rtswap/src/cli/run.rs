@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Parser as _;
 use rtswap_harness::limits::Limits;
-use rtswap_harness::plan::Request;
+use rtswap_harness::plan::{Request, SLICE_MS};
 use rtswap_harness::record::Record;
 use rtswap_report::Summary;
 
@@ -57,7 +57,7 @@ pub(super) struct Args {
     /// that is more.
     #[arg(long)]
     quick: bool,
-    /// Length of an ordinary slice in milliseconds, instead of 20, or of 100 at an offered rate.
+    /// Length of an ordinary slice in milliseconds, instead of 20, or of 100 at an offered rate without --quick.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000), value_name = "MS")]
     slice_ms: Option<u64>,
     /// Send nothing to lanes that wait, instead of a message every few milliseconds.
@@ -133,7 +133,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         budget,
         precision: args.precision,
         weight: |_| 1,
-        slice_ms: args.slice_ms,
+        slice_ms: args.slice_ms.or(args.quick.then_some(SLICE_MS)),
         trickle: !args.no_trickle,
         server_cpus,
         load_cpus,
