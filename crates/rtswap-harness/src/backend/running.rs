@@ -53,6 +53,9 @@ struct Idle {
 const LATE_P99_NS_MOST: u64 = 1_000_000;
 const LATE_NS_MOST: u64 = 10_000_000;
 
+/// How long connections are kept without a message.
+const UNUSED_MOST: Duration = Duration::from_secs(20);
+
 /// Reads a lane's clock and counters at both ends of the window.
 #[derive(Debug)]
 struct Probe {
@@ -188,6 +191,10 @@ impl RunningLane {
         pace: Option<&Pace>,
         probe: Probe,
     ) -> Result<Measured, LaneError> {
+        // A server may have closed connections without a request: hyper does so after 30 s.
+        if self.idle.since.elapsed() > UNUSED_MOST {
+            self.session = None;
+        }
         if self.session.is_none() {
             let addr = self.ready.addr.expect("it was started for the generator");
             let connected = generator.connect(target(workload, addr));
