@@ -23,6 +23,8 @@ pub(super) struct RunningLane {
     pub lane: Lane,
     pub ready: Ready,
     pub session: Option<Session>,
+    /// When the session was opened or last exchanged a message.
+    session_used: Instant,
     clock: CpuClock,
     /// Latencies of all counted slices of the round.
     latency: Latency,
@@ -131,7 +133,17 @@ impl RunningLane {
         if let Some(trickle) = &trickle {
             trickle.resume();
         }
-        Ok(Self { trickle, lane, ready, session, clock, latency: None, idle, memory })
+        Ok(Self {
+            trickle,
+            lane,
+            ready,
+            session,
+            session_used: Instant::now(),
+            clock,
+            latency: None,
+            idle,
+            memory,
+        })
     }
 
     /// Lets the lane work for one slice, at a pace or as a closed loop.
@@ -192,7 +204,7 @@ impl RunningLane {
         probe: Probe,
     ) -> Result<Measured, LaneError> {
         // A server may have closed connections without a request: hyper does so after 30 s.
-        if self.idle.since.elapsed() > UNUSED_MOST {
+        if self.session_used.elapsed() > UNUSED_MOST {
             self.session = None;
         }
         if self.session.is_none() {
@@ -207,6 +219,7 @@ impl RunningLane {
                 generator.paced_slice(session, pace, warmup, window, move || probe.read())
             }
         };
+        self.session_used = Instant::now();
         let done = done.map_err(|error| lane_error(&mut self.lane, &error))?;
         if workload.reconnects {
             self.memory.full = memory_bytes(self.lane.pid());
