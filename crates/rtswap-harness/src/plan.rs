@@ -7,13 +7,17 @@ use rtswap_workload::{Answer, Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
 
 use crate::lane::PlannedLane;
 use crate::limits::Limits;
-use crate::record::{Kind, LanePlan, Plan, WorkloadPlan};
+use crate::record::{Deciding, Kind, LanePlan, Plan, Rule, WorkloadPlan};
 
 /// Rounds of a run, unless the budget forbids: enough for a sign-flip test of 12 comparisons under
 /// Holm, which needs 9, with some to spare.
 pub const ROUNDS: u32 = 12;
 /// Rounds below which no plan goes: with fewer nothing could be decided.
 pub const ROUNDS_LEAST: u32 = 10;
+/// The probability of any false `better` or `worse` among the lanes of one workload.
+pub const ALPHA: f64 = 0.05;
+/// The default of [`Request::margin`].
+pub const MARGIN: f64 = 0.03;
 /// The most blocks of a round. More rounds are worth more than more blocks: each samples new processes.
 pub const BLOCKS_MOST: u32 = 8;
 
@@ -54,6 +58,8 @@ pub struct Request {
     pub budget: Duration,
     /// Relative half-width at which a workload is measured well enough.
     pub precision: Option<f64>,
+    /// The largest relative difference of two lanes that are called equivalent.
+    pub margin: f64,
     /// The counted part of an ordinary slice, milliseconds; it is longer where it has to be, and at an
     /// offered rate unless it is given. `None` for the default.
     pub slice_ms: Option<u64>,
@@ -101,6 +107,7 @@ pub fn make(request: Request) -> Plan {
         load_cpus: request.load_cpus,
         budget_s,
         precision: request.precision,
+        rule: Some(Rule { alpha: ALPHA, margin: request.margin }),
     }
 }
 
@@ -192,6 +199,7 @@ pub fn workload(spec: &Spec, slice_ms: Option<u64>) -> WorkloadPlan {
         warmup_ms: (slice_ms / 10).max(WARMUP_MS),
         trickle_ms: trickle_ms(spec),
         weight: None,
+        deciding: Some(Deciding::CpuNsPerOp),
     }
 }
 
@@ -254,6 +262,7 @@ mod tests {
             reference: "tokio".to_owned(),
             budget: Duration::from_secs(seconds),
             precision: None,
+            margin: MARGIN,
             slice_ms: None,
             trickle: true,
             limits: Limits { descriptors: Some(20_000), ports: Some(28_232) },

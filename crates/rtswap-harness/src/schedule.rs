@@ -449,6 +449,8 @@ impl Run<'_> {
             steal,
             cpu_pressure,
             time_wait,
+            throttled_ns: None,
+            left_behind: BTreeMap::new(),
         }))?;
         let lanes = self.lanes_in(workload);
         let comparable = self.is_comparable(&lanes);

@@ -22,6 +22,7 @@ fn header() -> Header {
         load_cpus: vec![1],
         budget_s: 120.0,
         precision: Some(0.01),
+        rule: None,
     };
     Header { schema: SCHEMA, seed: 7, environment: Environment::default(), plan }
 }

@@ -201,6 +201,7 @@ fn record(workloads: &[&str], rounds: u32, blocks: u32) -> Record {
         load_cpus: vec![1],
         budget_s: 1.0,
         precision: None,
+        rule: None,
     };
     Record::new(Header { schema: SCHEMA, seed: 7, environment: Environment::default(), plan })
 }

@@ -97,6 +97,29 @@ pub struct Plan {
     pub budget_s: f64,
     /// Relative half-width of the intervals at which a workload is precise enough: 0.01 is 1 %.
     pub precision: Option<f64>,
+    /// How verdicts are reached; `None` in records made before it was fixed in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+}
+
+/// How verdicts are reached. Fixed before anything is measured, so that the data cannot select it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// The probability of any false `better` or `worse` among the lanes of one workload.
+    pub alpha: f64,
+    /// The largest relative difference of two lanes that are called equivalent: 0.03 is 3 %.
+    pub margin: f64,
+}
+
+/// The metric whose verdict counts for the lanes of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Deciding {
+    /// CPU time of the lane per operation.
+    CpuNsPerOp,
+    /// Operations per second.
+    OpsPerS,
 }
 
 impl Plan {
@@ -192,6 +215,9 @@ pub struct WorkloadPlan {
     /// Multiplies the plan's blocks per round; `None` for 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<NonZeroU32>,
+    /// The metric whose verdict counts; `None` in records made before it was fixed in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deciding: Option<Deciding>,
 }
 
 impl WorkloadPlan {
@@ -270,6 +296,13 @@ pub struct Slice {
     /// Largest latency, nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_ns: Option<u64>,
+    /// Time in the window for which threads of the lane were ready to run and waited for a CPU, summed over the
+    /// threads, nanoseconds. `None` where the kernel does not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_delay_ns: Option<u64>,
+    /// The same for the threads of the load generator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_run_delay_ns: Option<u64>,
     /// The load that was offered; `None` in a closed loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<Offered>,
@@ -321,6 +354,13 @@ pub struct Round {
     /// Sockets in `TIME_WAIT` at its end: what closed connections leave behind for a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_wait: Option<u64>,
+    /// Time in this round for which a CPU quota stopped the lanes or the harness, nanoseconds. `None` without a
+    /// quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_ns: Option<u64>,
+    /// Processes that lanes left behind and that were ended, by lane: program and arguments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_behind: BTreeMap<String, Vec<String>>,
 }
 
 /// One lane at the end of a round.
@@ -329,6 +369,10 @@ pub struct LaneRound {
     /// What the lane reported about itself.
     #[serde(default, alias = "receipt", skip_serializing_if = "Option::is_none")]
     pub info: Option<serde_json::Value>,
+    /// Where the CPU time of the lane's slices comes from; `None` in records made before that was recorded,
+    /// whose source is [`CpuSource::ProcessClock`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_source: Option<CpuSource>,
     /// Exact counts, from a slice of their own because counting slows the lane down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
@@ -355,6 +399,18 @@ pub struct LaneRound {
     /// Messages of the trickle, which keeps a lane that waits in the state of one that serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trickle_messages: Option<u64>,
+}
+
+/// The source of a lane's CPU time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CpuSource {
+    /// The perf event `TASK_CLOCK` on every thread: exact at the moment of reading.
+    TaskClock,
+    /// The CPU clock of the process, `clock_getcpuclockid`. The time of a running thread is added at the
+    /// kernel's next tick, so the CPU time of a slice is wrong by up to one tick (1 to 10 ms) on each CPU.
+    ProcessClock,
 }
 
 /// Exact counts of one slice.

@@ -235,6 +235,7 @@ impl Run {
                 load_cpus: vec![1],
                 budget_s: 300.0,
                 precision: None,
+                rule: None,
             },
         }
     }
@@ -293,6 +294,8 @@ impl Run {
                 steal: Some(self.steal),
                 cpu_pressure: Some(0.1),
                 time_wait: None,
+                throttled_ns: None,
+                left_behind: BTreeMap::new(),
             });
         }
         for lane in &lanes {

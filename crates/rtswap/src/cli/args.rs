@@ -123,7 +123,7 @@ pub(super) fn share(text: &str) -> Result<f64, InvalidValue> {
     };
     match parsed {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
-        _ => Err(InvalidValue::new("width", text, "1% or 0.01")),
+        _ => Err(InvalidValue::new("share", text, "1% or 0.01")),
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
         for wrong in ["0", "1", "-1%", "x"] {
             assert_eq!(
                 share(wrong).unwrap_err().to_string(),
-                format!("invalid width {wrong:?}: expected 1% or 0.01")
+                format!("invalid share {wrong:?}: expected 1% or 0.01")
             );
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use rtswap_harness::limits::Limits;
-use rtswap_harness::plan::Request;
+use rtswap_harness::plan::{MARGIN, Request};
 use rtswap_harness::record::{Kind, Record, RecordFile as _};
 use rtswap_report::claim::{self, CLAIMS, Finding, PUBLISHED_SIZE, SUBJECT};
 use rtswap_report::{Style, Summary};
@@ -114,6 +114,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         reference: SUBJECT.to_owned(),
         budget: args.budget,
         precision: None,
+        margin: MARGIN,
         weight,
         slice_ms: None,
         trickle: true,

@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// Stop a workload once every interval is this narrow: 1% or 0.01 means ± 1 %.
     #[arg(long, value_parser = args::share, value_name = "WIDTH")]
     precision: Option<f64>,
+    /// Call lanes equivalent whose whole interval lies within this difference: 3% or 0.03.
+    #[arg(long, value_parser = args::share, value_name = "SHARE", default_value = "3%")]
+    margin: f64,
     #[command(flatten)]
     setting: Setting,
     /// How to print the results.
@@ -81,6 +84,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         reference,
         budget: args.budget,
         precision: args.precision,
+        margin: args.margin,
         weight: |_| 1,
         slice_ms: None,
         trickle: true,

@@ -53,6 +53,9 @@ pub(super) struct Args {
     /// Stop a workload once every interval is this narrow: 1% or 0.01 means ± 1 %.
     #[arg(long, value_parser = args::share, value_name = "WIDTH")]
     precision: Option<f64>,
+    /// Call lanes equivalent whose whole interval lies within this difference: 3% or 0.03.
+    #[arg(long, value_parser = args::share, value_name = "SHARE", default_value = "3%")]
+    margin: f64,
     /// Few workloads and few blocks: a first impression in about 30 seconds, or three for each workload where
     /// that is more.
     #[arg(long)]
@@ -72,7 +75,7 @@ pub(super) struct Args {
     format: Format,
     /// Go on with a record that was cut short, instead of a new one.
     #[arg(long, value_name = "RECORD", conflicts_with_all = [
-        "workload", "lane", "peers", "all", "reference", "budget", "precision", "quick", "slice_ms", "no_trickle", "seed",
+        "workload", "lane", "peers", "all", "reference", "budget", "precision", "margin", "quick", "slice_ms", "no_trickle", "seed",
         "server_cpus", "load_cpus", "out",
     ])]
     resume: Option<PathBuf>,
@@ -132,6 +135,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         reference,
         budget,
         precision: args.precision,
+        margin: args.margin,
         weight: |_| 1,
         slice_ms: args.slice_ms.or(args.quick.then_some(SLICE_MS)),
         trickle: !args.no_trickle,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rtswap_harness::limits::Limits;
-use rtswap_harness::plan::Request;
+use rtswap_harness::plan::{MARGIN, Request};
 use rtswap_harness::record::{Record, RecordFile as _};
 use rtswap_report::sweep::{Objective, Sweep};
 use rtswap_report::{Style, Summary, plot};
@@ -144,6 +144,7 @@ fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Res
         reference,
         budget: args.budget,
         precision: None,
+        margin: MARGIN,
         weight: |_| 1,
         slice_ms: None,
         trickle: true,

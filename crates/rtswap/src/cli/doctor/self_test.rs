@@ -9,7 +9,7 @@ use rand_pcg::Pcg64;
 use rtswap_harness::backend::ProcessBackend;
 use rtswap_harness::lane::LaneError;
 use rtswap_harness::limits::Limits;
-use rtswap_harness::plan::{self, Request};
+use rtswap_harness::plan::{self, MARGIN, Request};
 use rtswap_harness::schedule::Backend as _;
 use rtswap_report::{Figure, Metric, Style, Summary, WarningKind, format};
 use rtswap_service::Services;
@@ -71,6 +71,7 @@ pub(super) fn run(
         reference: REFERENCE.to_owned(),
         budget: args.budget.saturating_sub(begin.elapsed()).max(Duration::from_secs(1)),
         precision: None,
+        margin: MARGIN,
         weight: |_| 1,
         slice_ms: None,
         trickle: true,
