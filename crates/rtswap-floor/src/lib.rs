@@ -53,7 +53,7 @@ fn lane(floor: &'static Floor) -> Lane {
     env!("CARGO_PKG_VERSION").clone_into(&mut lane.version);
     lane.driver = floor.driver;
     lane.threads = if floor.driver == "threads" { "one for each connection" } else { SHARDED };
-    lane.in_default = matches!(floor.name, "floor-epoll" | "floor-uring");
+    lane.in_default = floor.name == "floor-epoll";
     lane.families = FAMILIES;
     lane
 }

@@ -14,6 +14,8 @@ use crate::record::{Deciding, Kind, LanePlan, Plan, Rule, WorkloadPlan};
 pub const ROUNDS: u32 = 12;
 /// Rounds below which no plan goes: with fewer nothing could be decided.
 pub const ROUNDS_LEAST: u32 = 10;
+/// By how much the rounds of a workload may exceed its even share where others stop on precision.
+const ROUNDS_SPARE: u32 = 4;
 /// The probability of any false `better` or `worse` among the lanes of one workload.
 pub const ALPHA: f64 = 0.05;
 /// The default of [`Request::margin`].
@@ -96,7 +98,9 @@ pub fn make(request: Request) -> Plan {
     let rounds_at = |blocks: u32| (budget_s / (fixed + one * f64::from(blocks))) as u32;
     // As many blocks as the default number of rounds allows, then as many rounds as fit.
     let blocks = (1..=BLOCKS_MOST).rev().find(|&blocks| rounds_at(blocks) >= ROUNDS).unwrap_or(1);
-    let rounds = rounds_at(blocks).max(ROUNDS_LEAST);
+    // Workloads that are precise enough early leave their time to the others.
+    let share = if request.precision.is_some() { ROUNDS_SPARE } else { 1 };
+    let rounds = (rounds_at(blocks) * share).max(ROUNDS_LEAST);
     Plan {
         reference: request.reference,
         lanes,
@@ -113,6 +117,17 @@ pub fn make(request: Request) -> Plan {
 
 /// Seconds that the plan will take, about.
 pub fn expected_s(plan: &Plan) -> f64 {
+    let all_s = all_rounds_s(plan);
+    // Not all of its rounds fit, unless workloads stop on precision.
+    if plan.precision.is_some() { all_s.min(plan.budget_s.max(least_s(plan))) } else { all_s }
+}
+
+/// Seconds of the fewest rounds.
+fn least_s(plan: &Plan) -> f64 {
+    all_rounds_s(plan) / f64::from(plan.rounds.max(1)) * f64::from(ROUNDS_LEAST)
+}
+
+fn all_rounds_s(plan: &Plan) -> f64 {
     let round: f64 =
         plan.workloads.iter().map(|workload| round_s(workload, &plan.lanes, plan.blocks)).sum();
     round * f64::from(plan.rounds)
@@ -365,6 +380,16 @@ mod tests {
         let block_s = |it| round_s(it, &plan.lanes, 2) - round_s(it, &plan.lanes, 1);
         assert!(block_s(many) > 3.0);
         assert!(block_s(few) < 1.0);
+    }
+
+    #[test]
+    fn make_plans_more_rounds_than_fit_where_workloads_stop_on_precision() {
+        let mut request = request(&["spawn", "channel"], 60);
+        let even = make(request.clone());
+        request.precision = Some(0.01);
+        let spare = make(request);
+        assert_eq!((spare.rounds, spare.blocks), (even.rounds * ROUNDS_SPARE, even.blocks));
+        assert!(expected_s(&spare) <= 60.0);
     }
 
     #[test]

@@ -240,7 +240,10 @@ impl Run<'_> {
                         }
                     }
                 }
-                self.observer.progressed(share(self.plan, &self.stopped, self.record));
+                let rounds = share(self.plan, &self.stopped, self.record);
+                // The plan has more rounds than fit where workloads may stop on precision.
+                let time = limit.map_or(0.0, |limit| self.backend.now().div_duration_f64(limit));
+                self.observer.progressed(rounds.max(time).min(1.0));
             }
         }
         Ok(())

@@ -14,5 +14,5 @@ pub fn lanes_of<S: Suite>() -> Vec<Lane> {
         Lane::with_native::<S, _>("monoio", "monoio, one thread, io_uring", &Monoio::default());
     let epoll =
         Lane::with_native::<S, _>("monoio-epoll", "monoio, the same on epoll", &Monoio::epoll());
-    ring.into_iter().chain(epoll).collect()
+    ring.into_iter().chain(epoll.map(Lane::on_request)).collect()
 }

@@ -48,7 +48,6 @@ pub const DEFAULT: &[&str] = &[
     "spawn/tasks=1000",
     "yield/tasks=100",
     "channel/pairs=100",
-    "startup",
 ];
 
 /// Workloads that `--quick` measures.

@@ -224,6 +224,7 @@ fn recorded_lanes(registry: &Registry, plan: &Plan) -> Result<Vec<PlannedLane>> 
 fn announce(plan: &Plan, limit: Option<Duration>, path: &Path, resumed: bool) {
     let all_s = plan::expected_s(plan);
     let rounds = format::rounds(plan.rounds, plan.blocks, plan.blocks_most());
+    let rounds = if plan.precision.is_some() { format!("at most {rounds}") } else { rounds };
     let most_s = limit.map_or(f64::INFINITY, |limit| limit.mul_f64(OVERRUN).as_secs_f64());
     let time = if all_s <= most_s {
         format!("about {all_s:.0} s")

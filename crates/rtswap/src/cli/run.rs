@@ -24,7 +24,8 @@ use crate::cli::{Cli, Command, Format, args, named, select, signals, summary};
     rtswap run --workload 'tcp-echo/size=1024/*' --lane 'tokio*' --budget 5m\n  \
     rtswap run --workload 'http/rate=60%/arrivals=poisson' --lane tokio --lane smol\n  \
     rtswap run --workload http/rate=20k --workload http\n  \
-    rtswap run --workload spawn --precision 1% --format json > spawn.json\n  \
+    rtswap run --workload spawn --precision 0.5% --format json > spawn.json\n  \
+    rtswap run --all-lanes --budget 5m\n  \
     rtswap run --lane 'mine=python3 lane.py' --workload tcp-echo\n  \
     rtswap run --peers --workload tcp-echo --workload http\n  \
     rtswap run --resume rtswap-records/1700000000-123.jsonl")]
@@ -41,6 +42,9 @@ pub(super) struct Args {
     /// Lanes in other languages as well, those that do these workloads (`rtswap peers list`).
     #[arg(long)]
     peers: bool,
+    /// Every lane that ships, instead of one for each runtime and the floor on epoll; the same as `--lane '*'`.
+    #[arg(long, conflicts_with_all = ["lane", "quick"])]
+    all_lanes: bool,
     /// Every workload with every value of its parameters.
     #[arg(long, conflicts_with_all = ["workload", "quick"])]
     all: bool,
@@ -50,9 +54,9 @@ pub(super) struct Args {
     /// Time that the run may take: 90s, 5m.
     #[arg(long, value_parser = args::duration, value_name = "TIME")]
     budget: Option<Duration>,
-    /// Stop a workload once every interval is this narrow: 1% or 0.01 means ± 1 %.
-    #[arg(long, value_parser = args::share, value_name = "WIDTH")]
-    precision: Option<f64>,
+    /// Stop a workload once every interval is this narrow, and spend the time on the others: 1% or 0.01 means ± 1 %.
+    #[arg(long, value_parser = args::share, value_name = "WIDTH", default_value = "1%")]
+    precision: f64,
     /// Call lanes equivalent whose whole interval lies within this difference: 3% or 0.03.
     #[arg(long, value_parser = args::share, value_name = "SHARE", default_value = "3%")]
     margin: f64,
@@ -75,7 +79,7 @@ pub(super) struct Args {
     format: Format,
     /// Go on with a record that was cut short, instead of a new one.
     #[arg(long, value_name = "RECORD", conflicts_with_all = [
-        "workload", "lane", "peers", "all", "reference", "budget", "precision", "margin", "quick", "slice_ms", "no_trickle", "seed",
+        "workload", "lane", "peers", "all_lanes", "all", "reference", "budget", "precision", "margin", "quick", "slice_ms", "no_trickle", "seed",
         "server_cpus", "load_cpus", "out",
     ])]
     resume: Option<PathBuf>,
@@ -121,7 +125,9 @@ fn named_lanes<'a>(record: &'a Record, args: &Args) -> Vec<&'a str> {
 fn request(registry: &Registry, args: &Args) -> Result<Request> {
     let default = if args.quick { registry.quick } else { registry.default };
     let workloads = select::workloads_or(registry, &args.workload, args.all, default)?;
-    let specs = select::with_peers(registry, &args.lane, args.peers, |lane| lane.in_default);
+    let every = ["*".to_owned()];
+    let patterns = if args.all_lanes { &every[..] } else { &args.lane };
+    let specs = select::with_peers(registry, patterns, args.peers, |lane| lane.in_default);
     let reference = args.reference.as_deref().unwrap_or(select::default_reference(registry));
     let lanes = select::lanes(registry, &specs, reference)?;
     let reference = lanes[0].plan.name.clone();
@@ -134,7 +140,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         limits: Limits::now(),
         reference,
         budget,
-        precision: args.precision,
+        precision: Some(args.precision),
         margin: args.margin,
         weight: |_| 1,
         slice_ms: args.slice_ms.or(args.quick.then_some(SLICE_MS)),
