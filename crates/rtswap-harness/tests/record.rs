@@ -50,6 +50,7 @@ fn kept() -> (TempDir, PathBuf, Record) {
         round: 0,
         status: Status::Failed,
         reason: "it died\nwith a line break".to_owned(),
+        rounds_count: false,
     });
     let footer =
         Line::Footer(Footer { ended: Ended::Complete, elapsed_s: 1.5, stopped: BTreeMap::new() });

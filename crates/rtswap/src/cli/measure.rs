@@ -171,6 +171,7 @@ fn lost(plan: &Plan, workload: &WorkloadPlan, status: Status, reason: &str) -> V
             round: 0,
             status,
             reason: reason.to_owned(),
+            rounds_count: false,
         })
     });
     lost.collect()
