@@ -46,8 +46,14 @@ impl Subject {
         let command = [program.as_os_str(), "lane".as_ref(), lane.as_ref()];
         let command = command.map(Into::into).to_vec();
         let launch = Launch { command, delay_ns: 0 };
-        let mut lane =
-            Lane::start(&launch, &Tag::new(), &workload.to_string(), Resources::new(), &server_cpus, 0)?;
+        let mut lane = Lane::start(
+            &launch,
+            &Tag::new(),
+            &workload.to_string(),
+            Resources::new(),
+            &server_cpus,
+            0,
+        )?;
         let ready = lane.ready(&AtomicBool::new(false))?;
         let load = match workload.drive() {
             Drive::Lane => None,

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use procfs::process::{Process, all_processes};
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid,
+};
 
 /// The environment variable that marks the processes of a lane.
 const VARIABLE: &str = "RTSWAP_LANE_PROCESS";
@@ -143,7 +145,8 @@ mod tests {
         start(&other);
         // The second shell may not have started its own child yet.
         std::thread::sleep(Duration::from_millis(200));
-        let mut ended: Vec<_> = end(std::slice::from_ref(&tag)).into_iter().map(|it| it.1).collect();
+        let mut ended: Vec<_> =
+            end(std::slice::from_ref(&tag)).into_iter().map(|it| it.1).collect();
         ended.sort();
         assert_eq!(ended, ["sh -c sleep 992; true", "sleep 991", "sleep 992"]);
         assert!(marked(std::slice::from_ref(&tag)).is_empty());

@@ -158,7 +158,8 @@ pub fn run(
     let mut stopped =
         record.footer.as_ref().map(|footer| footer.stopped.clone()).unwrap_or_default();
     stopped.retain(|_, stop| *stop != Stop::Budget);
-    let mut run = Run { plan: &plan, record, backend, sink, observer, stopped, finished: BTreeMap::new() };
+    let mut run =
+        Run { plan: &plan, record, backend, sink, observer, stopped, finished: BTreeMap::new() };
     let ended = run.rounds(is_precise, limit);
     run.backend.stop(None);
     // Of a round that has no line in the record.

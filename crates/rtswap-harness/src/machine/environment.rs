@@ -11,9 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use procfs::{ConfigSetting, Current as _};
 use sha2::{Digest as _, Sha256};
 
+use super::cpus;
 use super::quota::ControlGroups;
 use super::topology::Topology;
-use super::cpus;
 use crate::record::{Environment, ProgramFile};
 
 /// `ADDR_NO_RANDOMIZE` of personality(2).
@@ -300,7 +300,8 @@ mod tests {
 
     #[test]
     fn differences_show_both_sides() {
-        let program = |hash: &str| ProgramFile { name: "lane.py".to_owned(), sha256: hash.to_owned() };
+        let program =
+            |hash: &str| ProgramFile { name: "lane.py".to_owned(), sha256: hash.to_owned() };
         let recorded = Environment {
             cpu_model: "A".to_owned(),
             cpus: 2,
@@ -330,8 +331,15 @@ mod tests {
         let gone = Environment { lane_programs: BTreeMap::new(), ..recorded.clone() };
         assert!(differences(&recorded, &gone)[0].ends_with("33 in the record, not found now"));
         // A record of an earlier version.
-        let old = Environment { executable_sha256: None, lane_programs: BTreeMap::new(), ..recorded };
-        assert_eq!(differences(&old, &Environment { executable_sha256: Some("9".to_owned()), ..old.clone() }), Vec::<String>::new());
+        let old =
+            Environment { executable_sha256: None, lane_programs: BTreeMap::new(), ..recorded };
+        assert_eq!(
+            differences(
+                &old,
+                &Environment { executable_sha256: Some("9".to_owned()), ..old.clone() }
+            ),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

@@ -45,7 +45,8 @@ impl ControlGroups {
         let mounts = Process::myself().and_then(|it| it.mountinfo());
         let mounts = mounts.into_iter().flatten().filter_map(|mount| {
             let unified = mount.fs_type == "cgroup2";
-            let has_cpu = unified || mount.fs_type == "cgroup" && mount.super_options.contains_key("cpu");
+            let has_cpu =
+                unified || mount.fs_type == "cgroup" && mount.super_options.contains_key("cpu");
             has_cpu.then(|| Mount { point: mount.mount_point, root: mount.root, unified })
         });
         Self::of(&groups, &mounts.collect::<Vec<_>>())
@@ -57,7 +58,8 @@ impl ControlGroups {
         for line in groups.lines() {
             // Hierarchy, controllers, path.
             let mut parts = line.splitn(3, ':');
-            let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next())
+            let (Some(_), Some(controllers), Some(path)) =
+                (parts.next(), parts.next(), parts.next())
             else {
                 continue;
             };
@@ -65,7 +67,9 @@ impl ControlGroups {
             if !unified && !controllers.split(',').any(|name| name == "cpu") {
                 continue;
             }
-            let Some(mount) = mounts.iter().find(|mount| mount.unified == unified) else { continue };
+            let Some(mount) = mounts.iter().find(|mount| mount.unified == unified) else {
+                continue;
+            };
             // In a container the path may lie outside of what is mounted; then the mount is all there is.
             let below = Path::new(path).strip_prefix(&mount.root).unwrap_or(Path::new(""));
             found.extend(below.ancestors().map(|below| Group {
@@ -79,9 +83,10 @@ impl ControlGroups {
 
     /// The smallest quota of these groups; `None` without one.
     pub fn quota(&self) -> Option<Quota> {
-        let quotas = self.0.iter().filter_map(|group| {
-            Some(Quota { cpus: group.quota()?, group: group.name.clone() })
-        });
+        let quotas = self
+            .0
+            .iter()
+            .filter_map(|group| Some(Quota { cpus: group.quota()?, group: group.name.clone() }));
         quotas.min_by(|a, b| a.cpus.total_cmp(&b.cpus))
     }
 
@@ -185,10 +190,7 @@ mod tests {
 
     #[test]
     fn quota_is_smallest_of_all_groups() {
-        let tree = tree(&[
-            ("a/cpu.max", "80000 100000\n"),
-            ("a/b/cpu.max", "20000 10000\n"),
-        ]);
+        let tree = tree(&[("a/cpu.max", "80000 100000\n"), ("a/b/cpu.max", "20000 10000\n")]);
         let groups = ControlGroups::of("0::/a/b\n", &[mount(&tree, "/", true)]);
         assert_eq!(groups.quota().unwrap().group, "/a");
     }

@@ -13,7 +13,7 @@ use anyhow::Result;
 use rtswap_report::Style;
 
 use crate::Registry;
-use crate::cli::{CpuList, FAILED, args, select};
+use crate::cli::{CpuList, Exit, FAILED, args, measure, select, signals};
 use check::Status;
 use facts::Facts;
 
@@ -98,6 +98,13 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         return agree::print_from(path, args.format);
     }
     let (server, load) = select::placement(args.server_cpus.as_ref(), args.load_cpus.as_ref())?;
+    let _lock = if args.self_test || args.agree {
+        let cancel = signals::cancel()?;
+        let lock = measure::lock_cpus(&server, &load, &cancel)?;
+        Some(lock.ok_or_else(|| Exit::Interrupted(String::new()))?)
+    } else {
+        None
+    };
     if args.self_test {
         return self_test::run(registry, args, server, load);
     }
