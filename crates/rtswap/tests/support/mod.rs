@@ -68,8 +68,13 @@ impl Case {
     /// The program in this test's folder.
     pub fn rtswap(&self) -> Command {
         let mut command = rtswap();
-        command.current_dir(self.folder.path()).env(TAG, &self.tag);
+        command.current_dir(self.folder.path()).envs(self.environment());
         command
+    }
+
+    /// By which processes of this test are found, and where its runs lock CPUs: they wait for no other test.
+    fn environment(&self) -> [(&'static str, &OsStr); 2] {
+        [(TAG, self.tag.as_ref()), ("XDG_RUNTIME_DIR", self.folder.path().as_ref())]
     }
 
     /// A short `rtswap run`, with `tokio-local` for reference.
@@ -97,8 +102,13 @@ impl Case {
 
     fn command(&self, args: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(program());
-        command.args(args).current_dir(self.folder.path()).env(TAG, &self.tag);
+        command.args(args).current_dir(self.folder.path()).envs(self.environment());
         command
+    }
+
+    /// Any program, in this test's folder, running on.
+    pub fn spawn_command(&self, command: &mut std::process::Command) -> Running {
+        Self::spawned(command.current_dir(self.folder.path()).envs(self.environment()))
     }
 
     fn spawned(command: &mut std::process::Command) -> Running {
@@ -110,7 +120,7 @@ impl Case {
     pub fn unshared(&self, script: &str) -> std::process::Command {
         let mut command = std::process::Command::new("unshare");
         command.args(["--mount", "sh", "-ec", script]);
-        command.current_dir(self.folder.path()).env(TAG, &self.tag);
+        command.current_dir(self.folder.path()).envs(self.environment());
         command
     }
 
