@@ -35,6 +35,8 @@ pub(super) const FOLDER: &str = "rtswap-records";
 /// A run that is planned and whose record is open.
 pub(super) struct Job {
     record: Record,
+    /// That of this process, which may have resumed the run.
+    environment: Environment,
     lanes: Vec<PlannedLane>,
     writer: Writer,
     limit: Option<Duration>,
@@ -73,7 +75,8 @@ impl Job {
             writer.write(&line)?;
             record.push(line);
         }
-        Ok(Self { record, lanes, writer, limit, resumed: false, services })
+        let environment = record.header.environment.clone();
+        Ok(Self { record, environment, lanes, writer, limit, resumed: false, services })
     }
 
     /// The rest of an interrupted run, without a budget. With `force` even if the machine or a program has changed,
@@ -84,7 +87,7 @@ impl Job {
         let (whole, _) = Record::read_whole_lines(path)?;
         let path = &std::path::absolute(path)?;
         resume::enter_folder(&whole.header.environment, path);
-        let resumed = resume::compare(&whole.header, writer.path(), force)?;
+        let (environment, resumed) = resume::compare(&whole.header, writer.path(), force)?;
         let mut record = Record::recover(path)?;
         if let Some(resumed) = resumed {
             let line = Line::Resumed(Box::new(resumed));
@@ -95,7 +98,7 @@ impl Job {
         let lanes = recorded_lanes(registry, plan)?;
         reach(&plan.workloads.iter().flat_map(|it| &it.uses).copied().collect(), &urls)?;
         let services = services(&record.header.plan, urls);
-        Ok(Self { record, lanes, writer, limit: None, resumed: true, services })
+        Ok(Self { record, environment, lanes, writer, limit: None, resumed: true, services })
     }
 
     /// Where its record is.
@@ -127,7 +130,7 @@ impl Job {
         };
         announce(&plan, self.limit, &path, self.resumed);
         warn_of_sharing(&plan.server_cpus, &plan.load_cpus);
-        warn_of_environment(&self.record.header.environment, &plan);
+        warn_of_environment(&self.environment, &plan);
         let mut backend = ProcessBackend::new(
             self.lanes,
             plan.server_cpus.clone(),

@@ -36,16 +36,20 @@ pub(super) fn enter_folder(environment: &Environment, record: &Path) {
     }
 }
 
-/// Compares this machine and these programs with those of a header. `None` if they are the same.
+/// This machine and these programs, and the differences from those of a header, if there are any.
 ///
 /// # Errors
 /// If they differ, unless `force`.
-pub(super) fn compare(header: &Header, record: &Path, force: bool) -> Result<Option<Resumed>> {
+pub(super) fn compare(
+    header: &Header,
+    record: &Path,
+    force: bool,
+) -> Result<(Environment, Option<Resumed>)> {
     let mut now = machine::environment(command_line());
     now.lane_programs = lane_programs(&header.plan);
     let differences = machine::differences(&header.environment, &now);
     if differences.is_empty() {
-        return Ok(None);
+        return Ok((now, None));
     }
     let all = differences.join("; ");
     if !force {
@@ -58,7 +62,7 @@ pub(super) fn compare(header: &Header, record: &Path, force: bool) -> Result<Opt
         return Err(Exit::Usage(format!("cannot resume {record}: {all}; {remedy}")).into());
     }
     note!("warning: the run goes on although something has changed: {all}");
-    Ok(Some(Resumed { environment: now, differences }))
+    Ok((now.clone(), Some(Resumed { environment: now, differences })))
 }
 
 fn folder_of(record: &Path) -> Option<PathBuf> {

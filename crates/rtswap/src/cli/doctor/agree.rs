@@ -76,6 +76,8 @@ pub(super) fn run(
     if cancel.load(Ordering::Relaxed) {
         return Err(Exit::Interrupted(String::new()).into());
     }
+    let _lock = job::lock_cpus(&plan.server_cpus, &plan.load_cpus, &cancel)?
+        .ok_or_else(|| Exit::Interrupted(String::new()))?;
     announce(&plan, &installed);
     let record = Measure::new(&plan, &installed, cancel)?.run()?;
     let outcome = Outcome::of(record);
