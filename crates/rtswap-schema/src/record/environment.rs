@@ -49,7 +49,8 @@ pub struct Environment {
     /// SHA-256 of the executable of rtswap, which is also every lane that ships, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executable_sha256: Option<String>,
-    /// The git revision of rtswap in an optimised build; it ends in `-dirty` if files differed from it.
+    /// The git revision of rtswap in an optimised build; it ends in `-dirty` if files
+    /// differed from it when `rtswap-harness` was first built at that revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_revision: Option<String>,
     /// The compiler, from `rustc --version`.

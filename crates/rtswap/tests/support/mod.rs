@@ -43,6 +43,8 @@ pub fn program() -> &'static Path {
 /// One test's runs, with a folder for its files and an address for its lanes.
 pub struct Case {
     pub folder: tempfile::TempDir,
+    /// Where its runs lock CPUs, so that they wait for no other test.
+    locks: tempfile::TempDir,
     tag: String,
     ip: Ipv4Addr,
 }
@@ -54,6 +56,7 @@ impl Case {
         let [.., high, low] = pid.to_be_bytes();
         Self {
             folder: tempfile::tempdir().unwrap(),
+            locks: tempfile::tempdir().unwrap(),
             tag: format!("{pid}-{count}"),
             // An address of the loopback device that no other test uses.
             ip: Ipv4Addr::new(127, 100 + count as u8, high, low),
@@ -72,9 +75,9 @@ impl Case {
         command
     }
 
-    /// By which processes of this test are found, and where its runs lock CPUs: they wait for no other test.
-    fn environment(&self) -> [(&'static str, &OsStr); 2] {
-        [(TAG, self.tag.as_ref()), ("XDG_RUNTIME_DIR", self.folder.path().as_ref())]
+    /// What the program needs: by which its processes are found, and where it locks CPUs.
+    pub fn environment(&self) -> [(&'static str, &OsStr); 2] {
+        [(TAG, self.tag.as_ref()), ("XDG_RUNTIME_DIR", self.locks.path().as_ref())]
     }
 
     /// A short `rtswap run`, with `tokio-local` for reference.
