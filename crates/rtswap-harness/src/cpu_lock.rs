@@ -43,12 +43,12 @@ pub struct Holder {
     pub run: String,
 }
 
-/// The folder of the locks: `rtswap` in `XDG_RUNTIME_DIR`, or `rtswap-UID` in the folder for temporary files.
+/// The folder of the locks: `rtswap-UID` in `XDG_RUNTIME_DIR`, or in the folder for temporary files.
 pub fn folder() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_dir()) {
-        Some(folder) => Path::new(&folder).join("rtswap"),
-        None => std::env::temp_dir().join(format!("rtswap-{}", geteuid().as_raw())),
-    }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let parent = runtime.filter(|folder| folder.is_dir()).unwrap_or_else(std::env::temp_dir);
+    // With the user's number in both: `sudo` may keep the variable of another user.
+    parent.join(format!("rtswap-{}", geteuid().as_raw()))
 }
 
 /// Waits until no other run of this user measures on any of `cpus`, and keeps others off them. `waits` is notified
@@ -78,9 +78,8 @@ pub fn acquire(
         let mut last = Holder::default();
         loop {
             match file.try_lock() {
-                Ok(()) => break,
                 // Some file systems have no locks: then it is as it was without.
-                Err(TryLockError::Error(_)) => break,
+                Ok(()) | Err(TryLockError::Error(_)) => break,
                 Err(TryLockError::WouldBlock) => {}
             }
             let run = fs::read_to_string(&path).unwrap_or_default();

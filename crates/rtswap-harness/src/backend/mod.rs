@@ -372,15 +372,12 @@ impl Backend for ProcessBackend {
     }
 
     fn stop(&mut self, lane: Option<usize>) {
-        let tags: BTreeMap<_, _> = match lane {
-            Some(lane) => {
-                drop(self.running.remove(&lane));
-                self.tags.remove_entry(&lane).into_iter().collect()
-            }
-            None => {
-                self.running.clear();
-                std::mem::take(&mut self.tags)
-            }
+        let tags: BTreeMap<_, _> = if let Some(lane) = lane {
+            drop(self.running.remove(&lane));
+            self.tags.remove_entry(&lane).into_iter().collect()
+        } else {
+            self.running.clear();
+            std::mem::take(&mut self.tags)
         };
         if tags.is_empty() {
             return;

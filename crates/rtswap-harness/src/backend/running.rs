@@ -164,7 +164,7 @@ impl RunningLane {
         self.pause_trickle();
         self.end_idle();
         let measured = if workload.by_generator {
-            self.measure_served(generator, workload, timing, pace, probe)
+            self.measure_served(generator, workload, timing, pace, &probe)
         } else {
             self.measure_self_driven(timing, pace, &probe, cancel)
         };
@@ -205,7 +205,7 @@ impl RunningLane {
         workload: &WorkloadPlan,
         Timing { warmup, window }: Timing,
         pace: Option<&Pace>,
-        probe: Probe,
+        probe: &Probe,
     ) -> Result<Measured, LaneError> {
         // A server may have closed connections without a request: hyper does so after 30 s.
         if self.session_used.elapsed() > UNUSED_MOST {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -88,7 +89,7 @@ pub fn environment(mut command: Vec<String>) -> Environment {
 /// The frequency governors of these CPUs, without duplicates; empty where the kernel shows none.
 pub fn governors(cpus: &[usize]) -> Vec<String> {
     let path = |cpu| format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");
-    let all: BTreeSet<_> = cpus.iter().filter_map(|cpu| read(&path(cpu))).collect();
+    let all: BTreeSet<_> = cpus.iter().filter_map(|cpu| read(path(cpu))).collect();
     all.into_iter().collect()
 }
 
@@ -153,7 +154,10 @@ fn sha256(path: &Path) -> io::Result<String> {
             some => hash.update(&chunk[..some]),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }
 
 fn read(path: impl AsRef<Path>) -> Option<String> {

@@ -47,7 +47,7 @@ impl ControlGroups {
             let unified = mount.fs_type == "cgroup2";
             let has_cpu =
                 unified || mount.fs_type == "cgroup" && mount.super_options.contains_key("cpu");
-            has_cpu.then(|| Mount { point: mount.mount_point, root: mount.root, unified })
+            has_cpu.then_some(Mount { point: mount.mount_point, root: mount.root, unified })
         });
         Self::of(&groups, &mounts.collect::<Vec<_>>())
     }
@@ -171,21 +171,24 @@ mod tests {
             ("cpu.cfs_period_us", "100000\n"),
             ("job/cpu.cfs_quota_us", "150000\n"),
             ("job/cpu.cfs_period_us", "100000\n"),
-            ("job/cpu.stat", "nr_periods 3\nnr_throttled 1\nthrottled_time 7000\n"),
+            ("job/cpu.stat", "nr_periods 3\nnr_throttled 1\nthrottled_time 7001\n"),
         ]);
         let text = "5:memory:/other\n1:cpu,cpuacct:/job\n0::/\n";
         let groups = ControlGroups::of(text, &[mount(&tree, "/", false)]);
         assert_eq!(groups.quota(), Some(Quota { cpus: 1.5, group: "/job".to_owned() }));
-        assert_eq!(groups.throttled(), Some(Duration::from_nanos(7_000)));
+        assert_eq!(groups.throttled(), Some(Duration::from_nanos(7_001)));
     }
 
     #[test]
     fn quota_of_container_is_at_its_mount() {
         let tree = tree(&[("cpu.max", "50000 100000\n")]);
-        let quota = |root| ControlGroups::of("0::/docker/x\n", &[mount(&tree, root, true)]).quota();
+        let quota = |root| {
+            let groups = ControlGroups::of("0::/docker/x\n", &[mount(&tree, root, true)]);
+            groups.quota().map(|quota| quota.cpus)
+        };
         // The group itself is mounted, or only a path that is not visible here is named.
-        assert_eq!(quota("/docker/x").unwrap().cpus, 0.5);
-        assert_eq!(quota("/elsewhere").unwrap().cpus, 0.5);
+        assert_eq!(quota("/docker/x"), Some(0.5));
+        assert_eq!(quota("/elsewhere"), Some(0.5));
     }
 
     #[test]

@@ -111,8 +111,8 @@ impl Topology {
 
 /// The node of a CPU: its folder has a link of that name.
 fn node(folder: &Path) -> Option<usize> {
-    let names = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name());
-    names.filter_map(|name| name.to_str()?.strip_prefix("node")?.parse().ok()).next()
+    let mut names = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name());
+    names.find_map(|name| name.to_str()?.strip_prefix("node")?.parse().ok())
 }
 
 /// Reads `0,2-4`.

@@ -88,9 +88,9 @@ mod tests {
 
     #[test]
     fn cautions_names_each_fault_with_its_remedy() {
+        type Fault = fn(&mut Environment);
         let sound = Environment { cpus: 2, cpu_quota: Some(2.0), ..Environment::default() };
         assert_eq!(cautions(&sound, &[]), []);
-        type Fault = fn(&mut Environment);
         let cases: [(Fault, &str, &str); 5] = [
             (
                 |it| it.variables.extend([("MALLOC_ARENA_MAX".to_owned(), "1".to_owned())]),

@@ -130,10 +130,11 @@ fn announce(plan: &Plan, installed: &Installed) {
         job::numbers(&plan.load_cpus),
     );
     for client in &installed.infos {
-        match &client.missing {
-            Some(remedy) => note!("  {}: missing; {remedy}", client.name),
-            None => note!("  {}: {}", client.name, client.version.as_deref().unwrap_or("here")),
-        }
+        let found = match &client.missing {
+            Some(remedy) => format!("missing; {remedy}"),
+            None => client.version.clone().unwrap_or("here".to_owned()),
+        };
+        note!("  {}: {found}", client.name);
     }
     job::warn_of_sharing(&plan.server_cpus, &plan.load_cpus);
 }

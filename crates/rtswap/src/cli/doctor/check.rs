@@ -364,7 +364,8 @@ mod tests {
             (
                 "variables",
                 |it| {
-                    it.environment.variables = [("LD_PRELOAD".to_owned(), "x.so".to_owned())].into()
+                    it.environment.variables =
+                        [("LD_PRELOAD".to_owned(), "x.so".to_owned())].into();
                 },
                 "LD_PRELOAD=x.so changes",
                 "unset LD_PRELOAD",
