@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use rtswap_harness::descendants::Tag;
 use rtswap_harness::lane::{Lane, LaneError, Launch};
+use rtswap_harness::machine::topology::{Placement, Topology};
 use rtswap_harness::record::Status;
 use rtswap_harness::{backend, machine, plan};
 use rtswap_load::{Config, Generator, Session};
@@ -39,12 +41,19 @@ pub(crate) enum Missing {
 
 impl Subject {
     pub fn start(program: &Path, workload: &Spec, lane: &str) -> Result<Self, Missing> {
-        let (server_cpus, load_cpus) = machine::halves(&machine::cpus());
+        let Placement { server: server_cpus, load: load_cpus } =
+            Topology::of(&machine::cpus()).placement();
         let command = [program.as_os_str(), "lane".as_ref(), lane.as_ref()];
         let command = command.map(Into::into).to_vec();
         let launch = Launch { command, delay_ns: 0 };
-        let mut lane =
-            Lane::start(&launch, &workload.to_string(), Resources::new(), &server_cpus, 0)?;
+        let mut lane = Lane::start(
+            &launch,
+            &Tag::new(),
+            &workload.to_string(),
+            Resources::new(),
+            &server_cpus,
+            0,
+        )?;
         let ready = lane.ready(&AtomicBool::new(false))?;
         let load = match workload.drive() {
             Drive::Lane => None,

@@ -15,6 +15,7 @@ use procfs::process::Process;
 use rustix::io::Errno;
 
 use crate::record::Counts;
+use crate::tracefs;
 
 /// The CPU clock of a process: the CPU time of all its threads, including those that have ended.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +47,8 @@ pub fn memory_bytes(pid: u32) -> Option<u64> {
 pub enum CounterError {
     /// The tracepoint's number is not readable.
     #[error(
-        "cannot read the tracepoint raw_syscalls:sys_enter ({source}): run as root, or \
-         `sudo mount -o remount,mode=755 /sys/kernel/tracing`"
+        "cannot read the tracepoint raw_syscalls:sys_enter ({source}): {}",
+        tracefs::remedy(source)
     )]
     Tracepoint {
         /// What the system says.
@@ -170,12 +171,7 @@ fn sys_enter() -> io::Result<Tracepoint> {
 }
 
 fn tracepoint(name: &str) -> io::Result<Tracepoint> {
-    // perf_event's own look-up knows the older place only.
-    let id =
-        std::fs::read_to_string(format!("/sys/kernel/tracing/events/{name}/id")).or_else(|_| {
-            std::fs::read_to_string(format!("/sys/kernel/debug/tracing/events/{name}/id"))
-        })?;
-    Ok(Tracepoint::with_id(id.trim().parse().map_err(io::Error::other)?))
+    Ok(Tracepoint::with_id(tracefs::tracepoint_id(name)?))
 }
 
 /// The tracepoints of the calls that wait, each with a filter; `None` if the kernel has none.

@@ -16,6 +16,7 @@ use rtswap_lane::{Answer, Order, Pace, Prepare, Ready, SliceDone};
 use rtswap_schema::one_line;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::descendants::Tag;
 use crate::record::{LanePlan, Status};
 
 /// How long a lane may take to get ready.
@@ -85,12 +86,13 @@ pub struct Lane {
 
 impl Lane {
     /// Starts the process on `cpus` and orders it to prepare with `resources`. `pad` bytes of environment
-    /// move its stack, so that each process is another sample of memory layout.
+    /// move its stack, so that each process is another sample of memory layout. `tag` marks all that it starts.
     ///
     /// # Errors
     /// [`LaneError::Failure`] if it cannot be started.
     pub fn start(
         launch: &Launch,
+        tag: &Tag,
         workload: &str,
         resources: BTreeMap<String, String>,
         cpus: &[usize],
@@ -113,6 +115,7 @@ impl Lane {
             // Unless the user has set it.
             .envs(std::env::var_os(TRIM).is_none().then_some((TRIM, TRIM_NEVER)))
             .env("RTSWAP_PAD", "x".repeat(pad))
+            .envs([tag.variable()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr.try_clone().map_err(cannot)?);

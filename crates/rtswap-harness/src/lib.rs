@@ -7,9 +7,12 @@
 
 pub mod backend;
 pub mod counters;
+pub mod cpu_lock;
+pub mod descendants;
 pub mod lane;
 pub mod limits;
 pub mod machine;
 pub mod plan;
 pub mod record;
 pub mod schedule;
+pub mod tracefs;

@@ -1,59 +1,20 @@
 //! The machine: its environment, its load, and the placement of lanes and load generator.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod environment;
+pub mod quota;
+pub mod topology;
 
-use procfs::{Current, CurrentSI, FromRead};
+use std::time::Duration;
+
+use procfs::{CurrentSI as _, FromRead as _};
 use rustix::thread::sched_getaffinity;
 
-use crate::record::Environment;
+pub use environment::{differences, environment, governors, programs};
 
 /// CPUs that this process may use, in ascending order.
 pub fn cpus() -> Vec<usize> {
     let set = sched_getaffinity(None).unwrap_or_default();
     (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect()
-}
-
-/// Server CPUs and generator CPUs: the first half and the second. A single CPU serves both.
-pub fn halves(cpus: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    if let [only] = cpus {
-        return (vec![*only], vec![*only]);
-    }
-    let (server, load) = cpus.split_at(cpus.len() / 2);
-    (server.to_vec(), load.to_vec())
-}
-
-/// The environment of a run. `command` is the command line. Of the program's path only the name is kept,
-/// because records are published.
-pub fn environment(mut command: Vec<String>) -> Environment {
-    if let Some(program) = command.first_mut()
-        && let Some((_, name)) = program.rsplit_once('/')
-    {
-        *program = name.to_owned();
-    }
-    let cpu = procfs::CpuInfo::current().ok();
-    let flags = cpu.as_ref().and_then(|cpu| cpu.flags(0)).unwrap_or_default();
-    let kernel = rustix::system::uname();
-    Environment {
-        rtswap: env!("CARGO_PKG_VERSION").to_owned(),
-        command,
-        started_unix_s: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
-        kernel: format!(
-            "{} {}",
-            kernel.sysname().to_string_lossy(),
-            kernel.release().to_string_lossy()
-        ),
-        cpu_model: cpu
-            .as_ref()
-            .and_then(|cpu| cpu.model_name(0))
-            .unwrap_or("unknown")
-            .trim()
-            .to_owned(),
-        cpus: cpus().len(),
-        memory_bytes: procfs::Meminfo::current().map_or(0, |memory| memory.mem_total),
-        virtual_machine: flags.contains(&"hypervisor"),
-    }
 }
 
 /// Totals of the machine since boot. The difference of two is the load between them.
@@ -108,13 +69,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_are_disjoint() {
-        assert_eq!(halves(&[3]), (vec![3], vec![3]));
-        assert_eq!(halves(&[0, 1]), (vec![0], vec![1]));
-        assert_eq!(halves(&[0, 1, 4]), (vec![0], vec![1, 4]));
-    }
-
-    #[test]
     fn time_wait_counts_closed_connections() {
         use std::io::Read as _;
         use std::net::{TcpListener, TcpStream};
@@ -145,13 +99,5 @@ mod tests {
         assert_eq!(load(100, 10).steal_since(&load(100, 10)), None, "no time has passed");
         assert_eq!(load(300, 5).steal_since(&load(100, 10)), None, "the total went back");
         assert_eq!(load(300, 60).pressure_since(&load(100, 10)), None, "without PSI");
-    }
-
-    #[test]
-    fn environment_has_program_name_and_machine() {
-        let found = environment(vec!["/some/where/rtswap".to_owned(), "run".to_owned()]);
-        assert_eq!(found.command, ["rtswap", "run"]);
-        assert!(found.cpus > 0 && found.memory_bytes > 0);
-        assert!(found.kernel.starts_with("Linux "), "{}", found.kernel);
     }
 }

@@ -60,6 +60,11 @@ pub trait Backend {
         false
     }
 
+    /// Processes that stopped lanes have left behind, and that were ended, by lane, since the last call.
+    fn left_behind(&mut self) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::new()
+    }
+
     /// The machine since the start of the round.
     fn conditions(&mut self) -> Conditions;
 
@@ -68,6 +73,11 @@ pub trait Backend {
 
     /// Whether the user has interrupted the run.
     fn cancelled(&self) -> bool;
+
+    /// The same, after a lane has failed: the signal that interrupts the run may have reached the lane first.
+    fn cancelled_soon(&self) -> bool {
+        self.cancelled()
+    }
 }
 
 /// The machine during a round; `None` for a figure that it does not provide.
@@ -79,6 +89,8 @@ pub struct Conditions {
     pub cpu_pressure: Option<f64>,
     /// [`Round::time_wait`].
     pub time_wait: Option<u64>,
+    /// [`Round::throttled_ns`].
+    pub throttled_ns: Option<u64>,
 }
 
 /// The figures of a lane at the end of a round.
@@ -92,6 +104,8 @@ pub trait Observer {
     fn progressed(&mut self, share: f64);
     /// A lane has lost a workload.
     fn lane_lost(&mut self, lost: &LaneFailure);
+    /// Processes of lanes had to be ended, by lane.
+    fn left_behind(&mut self, _left: &BTreeMap<String, Vec<String>>) {}
 }
 
 /// Stores lines in addition to the record in memory.
@@ -144,9 +158,15 @@ pub fn run(
     let mut stopped =
         record.footer.as_ref().map(|footer| footer.stopped.clone()).unwrap_or_default();
     stopped.retain(|_, stop| *stop != Stop::Budget);
-    let mut run = Run { plan: &plan, record, backend, sink, observer, stopped };
+    let mut run =
+        Run { plan: &plan, record, backend, sink, observer, stopped, finished: BTreeMap::new() };
     let ended = run.rounds(is_precise, limit);
     run.backend.stop(None);
+    // Of a round that has no line in the record.
+    let left_behind = run.backend.left_behind();
+    if !left_behind.is_empty() {
+        run.observer.left_behind(&left_behind);
+    }
     let ended = match ended {
         Ok(()) => Ended::Complete,
         Err(ScheduleError::Interrupted) => Ended::Interrupted,
@@ -174,6 +194,8 @@ struct Run<'a> {
     sink: &'a mut dyn Sink,
     observer: &'a mut dyn Observer,
     stopped: BTreeMap<String, Stop>,
+    /// Workloads of which the record had finished rounds, with the first round of this run.
+    finished: BTreeMap<String, u32>,
 }
 
 /// How a round ended.
@@ -193,6 +215,8 @@ impl Run<'_> {
         limit: Option<Duration>,
     ) -> Result<(), ScheduleError> {
         let mut progress: Vec<_> = self.plan.workloads.iter().map(|it| self.so_far(it)).collect();
+        let resumed = self.plan.workloads.iter().zip(&progress).filter(|(_, it)| it.complete > 0);
+        self.finished = resumed.map(|(workload, it)| (workload.name.clone(), it.next)).collect();
         let mut longest = BTreeMap::new();
         for turn in 0..self.plan.rounds {
             for (workload, so_far) in self.plan.workloads.iter().zip(&mut progress) {
@@ -443,8 +467,12 @@ impl Run<'_> {
                 Err(error) => self.drop_lane(workload, round, lane, error)?,
             }
         }
-        let Conditions { steal, cpu_pressure, time_wait } = self.backend.conditions();
+        let Conditions { steal, cpu_pressure, time_wait, throttled_ns } = self.backend.conditions();
         self.backend.stop(None);
+        let left_behind = self.backend.left_behind();
+        if !left_behind.is_empty() {
+            self.observer.left_behind(&left_behind);
+        }
         self.keep(Line::Round(Round {
             workload: workload.name.clone(),
             round,
@@ -452,8 +480,8 @@ impl Run<'_> {
             steal,
             cpu_pressure,
             time_wait,
-            throttled_ns: None,
-            left_behind: BTreeMap::new(),
+            throttled_ns,
+            left_behind,
         }))?;
         let lanes = self.lanes_in(workload);
         let comparable = self.is_comparable(&lanes);
@@ -510,13 +538,24 @@ impl Run<'_> {
         let LaneError::Failure(status, reason) = error else {
             return Err(ScheduleError::Interrupted);
         };
+        if self.backend.cancelled_soon() {
+            return Err(ScheduleError::Interrupted);
+        }
         self.backend.stop(Some(lane));
+        // It was measured before the run was resumed, and has no slice since.
+        let rounds_count = self.finished.get(&workload.name).is_some_and(|&first| {
+            let name = &self.plan.lanes[lane].name;
+            let since = |block: &&Block| block.workload == workload.name && block.round >= first;
+            let mut slices = self.record.blocks.iter().filter(since).flat_map(|it| &it.slices);
+            !slices.any(|slice| slice.lane == *name)
+        });
         let lost = LaneFailure {
             workload: workload.name.clone(),
             lane: self.plan.lanes[lane].name.clone(),
             round,
             status,
             reason,
+            rounds_count,
         };
         self.observer.lane_lost(&lost);
         Ok(self.keep(Line::LaneFailure(lost))?)

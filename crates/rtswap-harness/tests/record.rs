@@ -50,6 +50,7 @@ fn kept() -> (TempDir, PathBuf, Record) {
         round: 0,
         status: Status::Failed,
         reason: "it died\nwith a line break".to_owned(),
+        rounds_count: false,
     });
     let footer =
         Line::Footer(Footer { ended: Ended::Complete, elapsed_s: 1.5, stopped: BTreeMap::new() });
@@ -100,6 +101,27 @@ fn a_damaged_line_is_named() {
     let error = Record::read(&path).unwrap_err();
     assert!(matches!(error, RecordError::Damaged { line: 2, .. }), "{error}");
     assert!(Record::recover(&path).is_err(), "what is damaged is not repaired silently");
+}
+
+#[test]
+fn read_rejects_two_records_in_one_file() {
+    let (_folder, path, _) = kept();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.repeat(2)).unwrap();
+    let error = Record::read(&path).unwrap_err();
+    assert!(matches!(error, RecordError::TwoRecords { line: 6, .. }), "{error}");
+    assert!(error.to_string().contains("two records") && error.to_string().contains("split -l 5"));
+    assert!(Record::recover(&path).is_err());
+}
+
+#[test]
+fn read_whole_lines_leaves_out_cut_line() {
+    let (_folder, path, record) = kept();
+    assert_eq!(Record::read_whole_lines(&path).unwrap(), (record.clone(), None));
+    let text = fs::read(&path).unwrap();
+    fs::write(&path, &text[..text.len() - 1]).unwrap();
+    let (whole, cut) = Record::read_whole_lines(&path).unwrap();
+    assert_eq!((whole.blocks, whole.footer, cut), (record.blocks, None, Some(5)));
 }
 
 #[test]

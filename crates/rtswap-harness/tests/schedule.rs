@@ -39,6 +39,8 @@ struct Mock {
     /// Lanes, and how many of their next slices are voided.
     voids: Vec<(usize, u32)>,
     capacity_fails: Option<usize>,
+    /// The signal that interrupts the run reaches the lane that dies first.
+    cancelled_with_death: bool,
 }
 
 impl Backend for Mock {
@@ -133,6 +135,10 @@ impl Backend for Mock {
 
     fn cancelled(&self) -> bool {
         self.cancel_at.is_some_and(|at| self.slices >= at)
+    }
+
+    fn cancelled_soon(&self) -> bool {
+        self.cancelled() || self.cancelled_with_death
     }
 }
 
@@ -572,4 +578,38 @@ fn voided_slice_is_kept_and_measured_again() {
     assert_eq!(slices(0, "smol"), [true, false]);
     assert_eq!(slices(1, "smol"), [false]);
     assert_eq!(slices(0, "async-std"), [true, true, true], "not for ever");
+}
+
+#[test]
+fn lane_that_cannot_start_again_keeps_finished_rounds() {
+    let mut record = record(&["a"], 4, 2);
+    // A slice for each lane and block: interrupted in the third round.
+    let mut first = Mock { cancel_at: Some(2 * 2 * LANES.len() + 3), ..Mock::default() };
+    assert_eq!(measure(&mut record, &mut first, None).0, Ended::Interrupted);
+    assert_eq!(record.rounds.len(), 2);
+    let mut second = Mock { refuses: Some(1), ..Mock::default() };
+    assert_eq!(measure(&mut record, &mut second, None).0, Ended::Complete);
+    let [lost] = &record.failures[..] else { panic!("{:?}", record.failures) };
+    assert!(lost.lane == "smol" && lost.rounds_count, "{lost:?}");
+}
+
+#[test]
+fn lane_that_fails_later_loses_its_rounds() {
+    let mut record = record(&["a"], 4, 2);
+    let mut first = Mock { cancel_at: Some(2 * 2 * LANES.len() + 3), ..Mock::default() };
+    measure(&mut record, &mut first, None);
+    let mut second = Mock { dies: Some((1, 6)), ..Mock::default() };
+    measure(&mut record, &mut second, None);
+    assert!(!record.failures[0].rounds_count, "it has slices since the run was resumed");
+    let mut fresh = self::record(&["a"], 4, 2);
+    measure(&mut fresh, &mut Mock { dies: Some((1, 12)), ..Mock::default() }, None);
+    assert!(!fresh.failures[0].rounds_count, "the run was not resumed");
+}
+
+#[test]
+fn lane_that_the_interrupting_signal_ends_is_not_lost() {
+    let mut record = record(&["a"], 4, 2);
+    let mut mock = Mock { dies: Some((1, 6)), cancelled_with_death: true, ..Mock::default() };
+    assert_eq!(measure(&mut record, &mut mock, None).0, Ended::Interrupted);
+    assert_eq!(record.failures, []);
 }

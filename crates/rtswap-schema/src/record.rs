@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::{Arrivals, ParamValue, Rate, Traffic, Uses};
 
+mod environment;
+
+pub use environment::{Environment, ProgramFile, Resumed, Topology};
+
 /// The version of this format.
 ///
 /// Version 1 has the same fields under other names: `receipt` for `environment` and for the `info` of a lane,
@@ -37,6 +41,8 @@ pub enum Line {
     /// A lane dropped out of a workload.
     #[serde(alias = "lost")]
     LaneFailure(LaneFailure),
+    /// The run was resumed although the machine or a program has changed.
+    Resumed(Box<Resumed>),
     /// The last line of a run that was not killed. A resumed run has several.
     Footer(Footer),
 }
@@ -53,27 +59,6 @@ pub struct Header {
     pub environment: Environment,
     /// What the run was to measure.
     pub plan: Plan,
-}
-
-/// Where, when and by what the run was made.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Environment {
-    /// The version of rtswap.
-    pub rtswap: String,
-    /// The command line.
-    pub command: Vec<String>,
-    /// Seconds since 1970.
-    pub started_unix_s: u64,
-    /// `uname -sr`.
-    pub kernel: String,
-    /// The CPU's model name.
-    pub cpu_model: String,
-    /// CPUs that this process may use.
-    pub cpus: usize,
-    /// Bytes of memory.
-    pub memory_bytes: u64,
-    /// Whether the CPU reports a hypervisor.
-    pub virtual_machine: bool,
 }
 
 /// What a run measures: fixed, and printed, before anything runs.
@@ -429,7 +414,8 @@ pub struct Counts {
     pub waits: Option<u64>,
 }
 
-/// A lane dropped out of a workload; its earlier slices of it do not count.
+/// A lane dropped out of a workload. Its earlier slices of it do not count, unless
+/// [`rounds_count`](Self::rounds_count).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneFailure {
     /// The workload's full name.
@@ -442,6 +428,10 @@ pub struct LaneFailure {
     pub status: Status,
     /// What happened, with the remedy.
     pub reason: String,
+    /// Whether the rounds that were finished before [`round`](Self::round) count: the lane was measured, and could
+    /// not be started again when the run was resumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rounds_count: bool,
 }
 
 /// The outcome of a cell.
@@ -512,6 +502,8 @@ pub struct Record {
     pub rounds: Vec<Round>,
     /// All losses.
     pub failures: Vec<LaneFailure>,
+    /// Each time the run was resumed on a changed machine or with changed programs.
+    pub resumed: Vec<Resumed>,
     /// The last footer, if any.
     pub footer: Option<Footer>,
 }
@@ -525,6 +517,7 @@ impl Record {
             blocks: Vec::new(),
             rounds: Vec::new(),
             failures: Vec::new(),
+            resumed: Vec::new(),
             footer: None,
         }
     }
@@ -549,6 +542,7 @@ impl Record {
             Line::Block(block) => self.blocks.push(block),
             Line::Round(round) => self.rounds.push(round),
             Line::LaneFailure(failure) => self.failures.push(failure),
+            Line::Resumed(resumed) => self.resumed.push(*resumed),
             Line::Footer(footer) => self.footer = Some(footer),
         }
     }

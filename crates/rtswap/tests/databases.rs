@@ -144,7 +144,10 @@ fn killed_server_fails_at_most_one_lane_and_is_restarted() {
     let tmp = with_tmp(&case);
     let mut run = std::process::Command::new(support::program());
     let lanes = ["tokio".to_owned(), "smol".to_owned(), "smol-local".to_owned()];
-    run.args(quick_run("6s", "redis", &lanes)).current_dir(case.folder.path()).env("TMPDIR", &tmp);
+    run.args(quick_run("6s", "redis", &lanes))
+        .current_dir(case.folder.path())
+        .envs(case.environment())
+        .env("TMPDIR", &tmp);
     let run = run.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let run = run.spawn().unwrap();
     let killer = std::thread::spawn({
@@ -240,7 +243,7 @@ fn server_of_the_user_is_verified_and_left_running() {
         "--workload",
         "postgres",
     ]);
-    run.current_dir(case.folder.path()).env("TMPDIR", &tmp);
+    run.current_dir(case.folder.path()).envs(case.environment()).env("TMPDIR", &tmp);
     let mut run = run.stderr(std::process::Stdio::null()).spawn().unwrap();
     let missing = || {
         let text = fs::read_to_string(case.path(RECORD)).unwrap_or_default();
@@ -328,7 +331,7 @@ fn servers_end_with_an_interrupted_or_killed_run() {
             "--workload",
             "postgres",
         ]);
-        run.current_dir(case.folder.path()).env("TMPDIR", &tmp);
+        run.current_dir(case.folder.path()).envs(case.environment()).env("TMPDIR", &tmp);
         let mut run = run.stderr(std::process::Stdio::null()).spawn().unwrap();
         let record = eventually(|| {
             let text = fs::read_to_string(case.path(RECORD)).unwrap_or_default();

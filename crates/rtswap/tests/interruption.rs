@@ -109,10 +109,17 @@ fn resume_mends_cut_off_line() {
     let cut = &text[..whole + 40];
     fs::write(case.path(RECORD), cut).unwrap();
 
-    let summary = case.rtswap().args(["summary", RECORD]).assert().code(1);
+    let summary = case.rtswap().args(["summary", RECORD]).assert().success();
     let stderr = String::from_utf8(summary.get_output().stderr.clone()).unwrap();
-    let error = assert_one_line(&stderr);
-    assert!(error.contains("line 7") && error.contains("rtswap run --resume"), "{error}");
+    let warning = stderr.lines().rev().nth(1).unwrap();
+    assert!(warning.contains("is cut off in line 7, which is left out; it has "), "{stderr}");
+    assert!(stderr.contains("`rtswap run --resume"), "{stderr}");
+    let text = String::from_utf8(summary.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("smol-local"), "what is whole is shown: {text}");
+    // Documents show whole records only.
+    let report = case.rtswap().args(["report", "--splice", "document.md", RECORD]).assert().code(1);
+    let stderr = String::from_utf8(report.get_output().stderr.clone()).unwrap();
+    assert!(assert_one_line(&stderr).contains("line 7"), "{stderr}");
     assert_eq!(fs::read_to_string(case.path(RECORD)).unwrap(), cut, "reading changes nothing");
 
     case.rtswap().args(["run", "--resume", RECORD]).assert().success();
@@ -173,9 +180,9 @@ fn full_disk_ends_run_that_resumes() {
         support::skip("a full disk: only root may mount one; run this test as root");
         return;
     }
-    // 16 KiB: the header and a few rounds. What is on it is gone with the namespace, so it is copied.
+    // 12 KiB: the header and a few rounds. What is on it is gone with the namespace, so it is copied.
     let script = r#"
-        mount -t tmpfs -o size=16k tmpfs disk
+        mount -t tmpfs -o size=12k tmpfs disk
         code=0
         "$@" || code=$?
         echo $code > code
@@ -188,10 +195,15 @@ fn full_disk_ends_run_that_resumes() {
     let output = run.arg("sh").arg(program()).args(args).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(fs::read_to_string(case.path("code")).unwrap(), "1\n", "{stderr}");
-    assert!(output.stdout.is_empty(), "a run that failed has no results");
+    let summary = json(&output.stdout);
+    assert!(summary["cells"].as_array().is_some_and(|cells| cells.len() > 2), "{summary:#}");
     let error = assert_one_line(stderr.lines().last().unwrap());
     assert!(error.contains("disk/record.jsonl") && error.contains("No space left"), "{error}");
+    assert!(error.contains("the results above are those of"), "{error}");
+    assert!(error.contains("`rtswap run --resume disk/record.jsonl`"), "{error}");
     case.assert_nothing_left();
+    let shown = case.rtswap().args(["summary", RECORD, "--format", "json"]).assert().success();
+    assert_eq!(json(&shown.get_output().stdout)["cells"], summary["cells"]);
 
     case.wait_for_rounds(1);
     case.rtswap().args(["run", "--resume", RECORD]).assert().success();

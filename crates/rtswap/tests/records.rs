@@ -92,6 +92,7 @@ fn damaged_line_is_named() {
     let text = fs::read_to_string(case.path(RECORD)).unwrap();
     let damaged = text.replacen("\"kind\":\"round\"", "\"kind\":\"ruond\"", 1);
     assert_unreadable(&case, "damaged", damaged.as_bytes(), "line 3 is damaged");
+    assert_unreadable(&case, "two", text.repeat(2).as_bytes(), "holds two records");
     assert_unreadable(&case, "blank", format!("{header}\n").as_bytes(), "line 2 is damaged");
 }
 

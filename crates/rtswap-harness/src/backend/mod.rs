@@ -18,7 +18,9 @@ use rtswap_load::{Config, Generator, LoadError, Target, Traffic, Trickle};
 use rtswap_service::Services;
 
 use crate::counters::{CounterError, CpuClock, SyscallCounter};
+use crate::descendants::{self, Tag};
 use crate::lane::{Lane, LaneError, PlannedLane};
+use crate::machine::quota::ControlGroups;
 use crate::machine::{SystemLoad, time_wait};
 use crate::plan::{capacity_timing, count_ms};
 use crate::record::{Counts, LaneRound, Slice, WorkloadPlan};
@@ -51,6 +53,12 @@ pub struct ProcessBackend {
     begin: Instant,
     /// At the start of the round.
     load_before: Option<SystemLoad>,
+    control_groups: ControlGroups,
+    /// At the start of the round.
+    throttled_before: Option<Duration>,
+    /// The tags of the processes that were started, and what those that ended have left behind.
+    tags: BTreeMap<usize, Tag>,
+    left_behind: BTreeMap<String, Vec<String>>,
     /// The processes of the round, by lane.
     running: BTreeMap<usize, RunningLane>,
     /// The last pace of each workload: system calls are counted at it.
@@ -71,7 +79,8 @@ impl ProcessBackend {
     /// Starts the generator's threads. Lanes are started by round. `cancel` ends any operation under way.
     ///
     /// # Errors
-    /// If a generator thread cannot be started or pinned.
+    /// If a generator thread cannot be started or pinned, or if the kernel refuses to make this process the parent
+    /// of what lanes leave behind.
     pub fn new(
         lanes: Vec<PlannedLane>,
         server_cpus: Vec<usize>,
@@ -79,6 +88,7 @@ impl ProcessBackend {
         services: Services,
         cancel: Arc<AtomicBool>,
     ) -> io::Result<Self> {
+        descendants::adopt()?;
         // The last one, because the first leads the slices.
         let trickle_cpu = load_cpus.last().copied().unwrap_or_default();
         let mut config = Config::new(load_cpus);
@@ -93,6 +103,10 @@ impl ProcessBackend {
             cancel,
             begin: Instant::now(),
             load_before: None,
+            control_groups: ControlGroups::of_self(),
+            throttled_before: None,
+            tags: BTreeMap::new(),
+            left_behind: BTreeMap::new(),
             running: BTreeMap::new(),
             paces: BTreeMap::new(),
             zero_cpu_slices: BTreeMap::new(),
@@ -267,6 +281,8 @@ impl Backend for ProcessBackend {
         rng: &mut Pcg64,
     ) -> Vec<Result<(), LaneError>> {
         self.load_before = SystemLoad::now();
+        self.throttled_before = self.control_groups.throttled();
+        self.tags = lanes.iter().map(|&lane| (lane, Tag::new())).collect();
         // A service that has ended between two rounds fails no lane.
         let _ = self.services.revive(&workload.uses);
         self.service_ended = false;
@@ -279,7 +295,8 @@ impl Backend for ProcessBackend {
                 let resources = self.services.resources(&workload.uses, &plan.name);
                 let resources =
                     resources.map_err(|error| LaneError::failed(error.with_causes()))?;
-                Lane::start(launch, &workload.closed_loop(), resources, &self.server_cpus, pad)
+                let name = workload.closed_loop();
+                Lane::start(launch, &self.tags[&lane], &name, resources, &self.server_cpus, pad)
             })
             .collect();
         let ready: Vec<_> = lanes
@@ -355,10 +372,27 @@ impl Backend for ProcessBackend {
     }
 
     fn stop(&mut self, lane: Option<usize>) {
-        match lane {
-            Some(lane) => drop(self.running.remove(&lane)),
-            None => self.running.clear(),
+        let tags: BTreeMap<_, _> = if let Some(lane) = lane {
+            drop(self.running.remove(&lane));
+            self.tags.remove_entry(&lane).into_iter().collect()
+        } else {
+            self.running.clear();
+            std::mem::take(&mut self.tags)
+        };
+        if tags.is_empty() {
+            return;
         }
+        let ended = descendants::end(&tags.values().cloned().collect::<Vec<_>>());
+        for (lane, tag) in tags {
+            let of_lane = ended.iter().filter(|it| it.0 == tag).map(|it| it.1.clone());
+            let name = self.lanes[lane].plan.name.clone();
+            self.left_behind.entry(name).or_default().extend(of_lane);
+        }
+        self.left_behind.retain(|_, left| !left.is_empty());
+    }
+
+    fn left_behind(&mut self) -> BTreeMap<String, Vec<String>> {
+        std::mem::take(&mut self.left_behind)
     }
 
     fn service_ended(&self) -> bool {
@@ -371,6 +405,10 @@ impl Backend for ProcessBackend {
             steal: both.and_then(|(before, now)| now.steal_since(before)),
             cpu_pressure: both.and_then(|(before, now)| now.pressure_since(before)),
             time_wait: time_wait(),
+            throttled_ns: self
+                .control_groups
+                .throttled()
+                .map(|now| nanos(now.saturating_sub(self.throttled_before.unwrap_or_default()))),
         }
     }
 
@@ -380,5 +418,15 @@ impl Backend for ProcessBackend {
 
     fn cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
+    }
+
+    fn cancelled_soon(&self) -> bool {
+        /// A signal that is sent to all processes one by one, as by `pkill`, may reach a lane first.
+        const WAIT: Duration = Duration::from_millis(100);
+        let until = Instant::now() + WAIT;
+        while !self.cancelled() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.cancelled()
     }
 }

@@ -13,7 +13,7 @@ use super::latency::{Latency, decode};
 use super::target::{counts_memory, target, trickle_target};
 use crate::counters::{CounterError, CpuClock, SyscallCounter, memory_bytes};
 use crate::lane::{Lane, LaneError};
-use crate::record::{Counts, LaneRound, Offered, Slice, WorkloadPlan};
+use crate::record::{Counts, LaneRound, Offered, Slice, Traffic as WorkloadTraffic, WorkloadPlan};
 
 /// A lane that is ready for slices.
 #[derive(Debug)]
@@ -55,11 +55,15 @@ struct Idle {
 const LATE_P99_NS_MOST: u64 = 1_000_000;
 const LATE_NS_MOST: u64 = 10_000_000;
 
+/// After this time Linux uses a port again whose last connection over the loopback is in `TIME_WAIT`
+/// (`net.ipv4.tcp_tw_reuse` is 2 by default).
+const PORTS_FREE_AFTER: Duration = Duration::from_millis(1_200);
+
 /// How long connections are kept without a message.
 const UNUSED_MOST: Duration = Duration::from_secs(20);
 
 /// Reads a lane's clock and counters at both ends of the window.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Probe {
     clock: CpuClock,
     // Shared, because a generator's thread reads it.
@@ -160,7 +164,7 @@ impl RunningLane {
         self.pause_trickle();
         self.end_idle();
         let measured = if workload.by_generator {
-            self.measure_served(generator, workload, timing, pace, probe)
+            self.measure_served(generator, workload, timing, pace, &probe)
         } else {
             self.measure_self_driven(timing, pace, &probe, cancel)
         };
@@ -201,24 +205,35 @@ impl RunningLane {
         workload: &WorkloadPlan,
         Timing { warmup, window }: Timing,
         pace: Option<&Pace>,
-        probe: Probe,
+        probe: &Probe,
     ) -> Result<Measured, LaneError> {
         // A server may have closed connections without a request: hyper does so after 30 s.
         if self.session_used.elapsed() > UNUSED_MOST {
             self.session = None;
         }
-        if self.session.is_none() {
-            let addr = self.ready.addr.expect("it was started for the generator");
-            let connected = generator.connect(target(workload, addr));
-            self.session = Some(connected.map_err(|error| lane_error(&mut self.lane, &error))?);
-        }
-        let session = self.session.as_mut().expect("it was just connected");
-        let done = match pace {
-            None => generator.slice(session, warmup, window, move || probe.read()),
-            Some(pace) => {
-                generator.paced_slice(session, pace, warmup, window, move || probe.read())
+        let slice = |session: &mut Option<Session>| {
+            if session.is_none() {
+                let addr = self.ready.addr.expect("it was started for the generator");
+                *session = Some(generator.connect(target(workload, addr))?);
+            }
+            let session = session.as_mut().expect("it was just connected");
+            let probe = probe.clone();
+            match pace {
+                None => generator.slice(session, warmup, window, move || probe.read()),
+                Some(pace) => {
+                    generator.paced_slice(session, pace, warmup, window, move || probe.read())
+                }
             }
         };
+        let mut done = slice(&mut self.session);
+        // There are many addresses to connect from in IPv4, but one in IPv6.
+        if workload.traffic == WorkloadTraffic::Churn
+            && matches!(done, Err(LoadError::Ports { .. }))
+        {
+            std::thread::sleep(PORTS_FREE_AFTER);
+            self.session = None;
+            done = slice(&mut self.session);
+        }
         self.session_used = Instant::now();
         let done = done.map_err(|error| lane_error(&mut self.lane, &error))?;
         if workload.reconnects {

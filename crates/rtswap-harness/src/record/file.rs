@@ -54,6 +54,17 @@ pub enum RecordError {
         /// What is wrong.
         why: String,
     },
+    /// A line in the middle begins another record.
+    #[error(
+        "{} holds two records, the second from line {line}: `split -l {} {}` puts them into files of their own",
+        path.display(), line - 1, path.display()
+    )]
+    TwoRecords {
+        /// The file.
+        path: PathBuf,
+        /// The line of the second header, from 1.
+        line: usize,
+    },
     /// The last line is cut off, as by a kill or a full disk.
     #[error(
         "{} is cut off in line {line}: `rtswap run --resume {}` drops that line and completes the record",
@@ -75,6 +86,12 @@ pub trait RecordFile: Sized {
     /// [`RecordError`], naming the line.
     fn read(path: &Path) -> Result<Self, RecordError>;
 
+    /// Reads the whole lines of a record, with the number of the last line if that is cut off.
+    ///
+    /// # Errors
+    /// [`RecordError`] for any other damage.
+    fn read_whole_lines(path: &Path) -> Result<(Self, Option<usize>), RecordError>;
+
     /// Reads a record to continue it: a last line that is cut off is removed from the file.
     ///
     /// # Errors
@@ -89,6 +106,11 @@ impl RecordFile for Record {
             None => Ok(record),
             Some(cut) => Err(RecordError::CutOff { path: path.into(), line: cut.line }),
         }
+    }
+
+    fn read_whole_lines(path: &Path) -> Result<(Self, Option<usize>), RecordError> {
+        let (record, cut) = read_up_to_cut(path)?;
+        Ok((record, cut.map(|cut| cut.line)))
     }
 
     fn recover(path: &Path) -> Result<Self, RecordError> {
@@ -120,9 +142,19 @@ fn read_up_to_cut(path: &Path) -> Result<(Record, Option<Cut>), RecordError> {
             Some(_) if !whole => {
                 return Ok((record.unwrap(), Some(Cut { line: number, at_byte })));
             }
-            Some(record) => record.push(serde_json::from_slice(&text).map_err(|error| {
-                RecordError::Damaged { path: path.into(), line: number, why: error.to_string() }
-            })?),
+            Some(record) => {
+                let damaged = |error: serde_json::Error| RecordError::Damaged {
+                    path: path.into(),
+                    line: number,
+                    why: error.to_string(),
+                };
+                match serde_json::from_slice(&text).map_err(damaged)? {
+                    Line::Header(_) => {
+                        return Err(RecordError::TwoRecords { path: path.into(), line: number });
+                    }
+                    line => record.push(line),
+                }
+            }
         }
         at_byte += bytes as u64;
     }

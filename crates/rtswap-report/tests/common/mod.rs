@@ -306,6 +306,7 @@ impl Run {
                     round: 0,
                     status: *status,
                     reason: reason.clone(),
+                    rounds_count: false,
                 });
             }
         }

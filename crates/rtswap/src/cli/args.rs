@@ -24,6 +24,9 @@ pub(super) struct Setting {
     /// Where to keep the record; a new file.
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Exit with 0 even if a named lane or workload has no figure.
+    #[arg(long)]
+    pub allow_missing: bool,
     #[command(flatten)]
     pub servers: Servers,
 }

@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::Registry;
 use crate::cli::args::Setting;
-use crate::cli::measure::Job;
-use crate::cli::{Exit, Format, args, lane_spec, select, signals};
+use crate::cli::measure::{Job, Measured};
+use crate::cli::{Exit, Format, args, lane_spec, message, named, select, signals};
 
 /// Test the claims of uvloop's authors: measure it against asyncio, gevent, Node.js and Go, and against the
 /// Rust runtimes if there is time.
@@ -67,8 +67,8 @@ const PUBLISHED_WEIGHT: u32 = 3;
 const RUNTIMES_FROM: Duration = Duration::from_mins(4);
 
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
-    let record = match &args.record {
-        Some(path) => Record::read(path)?,
+    let Measured { record, unwritten } = match &args.record {
+        Some(path) => Measured { record: Record::read(path)?, unwritten: None },
         None => measure(registry, args)?,
     };
     let summary = Summary::of(&record);
@@ -79,6 +79,12 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         );
     }
     show(&summary, args.format)?;
+    unwritten.map_or(Ok(()), Err)?;
+    // With --record no lane can be named.
+    if !args.setting.allow_missing {
+        let named = named::named(&record.header.plan.lanes, &args.lane, None);
+        named::check_summary(&named, &summary)?;
+    }
     let undecided = |it: &claim::Judgement| it.finding == Finding::Undecided;
     let undecided = claim::judge(&summary).into_iter().filter(undecided).count();
     if args.decide && undecided > 0 {
@@ -88,7 +94,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(registry: &Registry, args: &Args) -> Result<Record> {
+fn measure(registry: &Registry, args: &Args) -> Result<Measured> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
     let subject = lane_spec::registered(registry, SUBJECT)?;
@@ -97,7 +103,7 @@ fn measure(registry: &Registry, args: &Args) -> Result<Record> {
     }
     let request = request(registry, args)?;
     let Setting { seed, out, servers, .. } = &args.setting;
-    Job::begin(request, *seed, out.as_deref(), servers.urls())?.carry_out(cancel)
+    Job::begin(request, *seed, out.as_deref(), servers.urls())?.measure(cancel)
 }
 
 fn request(registry: &Registry, args: &Args) -> Result<Request> {
@@ -160,7 +166,7 @@ fn show(summary: &Summary, format: Format) -> Result<()> {
     };
     io::stdout().write_all(text.as_bytes())?;
     if format == Format::Table {
-        eprint!("{}", rtswap_report::warnings(summary, &style));
+        message::print(&rtswap_report::warnings(summary, &style));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use anyhow::Result;
 use rtswap_report::Style;
 
 use crate::Registry;
-use crate::cli::{CpuList, FAILED, args, select};
+use crate::cli::{CpuList, Exit, FAILED, args, measure, select, signals};
 use check::Status;
 use facts::Facts;
 
@@ -99,6 +99,10 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     }
     let (server, load) = select::placement(args.server_cpus.as_ref(), args.load_cpus.as_ref())?;
     if args.self_test {
+        // Before the first estimate of the CPU time per message.
+        let cancel = signals::cancel()?;
+        let _lock = measure::lock_cpus(&server, &load, &cancel)?
+            .ok_or_else(|| Exit::Interrupted(String::new()))?;
         return self_test::run(registry, args, server, load);
     }
     if args.agree {

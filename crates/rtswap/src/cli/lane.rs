@@ -4,7 +4,10 @@ use std::process::{Command, ExitCode};
 use rtswap_lane::process;
 
 use crate::Registry;
-use crate::cli::{FAILED, USAGE};
+use crate::cli::{FAILED, USAGE, signals};
+
+/// The environment variable that a process has which the harness has started.
+const PARENT_VARIABLE: &str = "RTSWAP_PARENT";
 
 /// Be a lane: take orders on standard input, answer on standard output (see LANES.md).
 #[derive(Debug, clap::Args)]
@@ -28,13 +31,17 @@ pub(super) fn run(registry: &Registry, args: &Args) -> ExitCode {
     if let Some(command) = &args.exec {
         // Only returns if it fails.
         let error = Command::new("sh").arg("-c").arg(format!("exec {command}")).exec();
-        eprintln!("rtswap: cannot run sh: {error}");
+        note!("rtswap: cannot run sh: {error}");
         return ExitCode::from(FAILED);
     }
     let name = args.name.as_deref().unwrap_or_default();
     let Some(lane) = registry.lane(name) else {
-        eprintln!("rtswap: no lane is called `{name}`; `rtswap list` shows them all");
+        note!("rtswap: no lane is called `{name}`; `rtswap list` shows them all");
         return ExitCode::from(USAGE);
     };
+    // By hand, Ctrl-C is the way to end it.
+    if std::env::var_os(PARENT_VARIABLE).is_some() && signals::leave_to_harness().is_err() {
+        return ExitCode::from(FAILED);
+    }
     crate::registry::host(lane)
 }

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use rtswap_harness::backend::ProcessBackend;
+use rtswap_harness::cpu_lock::{self, CpuLock, Holder};
 use rtswap_harness::lane::PlannedLane;
 use rtswap_harness::limits::Limits;
-use rtswap_harness::machine;
+use rtswap_harness::machine::{self, topology::Topology};
 use rtswap_harness::plan::{self, Request};
 use rtswap_harness::record::{
-    Ended, Header, LaneFailure, LanePlan, Line, Plan, Record, RecordFile as _, SCHEMA, Status,
-    WorkloadPlan, Writer,
+    Ended, Environment, Header, LaneFailure, LanePlan, Line, Plan, Record, RecordFile as _, SCHEMA,
+    Status, WorkloadPlan, Writer,
 };
 use rtswap_harness::schedule::{self, OVERRUN};
 use rtswap_report::format;
@@ -23,9 +24,10 @@ use rtswap_service::{ServiceError, Services};
 use rtswap_workload::{Resources, Uses};
 
 use crate::Registry;
-use crate::cli::Exit;
+use crate::cli::caution::{self, Caution};
 use crate::cli::lane_spec::LaneSpec;
 use crate::cli::progress::Progress;
+use crate::cli::{Exit, resume};
 
 /// The default folder of records.
 pub(super) const FOLDER: &str = "rtswap-records";
@@ -33,6 +35,8 @@ pub(super) const FOLDER: &str = "rtswap-records";
 /// A run that is planned and whose record is open.
 pub(super) struct Job {
     record: Record,
+    /// That of this process, which may have resumed the run.
+    environment: Environment,
     lanes: Vec<PlannedLane>,
     writer: Writer,
     limit: Option<Duration>,
@@ -53,7 +57,7 @@ impl Job {
         reach(&uses, &urls)?;
         let limit = Some(request.budget);
         let lanes = request.lanes.clone();
-        let header = Header {
+        let mut header = Header {
             schema: SCHEMA,
             seed: seed.unwrap_or_else(|| rand::random::<u64>() >> 16),
             environment: machine::environment(command_line()),
@@ -61,6 +65,8 @@ impl Job {
         };
         let too_large = too_large(&header.plan)?;
         let mut writer = create(out, header.environment.started_unix_s)?;
+        header.environment.lane_programs = resume::lane_programs(&header.plan);
+        header.environment.folder = resume::folder_for(writer.path());
         writer.write(&Line::Header(Box::new(header.clone())))?;
         let mut record = Record::new(header);
         let services = services(&record.header.plan, urls);
@@ -69,19 +75,30 @@ impl Job {
             writer.write(&line)?;
             record.push(line);
         }
-        Ok(Self { record, lanes, writer, limit, resumed: false, services })
+        let environment = record.header.environment.clone();
+        Ok(Self { record, environment, lanes, writer, limit, resumed: false, services })
     }
 
-    /// The rest of an interrupted run, without a budget.
-    pub fn resume(registry: &Registry, path: &Path, urls: Resources) -> Result<Self> {
+    /// The rest of an interrupted run, without a budget. With `force` even if the machine or a program has changed,
+    /// which the record then says.
+    pub fn resume(registry: &Registry, path: &Path, urls: Resources, force: bool) -> Result<Self> {
         // Locked before the last line is mended: another process may be writing it.
-        let writer = Writer::append(path)?;
-        let record = Record::recover(path)?;
+        let mut writer = Writer::append(path)?;
+        let (whole, _) = Record::read_whole_lines(path)?;
+        let path = &std::path::absolute(path)?;
+        resume::enter_folder(&whole.header.environment, path);
+        let (environment, resumed) = resume::compare(&whole.header, writer.path(), force)?;
+        let mut record = Record::recover(path)?;
+        if let Some(resumed) = resumed {
+            let line = Line::Resumed(Box::new(resumed));
+            writer.write(&line)?;
+            record.push(line);
+        }
         let plan = &record.header.plan;
         let lanes = recorded_lanes(registry, plan)?;
         reach(&plan.workloads.iter().flat_map(|it| &it.uses).copied().collect(), &urls)?;
         let services = services(&record.header.plan, urls);
-        Ok(Self { record, lanes, writer, limit: None, resumed: true, services })
+        Ok(Self { record, environment, lanes, writer, limit: None, resumed: true, services })
     }
 
     /// Where its record is.
@@ -90,11 +107,30 @@ impl Job {
     }
 
     /// Measures the plan, with progress on standard error. `cancel` ends it early.
-    pub fn carry_out(mut self, cancel: Arc<AtomicBool>) -> Result<Record> {
+    ///
+    /// # Errors
+    /// Also if the record could not be written to its end.
+    pub fn carry_out(self, cancel: Arc<AtomicBool>) -> Result<Record> {
+        let Measured { record, unwritten } = self.measure(cancel)?;
+        unwritten.map_or(Ok(record), Err)
+    }
+
+    /// The same, and keeps in memory what was measured before the record could not be written any more.
+    pub fn measure(mut self, cancel: Arc<AtomicBool>) -> Result<Measured> {
         let plan = self.record.header.plan.clone();
         let path = self.writer.path().to_owned();
+        let go_on = |path: &Path| {
+            let path = path.display();
+            Exit::Interrupted(format!(
+                "; `rtswap run --resume {path}` goes on, `rtswap summary {path}` shows what there is"
+            ))
+        };
+        let Some(_lock) = lock_cpus(&plan.server_cpus, &plan.load_cpus, &cancel)? else {
+            return Err(go_on(&path).into());
+        };
         announce(&plan, self.limit, &path, self.resumed);
         warn_of_sharing(&plan.server_cpus, &plan.load_cpus);
+        warn_of_environment(&self.environment, &plan);
         let mut backend = ProcessBackend::new(
             self.lanes,
             plan.server_cpus.clone(),
@@ -118,15 +154,51 @@ impl Job {
         );
         progress.finish();
         drop(backend);
-        if ended? == Ended::Interrupted {
-            let path = path.display();
-            return Err(Exit::Interrupted(format!(
-                "; `rtswap run --resume {path}` goes on, `rtswap summary {path}` shows what there is"
-            ))
-            .into());
-        }
-        Ok(self.record)
+        let unwritten = match ended {
+            Ok(Ended::Interrupted) => return Err(go_on(&path).into()),
+            Ok(Ended::Complete) => None,
+            Err(error) => {
+                let path = path.display();
+                Some(anyhow!(
+                    "{:#}: it lacks what was measured from then on; the results above are those of {}; make room, \
+                     and `rtswap run --resume {path}` measures the rest",
+                    anyhow::Error::from(error),
+                    format::counted(self.record.rounds.len(), "finished round"),
+                ))
+            }
+        };
+        Ok(Measured { record: self.record, unwritten })
     }
+}
+
+/// What was measured.
+pub(super) struct Measured {
+    pub record: Record,
+    /// Why the record's file lacks its end, if it does. To be returned once the results are printed.
+    pub unwritten: Option<anyhow::Error>,
+}
+
+/// Waits for other runs on these CPUs, and keeps others off them. `None` if `cancel` was set meanwhile.
+pub(super) fn lock_cpus(
+    server_cpus: &[usize],
+    load_cpus: &[usize],
+    cancel: &AtomicBool,
+) -> Result<Option<CpuLock>> {
+    let folder = cpu_lock::folder();
+    let waits = |holder: &Holder| {
+        note!(
+            "waiting for another run on CPU {}: process {}\n  \
+               remedy: end it, or give each run CPUs of its own, with --server-cpus and --load-cpus",
+            holder.cpu,
+            holder.run
+        );
+    };
+    let cpus = [server_cpus, load_cpus].concat();
+    let lock = cpu_lock::acquire(&folder, &cpus, &command_line(), cancel, waits);
+    lock.with_context(|| {
+        let folder = folder.display();
+        format!("cannot lock the CPUs in {folder}; set XDG_RUNTIME_DIR to a folder of your own")
+    })
 }
 
 /// Fails if a server of the user's cannot be reached, because only the user can start it.
@@ -146,7 +218,7 @@ fn without_service(plan: &Plan, services: &Services) -> Vec<Line> {
     for workload in &plan.workloads {
         let Some(missing) = services.missing(&workload.uses) else { continue };
         let (status, reason) = lost_to(missing);
-        eprintln!("warning: {} cannot be measured: {reason}", workload.name);
+        note!("warning: {} cannot be measured: {reason}", workload.name);
         lines.extend(lost(plan, workload, status, &reason));
     }
     lines
@@ -171,6 +243,7 @@ fn lost(plan: &Plan, workload: &WorkloadPlan, status: Status, reason: &str) -> V
             round: 0,
             status,
             reason: reason.to_owned(),
+            rounds_count: false,
         })
     });
     lost.collect()
@@ -188,7 +261,7 @@ fn too_large(plan: &Plan) -> Result<Vec<Line>> {
             continue;
         };
         last = format!("{} cannot be measured: {reason}", workload.name);
-        eprintln!("warning: {last}");
+        note!("warning: {last}");
         lines.extend(lost(plan, workload, Status::Skipped, &reason));
     }
     if any_fits { Ok(lines) } else { Err(Exit::Usage(last).into()) }
@@ -233,7 +306,7 @@ fn announce(plan: &Plan, limit: Option<Duration>, path: &Path, resumed: bool) {
     };
     let lanes: Vec<_> = plan.lanes.iter().map(|lane| lane.name.as_str()).collect();
     let workloads: Vec<_> = plan.workloads.iter().map(|it| it.name.as_str()).collect();
-    eprintln!(
+    note!(
         "{}: {rounds}, {time}\n  \
            workloads: {}\n  \
            lanes: {}, on CPU {}; load generator on CPU {}\n  \
@@ -252,11 +325,20 @@ pub(super) fn warn_of_sharing(server_cpus: &[usize], load_cpus: &[usize]) {
     let shared: Vec<_> =
         server_cpus.iter().copied().filter(|cpu| load_cpus.contains(cpu)).collect();
     if !shared.is_empty() {
-        eprintln!(
+        note!(
             "warning: lanes and load generator share CPU {}, and take it from each other\n  \
                remedy: give each CPUs of their own, with --server-cpus and --load-cpus",
             numbers(&shared)
         );
+    }
+}
+
+/// Warns of what can falsify a figure.
+fn warn_of_environment(environment: &Environment, plan: &Plan) {
+    let topology = Topology::of(&machine::cpus());
+    let shared = topology.shared_cores(&plan.server_cpus, &plan.load_cpus);
+    for Caution { found, remedy } in caution::cautions(environment, &shared) {
+        note!("warning: {found}\n  remedy: {remedy}");
     }
 }
 

@@ -1,6 +1,10 @@
 //! The command line.
+#![deny(clippy::print_stderr, reason = "it panics where standard error is closed: use `note!`")]
 
+#[macro_use]
+mod message;
 mod args;
+mod caution;
 mod claim;
 mod completions;
 mod doctor;
@@ -15,6 +19,7 @@ mod overhead;
 mod peers;
 mod progress;
 mod report;
+mod resume;
 mod run;
 mod select;
 mod serve;
@@ -31,7 +36,7 @@ use clap::{Parser, Subcommand};
 use crate::Registry;
 use args::{CpuList, Format};
 
-/// The tool failed, or a lane that was named has no figure.
+/// The tool failed, or a lane or workload that was named has no figure.
 pub const FAILED: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
@@ -56,8 +61,10 @@ pub const INTERRUPTED: u8 = 130;
         rtswap peers install                        uvloop, Node.js, Go and other peers\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
-        Exit codes: 0 done, 1 failed or no figure of a named lane, 2 wrong usage, \
-        4 inconclusive where a decision was asked for, 130 interrupted."
+        Exit codes: 0 done, 1 failed or no figure of a named lane or workload, 2 wrong usage, \
+        4 inconclusive where a decision was asked for, 130 interrupted.\n\
+        make exits with 2 for every code but 0: a recipe that needs the code keeps it with \
+        `rtswap run; echo $$? > code`."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -131,7 +138,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         // The reader has closed the pipe: `rtswap list | head -1`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rtswap: {error:#}");
+            note!("rtswap: {error:#}");
             ExitCode::from(match error.downcast_ref() {
                 Some(Exit::Usage(_)) => USAGE,
                 Some(Exit::Inconclusive(_)) => INCONCLUSIVE,

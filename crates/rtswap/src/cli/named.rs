@@ -50,6 +50,26 @@ pub(super) fn check_summary(named: &[&str], summary: &Summary) -> Result<()> {
     check(named, cells.map(|cell| (cell.lane.as_str(), cell.name.as_str(), cell.status)))
 }
 
+/// Fails if one of the named workloads has no figure of any lane.
+///
+/// # Errors
+/// The workloads, by full name.
+pub(super) fn check_workloads(named: &[String], summary: &Summary) -> Result<()> {
+    let has_figure = |name: &&String| {
+        let mut cells = summary.cells.iter().filter(|cell| cell.name == **name);
+        cells.any(|cell| matches!(cell.status, Status::Ok | Status::Overloaded))
+    };
+    let missing: Vec<_> =
+        named.iter().filter(|name| !has_figure(name)).map(String::as_str).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "named workloads without a result: {}; the output above has the reasons",
+        missing.join(", ")
+    )
+}
+
 /// The status in a message.
 pub(super) fn word(status: Status) -> &'static str {
     match status {

@@ -11,8 +11,8 @@ use rtswap_report::Summary;
 use crate::Registry;
 use crate::cli::args::Setting;
 use crate::cli::lane_spec::LaneSpec;
-use crate::cli::measure::Job;
-use crate::cli::{Exit, Format, args, select, signals, summary};
+use crate::cli::measure::{Job, Measured};
+use crate::cli::{Exit, Format, args, named, select, signals, summary};
 use rtswap_lane::{Lane, native_name, polled_name};
 
 /// Measure the overhead of the contract: each adapter against the same program hand-written for its runtime,
@@ -94,7 +94,15 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     };
     let Setting { seed, out, servers, .. } = &args.setting;
     let job = Job::begin(request, *seed, out.as_deref(), servers.urls())?;
-    summary::print(&Summary::of(&job.carry_out(cancel)?), args.format)?;
+    let Measured { record, unwritten } = job.measure(cancel)?;
+    let summary = Summary::of(&record);
+    summary::print(&summary, args.format)?;
+    unwritten.map_or(Ok(()), Err)?;
+    if !args.setting.allow_missing {
+        let named = named::named(&record.header.plan.lanes, &args.lane, None);
+        named::check_summary(&named, &summary)?;
+        named::check_workloads(&select::named_workloads(registry, &args.workload), &summary)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

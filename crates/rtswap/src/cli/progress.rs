@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rtswap_harness::record::{LaneFailure, WorkloadPlan};
 use rtswap_harness::schedule::Observer;
+use rtswap_report::format::list;
 
 /// A bar on standard error, if that is a terminal. It is redrawn between rounds and never by a timer,
 /// so that nothing is drawn while a slice is timed.
@@ -32,7 +34,7 @@ impl Progress {
 
     /// Prints a line above the bar.
     pub fn warn(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("warning: {line}"));
+        self.bar.suspend(|| note!("warning: {line}"));
     }
 
     pub fn finish(&self) {
@@ -61,7 +63,15 @@ impl Observer for Progress {
     }
 
     fn lane_lost(&mut self, lost: &LaneFailure) {
-        let LaneFailure { workload, lane, reason, .. } = lost;
-        self.bar.suspend(|| eprintln!("warning: {lane} has lost {workload}: {reason}"));
+        let LaneFailure { workload, lane, reason, rounds_count, .. } = lost;
+        let kept = if *rounds_count { " (its finished rounds count)" } else { "" };
+        self.bar.suspend(|| note!("warning: {lane} has lost {workload}{kept}: {reason}"));
+    }
+
+    fn left_behind(&mut self, left: &BTreeMap<String, Vec<String>>) {
+        for (lane, processes) in left {
+            let processes = list(processes);
+            self.warn(&format!("{lane} left processes behind, which were ended: {processes}"));
+        }
     }
 }

@@ -11,12 +11,13 @@ use rtswap_report::Summary;
 
 use crate::Registry;
 use crate::cli::args::Setting;
-use crate::cli::measure::Job;
+use crate::cli::measure::{Job, Measured};
 use crate::cli::{Cli, Command, Format, args, named, select, signals, summary};
 
 /// Measure lanes side by side and print which are faster, by how much, and why.
 ///
-/// Exits with 1 if a lane that is named with --lane or --reference, and not by a glob, fails or has no figure.
+/// Exits with 1 if a lane that is named with --lane or --reference, and not by a glob, fails or has no figure, and if
+/// a workload that is named likewise has no figure at all.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[command(after_help = "Examples:\n  \
@@ -83,6 +84,9 @@ pub(super) struct Args {
         "server_cpus", "load_cpus", "out",
     ])]
     resume: Option<PathBuf>,
+    /// Resume although the machine or a program has changed; the record then says so.
+    #[arg(long, requires = "resume")]
+    force: bool,
 }
 
 const BUDGET: Duration = Duration::from_mins(2);
@@ -96,15 +100,19 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let cancel = signals::cancel()?;
     let Setting { seed, out, servers, .. } = &args.setting;
     let job = match &args.resume {
-        Some(path) => Job::resume(registry, path, servers.urls())?,
+        Some(path) => Job::resume(registry, path, servers.urls(), args.force)?,
         None => Job::begin(request(registry, args)?, *seed, out.as_deref(), servers.urls())?,
     };
-    let record = job.carry_out(cancel)?;
+    let Measured { record, unwritten } = job.measure(cancel)?;
     let summary = Summary::of(&record);
     summary::print(&summary, args.format)?;
+    unwritten.map_or(Ok(()), Err)?;
     let begun = args.resume.as_ref().and_then(|_| begun_with(&record));
-    let named = named_lanes(&record, begun.as_ref().unwrap_or(args));
-    named::check_summary(&named, &summary)?;
+    let begun = begun.as_ref().unwrap_or(args);
+    if !args.setting.allow_missing && !begun.setting.allow_missing {
+        named::check_summary(&named_lanes(&record, begun), &summary)?;
+        named::check_workloads(&select::named_workloads(registry, &begun.workload), &summary)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

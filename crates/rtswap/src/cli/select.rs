@@ -6,6 +6,7 @@ use anyhow::Result;
 use globset::{Glob, GlobMatcher};
 use rtswap_harness::lane::PlannedLane;
 use rtswap_harness::machine;
+use rtswap_harness::machine::topology::Topology;
 use rtswap_harness::record::{Kind, LanePlan};
 use rtswap_workload::Spec;
 
@@ -14,7 +15,7 @@ pub(super) use crate::cli::lane_spec::CONTROL;
 use crate::cli::lane_spec::{LaneSpec, unknown};
 use crate::cli::{CpuList, Exit};
 use rtswap_lane::Lane;
-pub(super) use workloads::{workloads, workloads_or};
+pub(super) use workloads::{named_workloads, workloads, workloads_or};
 
 /// The lane that ratios are taken against by default: tokio, or where that is not built in the first runtime
 /// that is, or the first floor.
@@ -25,13 +26,13 @@ pub(super) fn default_reference(registry: &Registry) -> &str {
     any.map_or("tokio", |lane| &lane.name)
 }
 
-/// CPUs of the lanes and of the load generator: the lists that are given, or half of the CPUs each.
+/// CPUs of the lanes and of the load generator: the lists that are given, or half of the cores each.
 pub(super) fn placement(
     server: Option<&CpuList>,
     load: Option<&CpuList>,
 ) -> Result<(Vec<usize>, Vec<usize>)> {
     let cpus = machine::cpus();
-    let halves = machine::halves(&cpus);
+    let default = Topology::of(&cpus).placement();
     let chosen = |list: Option<&CpuList>, default| match list {
         None => Ok(default),
         Some(CpuList(list)) => match list.iter().find(|cpu| !cpus.contains(cpu)) {
@@ -41,7 +42,7 @@ pub(super) fn placement(
             }
         },
     };
-    Ok((chosen(server, halves.0)?, chosen(load, halves.1)?))
+    Ok((chosen(server, default.server)?, chosen(load, default.load)?))
 }
 
 /// The lanes of a run: the reference first, then the lanes that `patterns` select, then the control.

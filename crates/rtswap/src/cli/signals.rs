@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -16,6 +17,13 @@ pub(super) fn cancel() -> std::io::Result<Arc<AtomicBool>> {
         flag::register(signal, Arc::clone(&cancel))?;
     }
     Ok(cancel)
+}
+
+/// Blocks the signals that end a run, in this thread and those that it starts. A lane leaves them to the harness, which
+/// ends the lane: otherwise a signal to all processes looks like a crash of the lane.
+pub(super) fn leave_to_harness() -> std::io::Result<()> {
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+    Ok(signals.thread_block()?)
 }
 
 /// As many descriptors as this user may have: connections need one each.

@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use rtswap_harness::record::{Record, RecordFile as _};
+use rtswap_report::format::counted;
 use rtswap_report::{Style, Summary};
 
-use crate::cli::Format;
+use crate::cli::{Format, message};
 
 /// Compute the results of a record again, without measuring anything.
+///
+/// Of a record that is cut off, as by a full disk, the whole lines count; a warning says what is missing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap summary record.jsonl\n  \
@@ -22,7 +25,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    print(&Summary::of(&Record::read(&args.record)?), args.format)?;
+    let (record, cut) = Record::read_whole_lines(&args.record)?;
+    print(&Summary::of(&record), args.format)?;
+    let path = args.record.display();
+    let rounds = counted(record.rounds.len(), "finished round");
+    if let Some(line) = cut {
+        note!(
+            "warning: {path} is cut off in line {line}, which is left out; it has {rounds}\n  \
+               remedy: `rtswap run --resume {path}` drops that line and measures what is missing"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -37,7 +49,7 @@ pub(super) fn print(summary: &Summary, format: Format) -> Result<()> {
     io::stdout().write_all(text.as_bytes())?;
     // Markdown and JSON contain the warnings.
     if format == Format::Table {
-        eprint!("{}", rtswap_report::warnings(summary, &style));
+        message::print(&rtswap_report::warnings(summary, &style));
     }
     Ok(())
 }

@@ -14,9 +14,9 @@ use rtswap_workload::Spec;
 
 use crate::Registry;
 use crate::cli::args::Setting;
-use crate::cli::measure::Job;
+use crate::cli::measure::{Job, Measured};
 use crate::cli::over::Over;
-use crate::cli::{Exit, Format, args, named, select, signals};
+use crate::cli::{Exit, Format, args, message, named, select, signals};
 
 /// Measure one workload over several values of a parameter, and plot what grows with it.
 #[derive(Debug, clap::Args)]
@@ -70,8 +70,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
-    let (record, path) = match (&args.record, &args.workload, &args.over) {
-        (Some(path), ..) => (Record::read(path)?, path.clone()),
+    let (Measured { record, unwritten }, path) = match (&args.record, &args.workload, &args.over) {
+        (Some(path), ..) => {
+            (Measured { record: Record::read(path)?, unwritten: None }, path.clone())
+        }
         (None, Some(workload), Some(over)) => {
             signals::raise_descriptor_limit();
             let cancel = signals::cancel()?;
@@ -80,7 +82,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             let Setting { seed, out, servers, .. } = &args.setting;
             let job = Job::begin(request, *seed, out.as_deref(), servers.urls())?;
             let path = job.path().to_owned();
-            (job.carry_out(cancel)?, path)
+            (job.measure(cancel)?, path)
         }
         (None, ..) => unreachable!("clap asks for both"),
     };
@@ -94,13 +96,18 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     show(&sweep, &summary, args.format)?;
     write_plot(&sweep, &plot)?;
     if args.format == Format::Table {
-        eprint!("{}", rtswap_report::warnings(&summary, &Style::of_stdout()));
+        message::print(&rtswap_report::warnings(&summary, &Style::of_stdout()));
     }
-    eprintln!("plots: {}", plot.display());
-    // With --record no lane can be named.
-    let plan = &record.header.plan;
-    let reference = args.reference.as_ref().map(|_| plan.reference.as_str());
-    named::check_summary(&named::named(&plan.lanes, &args.lane, reference), &summary)?;
+    note!("plots: {}", plot.display());
+    unwritten.map_or(Ok(()), Err)?;
+    // With --record no lane and no workload can be named.
+    if args.record.is_none() && !args.setting.allow_missing {
+        let plan = &record.header.plan;
+        let reference = args.reference.as_ref().map(|_| plan.reference.as_str());
+        named::check_summary(&named::named(&plan.lanes, &args.lane, reference), &summary)?;
+        let values: Vec<_> = plan.workloads.iter().map(|it| it.name.clone()).collect();
+        named::check_workloads(&values, &summary)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -43,6 +43,8 @@ pub fn program() -> &'static Path {
 /// One test's runs, with a folder for its files and an address for its lanes.
 pub struct Case {
     pub folder: tempfile::TempDir,
+    /// Where its runs lock CPUs, so that they wait for no other test.
+    locks: tempfile::TempDir,
     tag: String,
     ip: Ipv4Addr,
 }
@@ -54,6 +56,7 @@ impl Case {
         let [.., high, low] = pid.to_be_bytes();
         Self {
             folder: tempfile::tempdir().unwrap(),
+            locks: tempfile::tempdir().unwrap(),
             tag: format!("{pid}-{count}"),
             // An address of the loopback device that no other test uses.
             ip: Ipv4Addr::new(127, 100 + count as u8, high, low),
@@ -68,8 +71,13 @@ impl Case {
     /// The program in this test's folder.
     pub fn rtswap(&self) -> Command {
         let mut command = rtswap();
-        command.current_dir(self.folder.path()).env(TAG, &self.tag);
+        command.current_dir(self.folder.path()).envs(self.environment());
         command
+    }
+
+    /// What the program needs: by which its processes are found, and where it locks CPUs.
+    pub fn environment(&self) -> [(&'static str, &OsStr); 2] {
+        [(TAG, self.tag.as_ref()), ("XDG_RUNTIME_DIR", self.locks.path().as_ref())]
     }
 
     /// A short `rtswap run`, with `tokio-local` for reference.
@@ -97,8 +105,13 @@ impl Case {
 
     fn command(&self, args: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(program());
-        command.args(args).current_dir(self.folder.path()).env(TAG, &self.tag);
+        command.args(args).current_dir(self.folder.path()).envs(self.environment());
         command
+    }
+
+    /// Any program, in this test's folder, running on.
+    pub fn spawn_command(&self, command: &mut std::process::Command) -> Running {
+        Self::spawned(command.current_dir(self.folder.path()).envs(self.environment()))
     }
 
     fn spawned(command: &mut std::process::Command) -> Running {
@@ -110,7 +123,7 @@ impl Case {
     pub fn unshared(&self, script: &str) -> std::process::Command {
         let mut command = std::process::Command::new("unshare");
         command.args(["--mount", "sh", "-ec", script]);
-        command.current_dir(self.folder.path()).env(TAG, &self.tag);
+        command.current_dir(self.folder.path()).envs(self.environment());
         command
     }
 

@@ -76,6 +76,8 @@ pub(super) fn run(
     if cancel.load(Ordering::Relaxed) {
         return Err(Exit::Interrupted(String::new()).into());
     }
+    let _lock = job::lock_cpus(&plan.server_cpus, &plan.load_cpus, &cancel)?
+        .ok_or_else(|| Exit::Interrupted(String::new()))?;
     announce(&plan, &installed);
     let record = Measure::new(&plan, &installed, cancel)?.run()?;
     let outcome = Outcome::of(record);
@@ -100,7 +102,7 @@ fn report(outcome: &Outcome, format: Output) -> Result<ExitCode> {
     print(format, outcome, |style| text::text(outcome, style))?;
     let failures = &outcome.record.failures;
     for failure in failures {
-        eprintln!("failed: {failure}");
+        note!("failed: {failure}");
     }
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
@@ -108,14 +110,14 @@ fn report(outcome: &Outcome, format: Output) -> Result<ExitCode> {
 /// Prints what will run, and how long it will take.
 fn announce(plan: &Plan, installed: &Installed) {
     if cfg!(debug_assertions) {
-        eprintln!(
+        note!(
             "warning: built without optimisation, so this says little about real runs; \
              `cargo run --release -- doctor --agree`"
         );
     }
     let lanes: Vec<_> = plan.lanes.iter().map(|lane| lane.plan.name.as_str()).collect();
     let workloads: Vec<_> = plan.workloads.iter().map(|it| it.name.as_str()).collect();
-    eprintln!(
+    note!(
         "Comparing clients: {} of {}, about {:.0} s\n  \
            workloads: {}\n  \
            lanes: {}, on CPU {}; clients on CPU {}",
@@ -128,10 +130,11 @@ fn announce(plan: &Plan, installed: &Installed) {
         job::numbers(&plan.load_cpus),
     );
     for client in &installed.infos {
-        match &client.missing {
-            Some(remedy) => eprintln!("  {}: missing; {remedy}", client.name),
-            None => eprintln!("  {}: {}", client.name, client.version.as_deref().unwrap_or("here")),
-        }
+        let found = match &client.missing {
+            Some(remedy) => format!("missing; {remedy}"),
+            None => client.version.clone().unwrap_or("here".to_owned()),
+        };
+        note!("  {}: {found}", client.name);
     }
     job::warn_of_sharing(&plan.server_cpus, &plan.load_cpus);
 }

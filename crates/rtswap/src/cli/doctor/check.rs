@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use rtswap_harness::machine::topology::Placement;
 use rtswap_report::{Style, Tone, format};
 use serde::Serialize;
 
 use super::facts::Facts;
+use crate::cli::caution;
 use Status::{Bad, Warn};
 
 /// Share of the CPU time. Steal of 1 to 3 % is usual on shared machines.
@@ -29,7 +31,7 @@ struct Finding {
 }
 
 /// Name, status of a fault, and how it is found. The names are stable. What spoils a run most comes first.
-const CHECKS: [(&str, Status, Find); 16] = [
+const CHECKS: [(&str, Status, Find); 17] = [
     ("build", Bad, |it| {
         let found = if it.optimised { "optimised" } else { "not optimised" };
         let means = "runtimes are several times slower, and not all by the same factor";
@@ -38,11 +40,18 @@ const CHECKS: [(&str, Status, Find); 16] = [
     ("cpus", Warn, cpus),
     ("quota", Warn, |it| {
         let cpus = it.allowed.len();
-        let found = format!("the control group allows the CPU time of {} of {cpus} CPUs", it.quota);
+        let Some(quota) = &it.quota else {
+            return judge(true, "no control group limits the CPU time", "", "");
+        };
+        let found = format!(
+            "the control group {} allows the CPU time of {} of {cpus} CPUs",
+            quota.group,
+            format::number(quota.cpus)
+        );
         let means = "it stops all processes for a while when that is used up";
         let remedy = "lift the limit (`docker update --cpus 0 CONTAINER`), or measure on fewer \
                       CPUs: `taskset --cpu-list 0 rtswap run`";
-        judge(it.quota >= cpus, found, means, remedy)
+        judge(quota.cpus >= cpus as f64, found, means, remedy)
     }),
     ("smt", Warn, smt),
     ("governor", Warn, |it| {
@@ -90,6 +99,10 @@ const CHECKS: [(&str, Status, Find); 16] = [
         };
         let means = "a difference may come from the layout, because every process gets the same";
         judge(value == "2" && !it.layout_fixed, found, means, remedy)
+    }),
+    ("variables", Warn, |it| match caution::variables(&it.environment) {
+        None => judge(true, "no environment variable changes the code of lanes", "", ""),
+        Some(it) => Some(Finding { found: it.found, remedy: Some(it.remedy) }),
     }),
     ("loopback", Bad, |it| {
         let remedy =
@@ -205,24 +218,20 @@ fn cpus(it: &Facts) -> Option<Finding> {
 }
 
 fn smt(it: &Facts) -> Option<Finding> {
-    it.cores.first()?;
-    let shared = |core: &&Vec<usize>| {
-        let on_core = |cpus: &[usize]| cpus.iter().copied().find(|cpu| core.contains(cpu));
-        // `cpus` finds the same CPU on both sides.
-        on_core(&it.server).zip(on_core(&it.load)).is_some_and(|(a, b)| a != b)
-    };
-    let shared: Vec<String> = it.cores.iter().filter(shared).map(|core| ranges(core)).collect();
+    it.topology.cores.first()?;
+    // `cpus` finds the same CPU on both sides.
+    let shared = it.topology.shared_cores(&it.server, &it.load);
+    let shared: Vec<String> = shared.iter().map(|core| ranges(core)).collect();
     let found = if shared.is_empty() {
         "lanes and load generator share no core".to_owned()
     } else {
         format!("lanes and load generator share the core of CPUs {}", format::list(&shared))
     };
-    let (server, load) = it.cores.split_at(it.cores.len() / 2);
-    let remedy = if server.is_empty() {
+    let remedy = if it.topology.cores.len() == 1 {
         "measure on a machine with a second core".to_owned()
     } else {
-        let (server, load) = (ranges(&server.concat()), ranges(&load.concat()));
-        format!("`rtswap run --server-cpus {server} --load-cpus {load}`")
+        let Placement { server, load } = it.topology.placement();
+        format!("`rtswap run --server-cpus {} --load-cpus {}`", ranges(&server), ranges(&load))
     };
     judge(shared.is_empty(), found, "they slow each other down", remedy)
 }
@@ -282,6 +291,10 @@ pub(super) fn text(checks: &[Check], style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rtswap_harness::machine::quota::Quota;
+    use rtswap_harness::machine::topology::{Core, Topology};
+    use rtswap_harness::record::Environment;
+
     use super::super::facts::Used;
     use super::*;
 
@@ -293,8 +306,9 @@ mod tests {
             server: vec![0, 1],
             load: vec![2, 3],
             online: 4,
-            quota: 4,
-            cores: [vec![0, 1], vec![2, 3]].into(),
+            quota: None,
+            topology: cores(&[&[0, 1], &[2, 3]]),
+            environment: Environment::default(),
             governors: ["performance".to_owned()].into(),
             used: Some(Used { busy: 0.02, steal: 0.05 }),
             load_average: Some(0.12),
@@ -310,6 +324,11 @@ mod tests {
             memory: Some(2 << 30),
             disk: (".".to_owned(), Ok(1 << 30)),
         }
+    }
+
+    fn cores(cores: &[&[usize]]) -> Topology {
+        let core = |cpus: &&[usize]| Core { node: 0, cpus: cpus.to_vec() };
+        Topology { cores: cores.iter().map(core).collect() }
     }
 
     /// The check `name` of a machine with that fault.
@@ -331,14 +350,28 @@ mod tests {
     #[test]
     fn all_reports_each_fault_with_its_remedy() {
         type Fault = fn(&mut Facts);
-        let cases: [(&str, Fault, &str, &str); 24] = [
+        let cases: [(&str, Fault, &str, &str); 25] = [
             ("build", |it| it.optimised = false, "not optimised: runtimes", "--release"),
             ("cpus", |it| it.load = vec![1, 3], "use 0-1, the load generator uses 1,3", "-cpus`"),
             ("cpus", |it| on_one_cpu(it, 4), "1 CPU, the lanes", "--cpu-list 0-3 rtswap run`"),
             ("cpus", |it| on_one_cpu(it, 1), "1 CPU, the lanes", "a second CPU"),
-            ("quota", |it| it.quota = 3, "the CPU time of 3 of 4 CPUs: it", "docker update"),
+            (
+                "quota",
+                |it| it.quota = Some(Quota { cpus: 0.6, group: "/job".to_owned() }),
+                "group /job allows the CPU time of 0.600 of 4 CPUs: it",
+                "docker update",
+            ),
+            (
+                "variables",
+                |it| {
+                    it.environment.variables =
+                        [("LD_PRELOAD".to_owned(), "x.so".to_owned())].into();
+                },
+                "LD_PRELOAD=x.so changes",
+                "unset LD_PRELOAD",
+            ),
             ("smt", |it| it.load = vec![1], "core of CPUs 0-1: they", "-cpus 0-1 --load-cpus 2-3"),
-            ("smt", |it| it.cores = [vec![0, 2]].into(), "of CPUs 0,2: they", "a second core"),
+            ("smt", |it| it.topology = cores(&[&[0, 2]]), "of CPUs 0,2: they", "a second core"),
             (
                 "governor",
                 |it| it.governors.push("ondemand".to_owned()),
@@ -381,7 +414,7 @@ mod tests {
     fn all_claims_nothing_about_unknown_facts() {
         let unknown = |it: &mut Facts| {
             (it.used, it.load_average, it.randomize, it.congestion) = (None, None, None, None);
-            (it.cores, it.governors, it.ports, it.memory) = ([].into(), [].into(), None, None);
+            (it.topology, it.governors, it.ports, it.memory) = (cores(&[]), [].into(), None, None);
         };
         for name in ["smt", "governor", "steal", "load", "aslr", "congestion", "ports", "memory"] {
             let check = check(name, unknown);
@@ -399,8 +432,7 @@ mod tests {
             check("build", |it| it.optimised = false),
         ];
         let expected = "\
-✓ ok    quota   the control group allows the CPU time of 4 of 4
-                CPUs
+✓ ok    quota   no control group limits the CPU time
 ! warn  memory  1.00 MiB available: lanes may be swapped out or
                 killed
                 remedy: `ps aux --sort -rss | head` shows the

@@ -1,6 +1,5 @@
 //! What this machine is and what it allows, read from the kernel. [`super::check`] judges it.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +9,15 @@ use procfs::{CpuTime, Current as _, CurrentSI as _, KernelStats, LoadAverage, Me
 use rtswap_harness::counters::SyscallCounter;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::machine;
-use rtswap_harness::record::Kind;
+use rtswap_harness::machine::quota::{ControlGroups, Quota};
+use rtswap_harness::machine::topology::Topology;
+use rtswap_harness::record::{Environment, Kind};
 use rtswap_workload::Spec;
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, getrlimit};
 
 use crate::Registry;
-use crate::cli::{CpuList, measure};
+use crate::cli::measure;
 
 /// How long steal and the load are sampled: 100 of the kernel's ticks per CPU.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -33,10 +34,11 @@ pub(super) struct Facts {
     pub load: Vec<usize>,
     /// CPUs of the machine.
     pub online: usize,
-    /// CPUs' worth of time that affinity and the control group allow, rounded down, at least 1.
-    pub quota: usize,
-    /// Allowed CPUs by physical core.
-    pub cores: Vec<Vec<usize>>,
+    /// The limit of CPU time of the control groups.
+    pub quota: Option<Quota>,
+    /// Allowed CPUs by physical core and node.
+    pub topology: Topology,
+    pub environment: Environment,
     pub governors: Vec<String>,
     pub used: Option<Used>,
     /// Load average over one minute.
@@ -81,16 +83,6 @@ impl Facts {
             Used::between(ticks(&before.total), ticks(&after.total), online)
         });
         let allowed = machine::cpus();
-        let of_cpus = |file: &str| -> Vec<String> {
-            let path = |cpu| format!("/sys/devices/system/cpu/cpu{cpu}/{file}");
-            allowed.iter().filter_map(|cpu| read(&path(cpu))).collect()
-        };
-        let core = |siblings: String| -> Option<Vec<usize>> {
-            let CpuList(cpus) = siblings.parse().ok()?;
-            Some(cpus.into_iter().filter(|cpu| allowed.contains(cpu)).collect())
-        };
-        let cores = of_cpus("topology/thread_siblings_list").into_iter().filter_map(core);
-        let governors = of_cpus("cpufreq/scaling_governor").into_iter();
         let specs = registry.catalogue.iter().flat_map(|family| Spec::matrix(family));
         let personality = read("/proc/self/personality");
         let folder = Path::new(measure::FOLDER);
@@ -103,9 +95,10 @@ impl Facts {
             server,
             load,
             online,
-            quota: thread::available_parallelism().map_or(allowed.len(), usize::from),
-            cores: Vec::from_iter(cores.collect::<BTreeSet<_>>()),
-            governors: Vec::from_iter(governors.collect::<BTreeSet<_>>()),
+            quota: ControlGroups::of_self().quota(),
+            topology: Topology::of(&allowed),
+            environment: machine::environment(Vec::new()),
+            governors: machine::governors(&allowed),
             used,
             load_average: LoadAverage::current().ok().map(|average| average.one),
             lanes: registry

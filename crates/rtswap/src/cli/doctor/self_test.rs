@@ -20,7 +20,7 @@ use super::outcome::{Figures, Outcome, Row};
 use super::{Args, print};
 use crate::Registry;
 use crate::cli::measure::Job;
-use crate::cli::{Exit, select, signals};
+use crate::cli::{Exit, message, select, signals};
 
 const REFERENCE: &str = "tokio";
 /// The workload whose noise and cost are known best.
@@ -39,7 +39,7 @@ pub(super) fn run(
 ) -> Result<ExitCode> {
     let begin = Instant::now();
     if cfg!(debug_assertions) {
-        eprintln!(
+        note!(
             "warning: built without optimisation, so this says little about real runs; \
              `cargo run --release -- doctor --self-test`"
         );
@@ -55,7 +55,7 @@ pub(super) fn run(
             .context("cannot start the load generator")?;
         let cpu_ns = estimate(backend, &spec)?;
         delays = delays_for(cpu_ns);
-        eprintln!(
+        note!(
             "{REFERENCE} takes about {} of CPU time per {}; delays in ns: {delays:?}",
             format::time(cpu_ns),
             spec.family().unit
@@ -84,7 +84,7 @@ pub(super) fn run(
     let summary = Summary::of(&record);
     let outcome = Outcome::of(figures(&summary, &delays)?);
     print(args.format, &outcome, |style| outcome.text(style))?;
-    eprint!("{}", rtswap_report::warnings(&summary, &Style::of_stdout()));
+    message::print(&rtswap_report::warnings(&summary, &Style::of_stdout()));
     match outcome.remedy {
         None => Ok(ExitCode::SUCCESS),
         Some(remedy) => Err(Exit::Inconclusive(format!("inconclusive; {remedy}")).into()),

@@ -36,6 +36,13 @@ pub(in crate::cli) fn workloads(registry: &Registry, patterns: &[String]) -> Res
     Ok(selected)
 }
 
+/// The full names of the workloads that `patterns` name one by one, as opposed to those that a glob selects.
+pub(in crate::cli) fn named_workloads(registry: &Registry, patterns: &[String]) -> Vec<String> {
+    let named = patterns.iter().filter(|pattern| !is_glob(pattern));
+    let specs = named.filter_map(|pattern| Spec::parse(pattern, registry.catalogue).ok());
+    specs.map(|spec| spec.to_string()).collect()
+}
+
 /// All workloads if `all`, those that `patterns` select if there are any, or those of `default`.
 pub(in crate::cli) fn workloads_or(
     registry: &Registry,

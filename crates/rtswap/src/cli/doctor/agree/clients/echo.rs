@@ -86,7 +86,7 @@ mod tests {
         cc.args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(&source);
         let Ok(done) = cc.output() else {
             assert!(std::env::var_os("CI").is_none(), "CI must not skip this test");
-            eprintln!("SKIPPED: the echo client: no cc: apt install gcc libc6-dev");
+            note!("SKIPPED: the echo client: no cc: apt install gcc libc6-dev");
             return None;
         };
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
