@@ -1,7 +1,8 @@
 //! The record of a run: append-only JSON Lines, from which everything else is computed.
 //!
 //! One [`Header`], then [`Block`]s as they are measured, an [`OfferedRate`] before the first block of a workload
-//! whose rate is a share of capacity, a [`Round`] after the last block of each round, a [`LaneFailure`] wherever a lane drops out of a workload, and one [`Footer`]. Each line is written
+//! whose rate is a share of capacity, a [`Round`] after the last block of each round, a [`LaneFailure`] wherever a lane drops out of a workload, and one [`Footer`].
+//! Where the run was resumed on a changed machine or with changed programs, there is a [`Resumed`]. Each line is written
 //! and flushed at once, so a killed run keeps what it measured. Blocks of a round without a `Round`
 //! line count like the others.
 

@@ -129,6 +129,18 @@ fn named_workload_without_figure_exits_with_1() {
     case.rtswap().args(&args).arg("--allow-missing").assert().success();
 }
 
+#[test]
+fn value_of_sweep_without_figure_exits_with_1() {
+    let case = Case::new();
+    let mut args = vec!["sweep", "--workload", "idle/conns=8", "--over", "active=1,9"];
+    args.extend(["--lane", "smol-local", "--reference", "tokio-local", "--budget", "1s"]);
+    let done = case.rtswap().args(&args).assert().code(1);
+    let text = stderr(done.get_output());
+    let error = assert_one_line(text.lines().last().unwrap());
+    assert!(error.contains("named workloads without a result: idle/conns=8/active=9;"), "{error}");
+    case.rtswap().args(&args).arg("--allow-missing").assert().success();
+}
+
 /// A run of `mine=python3 lane.py` in the folder `here`, interrupted after a round.
 fn interrupted_in_here(case: &Case) {
     let here = case.path("here");
@@ -169,6 +181,27 @@ fn resume_in_another_folder_goes_on() {
     assert!(done.status.success(), "{}", stderr(&done));
     case.assert_complete();
     assert_eq!(of_kind(&case, "resumed"), Vec::<Value>::new(), "nothing has changed");
+}
+
+#[test]
+fn resume_finds_folder_beside_that_of_record() {
+    let case = Case::new();
+    interrupted_in_here(&case);
+    // As it is begun with `--out ../records/record.jsonl`: the header may not name the folder `here`.
+    fs::create_dir(case.path("records")).unwrap();
+    let lanes = ["mine=python3 lane.py".to_owned()];
+    let mut args = quick_run("2s", ECHO, &lanes);
+    *args.iter_mut().find(|arg| **arg == RECORD).unwrap() = "../records/record.jsonl";
+    case.rtswap().current_dir(case.path("here")).args(&args).assert().success();
+    let path = case.path("records/record.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("\"folder\""), "{text}");
+    let mut bytes = [0; 4096];
+    if rustix::fs::getxattr(&path, "user.rtswap.folder", &mut bytes[..]).is_err() {
+        return skip("the file system of temporary files has no attributes: set TMPDIR");
+    }
+    let resumed = ["run", "--resume", "../records/record.jsonl"];
+    case.rtswap().current_dir(case.path("there")).args(resumed).assert().success();
 }
 
 #[test]
@@ -325,9 +358,9 @@ fn closed_standard_error_is_no_panic() {
 #[test]
 fn churn_of_ipv6_lane_survives_few_ports() {
     let case = Case::new();
-    // A network of its own, with fewer ports than a round has connections.
+    // A network of its own, with fewer ports than two slices have connections.
     let script = r#"ip link set lo up
-        echo 40000 40639 > /proc/sys/net/ipv4/ip_local_port_range
+        echo 40000 40549 > /proc/sys/net/ipv4/ip_local_port_range
         exec "$@""#;
     let mut command = Command::new("unshare");
     command.args(["--net", "sh", "-ec", script, "sh"]).arg(program());

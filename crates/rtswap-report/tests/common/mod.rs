@@ -224,6 +224,7 @@ impl Run {
                 cpus: 2,
                 memory_bytes: 8 << 30,
                 virtual_machine: true,
+                ..Environment::default()
             },
             plan: Plan {
                 reference: reference.clone(),

@@ -130,7 +130,7 @@ impl Job {
         };
         announce(&plan, self.limit, &path, self.resumed);
         warn_of_sharing(&plan.server_cpus, &plan.load_cpus);
-        warn_of_environment(&self.environment, &plan);
+        warn_of_environment(&self.environment, &plan.server_cpus, &plan.load_cpus);
         let mut backend = ProcessBackend::new(
             self.lanes,
             plan.server_cpus.clone(),
@@ -334,9 +334,12 @@ pub(super) fn warn_of_sharing(server_cpus: &[usize], load_cpus: &[usize]) {
 }
 
 /// Warns of what can falsify a figure.
-fn warn_of_environment(environment: &Environment, plan: &Plan) {
-    let topology = Topology::of(&machine::cpus());
-    let shared = topology.shared_cores(&plan.server_cpus, &plan.load_cpus);
+pub(super) fn warn_of_environment(
+    environment: &Environment,
+    server_cpus: &[usize],
+    load_cpus: &[usize],
+) {
+    let shared = Topology::of(&machine::cpus()).shared_cores(server_cpus, load_cpus);
     for Caution { found, remedy } in caution::cautions(environment, &shared) {
         note!("warning: {found}\n  remedy: {remedy}");
     }

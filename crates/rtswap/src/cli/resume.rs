@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
 use rtswap_harness::machine;
 use rtswap_harness::record::{Environment, Header, Kind, Plan, ProgramFile, Resumed};
+
+use rustix::fs::{XattrFlags, getxattr, setxattr};
 
 use crate::cli::Exit;
 use crate::cli::measure::command_line;
@@ -21,19 +25,38 @@ pub(super) fn lane_programs(plan: &Plan) -> BTreeMap<String, Vec<ProgramFile>> {
     each.collect()
 }
 
-/// The current folder as the header of this record names it.
+/// An attribute of the record's file with the folder that the run was started in, where the header must not name it. It
+/// stays on this machine when the record is published.
+const FOLDER: &str = "user.rtswap.folder";
+
+/// The current folder as the header of this record names it. Otherwise it is kept with the file, where the file system
+/// can.
 pub(super) fn folder_for(record: &Path) -> Option<String> {
     let here = env::current_dir().ok()?.canonicalize().ok()?;
-    relative(&folder_of(record)?, &here)
+    let relative = relative(&folder_of(record)?, &here);
+    if relative.is_none() {
+        let _ = setxattr(record, FOLDER, here.as_os_str().as_bytes(), XattrFlags::empty());
+    }
+    relative
 }
 
-/// Goes to the folder that the run was started in. Where the header does not name it, or it is gone, commands are
-/// resolved against the current folder, and [`compare`] detects other programs.
+/// Goes to the folder that the run was started in. Where neither the header nor the file names it, or it is gone,
+/// commands are resolved against the current folder, and [`compare`] detects other programs.
 pub(super) fn enter_folder(environment: &Environment, record: &Path) {
-    let folder = environment.folder.as_ref().zip(folder_of(record));
-    if let Some((relative, folder)) = folder {
-        let _ = env::set_current_dir(folder.join(relative));
+    let folder = match &environment.folder {
+        Some(relative) => folder_of(record).map(|folder| folder.join(relative)),
+        None => kept_folder(record),
+    };
+    if let Some(folder) = folder {
+        let _ = env::set_current_dir(folder);
     }
+}
+
+fn kept_folder(record: &Path) -> Option<PathBuf> {
+    let mut bytes = vec![0; 4096];
+    let length = getxattr(record, FOLDER, &mut bytes[..]).ok()?;
+    bytes.truncate(length);
+    Some(OsString::from_vec(bytes).into())
 }
 
 /// This machine and these programs, and the differences from those of a header, if there are any.

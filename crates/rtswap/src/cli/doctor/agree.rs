@@ -79,7 +79,9 @@ pub(super) fn run(
     let _lock = job::lock_cpus(&plan.server_cpus, &plan.load_cpus, &cancel)?
         .ok_or_else(|| Exit::Interrupted(String::new()))?;
     announce(&plan, &installed);
-    let record = Measure::new(&plan, &installed, cancel)?.run()?;
+    let measure = Measure::new(&plan, &installed, cancel)?;
+    job::warn_of_environment(measure.environment(), &plan.server_cpus, &plan.load_cpus);
+    let record = measure.run()?;
     let outcome = Outcome::of(record);
     if let Some(out) = out {
         out.write(&outcome)?;

@@ -15,7 +15,7 @@ use rtswap_harness::backend::{ProcessBackend, target};
 use rtswap_harness::counters::CpuClock;
 use rtswap_harness::lane::LaneError;
 use rtswap_harness::machine;
-use rtswap_harness::record::{Slice, WorkloadPlan};
+use rtswap_harness::record::{Environment, Slice, WorkloadPlan};
 use rtswap_harness::schedule::Backend as _;
 use rtswap_lane::Pace;
 use rtswap_load::{Config, Generator, LoadError, Waiting};
@@ -104,6 +104,11 @@ impl<'a> Measure<'a> {
             record: record(plan, installed),
             lost: BTreeSet::new(),
         })
+    }
+
+    /// Where it is measured.
+    pub fn environment(&self) -> &Environment {
+        &self.record.environment
     }
 
     /// Measures everything.
