@@ -7,7 +7,7 @@ use rtswap_workload::{Answer, Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
 
 use crate::lane::PlannedLane;
 use crate::limits::Limits;
-use crate::record::{Deciding, Kind, LanePlan, Plan, Rule, WorkloadPlan};
+use crate::record::{Deciding, Kind, LanePlan, Plan, Record, Rule, WorkloadPlan};
 
 /// Rounds of a run, unless the budget forbids: enough for a sign-flip test of 12 comparisons under
 /// Holm, which needs 9, with some to spare.
@@ -100,7 +100,7 @@ pub fn make(request: Request) -> Plan {
     let blocks = (1..=BLOCKS_MOST).rev().find(|&blocks| rounds_at(blocks) >= ROUNDS).unwrap_or(1);
     // Workloads that are precise enough early leave their time to the others.
     let share = if request.precision.is_some() { ROUNDS_SPARE } else { 1 };
-    let rounds = (rounds_at(blocks) * share).max(ROUNDS_LEAST);
+    let rounds = rounds_at(blocks).saturating_mul(share).max(ROUNDS_LEAST);
     Plan {
         reference: request.reference,
         lanes,
@@ -125,6 +125,14 @@ pub fn expected_s(plan: &Plan) -> f64 {
 /// Seconds of the fewest rounds.
 fn least_s(plan: &Plan) -> f64 {
     all_rounds_s(plan) / f64::from(plan.rounds.max(1)) * f64::from(ROUNDS_LEAST)
+}
+
+/// Seconds that the rounds of a record took, about.
+pub fn measured_s(record: &Record) -> f64 {
+    let plan = &record.header.plan;
+    let workload = |name: &str| plan.workloads.iter().find(|workload| workload.name == name);
+    let rounds = record.rounds.iter().filter_map(|round| workload(&round.workload));
+    rounds.map(|workload| round_s(workload, &plan.lanes, plan.blocks)).sum()
 }
 
 fn all_rounds_s(plan: &Plan) -> f64 {

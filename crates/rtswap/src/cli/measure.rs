@@ -98,7 +98,10 @@ impl Job {
         let lanes = recorded_lanes(registry, plan)?;
         reach(&plan.workloads.iter().flat_map(|it| &it.uses).copied().collect(), &urls)?;
         let services = services(&record.header.plan, urls);
-        Ok(Self { record, environment, lanes, writer, limit: None, resumed: true, services })
+        // Where workloads may stop on precision, the plan has more rounds than the budget.
+        let left_s = (plan.budget_s - plan::measured_s(&record)).max(0.0);
+        let limit = plan.precision.map(|_| Duration::from_secs_f64(left_s));
+        Ok(Self { record, environment, lanes, writer, limit, resumed: true, services })
     }
 
     /// Where its record is.

@@ -55,9 +55,10 @@ pub(super) struct Args {
     /// Time that the run may take: 90s, 5m.
     #[arg(long, value_parser = args::duration, value_name = "TIME")]
     budget: Option<Duration>,
-    /// Stop a workload once every interval is this narrow, and spend the time on the others: 1% or 0.01 means ± 1 %.
-    #[arg(long, value_parser = args::share, value_name = "WIDTH", default_value = "1%")]
-    precision: f64,
+    /// Stop a workload once every interval is this narrow, and spend the time on the others: 1% or 0.01 means ± 1 %
+    /// [default: 1%; none with --quick].
+    #[arg(long, value_parser = args::share, value_name = "WIDTH")]
+    precision: Option<f64>,
     /// Call lanes equivalent whose whole interval lies within this difference: 3% or 0.03.
     #[arg(long, value_parser = args::share, value_name = "SHARE", default_value = "3%")]
     margin: f64,
@@ -89,6 +90,8 @@ pub(super) struct Args {
     force: bool,
 }
 
+/// Narrow enough for a default margin of 3 %.
+const PRECISION: f64 = 0.01;
 const BUDGET: Duration = Duration::from_mins(2);
 const BUDGET_QUICK: Duration = Duration::from_secs(27);
 /// What `--quick` allows for each workload at least, so that with many of them each has its turn: a round
@@ -148,7 +151,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         limits: Limits::now(),
         reference,
         budget,
-        precision: Some(args.precision),
+        precision: args.precision.or((!args.quick).then_some(PRECISION)),
         margin: args.margin,
         weight: |_| 1,
         slice_ms: args.slice_ms.or(args.quick.then_some(SLICE_MS)),
