@@ -16,6 +16,7 @@ use rtswap_lane::{Answer, Order, Pace, Prepare, Ready, SliceDone};
 use rtswap_schema::one_line;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::counters::CpuClock;
 use crate::record::{LanePlan, Status};
 
 /// How long a lane may take to get ready.
@@ -76,6 +77,8 @@ impl LaneError {
 #[derive(Debug)]
 pub struct Lane {
     child: Child,
+    /// `None` if the process has ended at once.
+    clock: Option<CpuClock>,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
     // An unnamed file: a lane that writes much would block on a pipe that nothing reads.
@@ -117,9 +120,11 @@ impl Lane {
             .stdout(Stdio::piped())
             .stderr(stderr.try_clone().map_err(cannot)?);
         let mut child = spawn_confined(&mut command, cpus).map_err(cannot)?;
+        // Before it has started threads: they inherit the counter, and one is read faster than many.
+        let clock = CpuClock::of(child.id()).ok();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
-        let mut lane = Self { child, stdin, stdout, stderr, pending: Vec::new() };
+        let mut lane = Self { child, clock, stdin, stdout, stderr, pending: Vec::new() };
         lane.order(&Order::Prepare(Prepare {
             workload: workload.to_owned(),
             cpus: cpus.to_vec(),
@@ -133,6 +138,17 @@ impl Lane {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The clock of its CPU time.
+    ///
+    /// # Errors
+    /// [`LaneError::Failure`] if there is none, because the process has ended.
+    pub fn cpu_clock(&mut self) -> Result<CpuClock, LaneError> {
+        match &self.clock {
+            Some(clock) => Ok(clock.clone()),
+            None => Err(LaneError::failed(self.explain("cannot read its CPU clock"))),
+        }
     }
 
     /// Waits until it is ready.

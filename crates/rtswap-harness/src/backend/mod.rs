@@ -21,7 +21,7 @@ use crate::counters::{CounterError, CpuClock, SyscallCounter};
 use crate::lane::{Lane, LaneError, PlannedLane};
 use crate::machine::{SystemLoad, time_wait};
 use crate::plan::{capacity_timing, count_ms};
-use crate::record::{Counts, LaneRound, Slice, WorkloadPlan};
+use crate::record::{Counts, CpuSource, LaneRound, Slice, WorkloadPlan};
 use crate::schedule::{Backend, Conditions, RoundResult};
 use latency::Latency;
 use running::{Measured, RunningLane, Timing, lane_error, nanos};
@@ -223,10 +223,16 @@ impl ProcessBackend {
         if *in_a_row < ZERO_CPU_SLICES_MOST {
             return Ok(());
         }
-        Err(LaneError::failed(
-            "the lane's own process used no CPU time for its operations: if a child does the work, start \
-             the lane with exec and not in a pipe",
-        ))
+        Err(LaneError::failed(match self.running[&lane].cpu_source() {
+            CpuSource::TaskClock => {
+                "neither the lane nor a process that it started used CPU time for its operations: another \
+                 process does the work"
+            }
+            _ => {
+                "the lane's own process used no CPU time for its operations: if a child does the work, start \
+                 the lane with exec and not in a pipe"
+            }
+        }))
     }
 
     /// The figures of the round, with the counts of a slice of their own.

@@ -13,7 +13,7 @@ use super::latency::{Latency, decode};
 use super::target::{counts_memory, target, trickle_target};
 use crate::counters::{CounterError, CpuClock, SyscallCounter, memory_bytes};
 use crate::lane::{Lane, LaneError};
-use crate::record::{Counts, LaneRound, Offered, Slice, WorkloadPlan};
+use crate::record::{Counts, CpuSource, LaneRound, Offered, Slice, WorkloadPlan};
 
 /// A lane that is ready for slices.
 #[derive(Debug)]
@@ -124,10 +124,10 @@ impl RunningLane {
             }
             _ => None,
         };
-        let no_clock =
-            |lane: &mut Lane| LaneError::failed(lane.explain("cannot read its CPU clock"));
-        let Ok(clock) = CpuClock::of(lane.pid()) else { return Err(no_clock(&mut lane)) };
-        let Some(cpu_at_start) = clock.now() else { return Err(no_clock(&mut lane)) };
+        let clock = lane.cpu_clock()?;
+        let Some(cpu_at_start) = clock.now() else {
+            return Err(LaneError::failed(lane.explain("cannot read its CPU clock")));
+        };
         let idle =
             Idle { since: Instant::now(), cpu_at_start, time: Duration::ZERO, cpu: Duration::ZERO };
         if let Some(trickle) = &trickle {
@@ -156,7 +156,7 @@ impl RunningLane {
         generator: &Generator,
         cancel: &AtomicBool,
     ) -> Result<Measured, LaneError> {
-        let probe = Probe { clock: self.clock, counter: Arc::new(Mutex::new(counter)) };
+        let probe = Probe { clock: self.clock.clone(), counter: Arc::new(Mutex::new(counter)) };
         self.pause_trickle();
         self.end_idle();
         let measured = if workload.by_generator {
@@ -178,9 +178,13 @@ impl RunningLane {
             return Err(LaneError::failed("the ready response has no address"));
         };
         self.end_idle();
-        let loaded = load(addr, self.clock);
+        let loaded = load(addr, self.clock.clone());
         self.begin_idle();
         loaded.map_err(|error| lane_error(&mut self.lane, &error))
+    }
+
+    pub fn cpu_source(&self) -> CpuSource {
+        self.clock.source()
     }
 
     pub fn pause_trickle(&self) {
@@ -274,6 +278,7 @@ impl RunningLane {
     pub fn round(&self) -> LaneRound {
         LaneRound {
             info: serde_json::to_value(&self.ready.info).ok(),
+            cpu_source: Some(self.clock.source()),
             memory_base_bytes: self.memory.base,
             memory_bytes: self.memory.full.or_else(|| memory_bytes(self.lane.pid())),
             idle_cpu: self.idle.share(),
