@@ -162,7 +162,7 @@ impl ProcessBackend {
     }
 
     /// Lets a lane work for the time that it asked for, without counting.
-    fn warm_up(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<(), LaneError> {
+    fn warm_up_as_asked(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<(), LaneError> {
         let running = self.running.get(&lane).expect("the lane is ready");
         match Duration::from_millis(running.ready.warm_up_ms).min(WARM_UP_MOST) {
             Duration::ZERO => Ok(()),
@@ -308,11 +308,20 @@ impl Backend for ProcessBackend {
             .collect();
         // After all are ready, so that no start disturbs a warm-up.
         let warm = |(&lane, ready): (&usize, Result<(), LaneError>)| {
-            ready.and_then(|()| self.warm_up(workload, lane)).inspect_err(|_| {
+            ready.and_then(|()| self.warm_up_as_asked(workload, lane)).inspect_err(|_| {
                 self.running.remove(&lane);
             })
         };
         lanes.iter().zip(ready).map(warm).collect()
+    }
+
+    fn warm_up(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        pace: Option<&Pace>,
+    ) -> Result<(), LaneError> {
+        self.measure(workload, lane, Timing::of(workload), pace, None).map(drop)
     }
 
     fn slice(
@@ -321,12 +330,8 @@ impl Backend for ProcessBackend {
         lane: usize,
         pace: Option<&Pace>,
     ) -> Result<Slice, LaneError> {
-        let timing = Timing {
-            warmup: Duration::from_millis(workload.warmup_ms),
-            window: Duration::from_millis(workload.slice_ms),
-        };
         let Measurement { slice, latency, .. } =
-            self.measure(workload, lane, timing, pace, None)?;
+            self.measure(workload, lane, Timing::of(workload), pace, None)?;
         if slice.voided.is_none() {
             self.running.get_mut(&lane).expect("it was just measured").add_latency(latency);
         }
@@ -344,9 +349,17 @@ impl Backend for ProcessBackend {
         Ok(slice.ops as f64 * 1e9 / slice.elapsed_ns.max(1) as f64)
     }
 
-    fn finish(&mut self, workload: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult> {
+    fn finish(
+        &mut self,
+        workload: &WorkloadPlan,
+        lanes: &[usize],
+        counts: bool,
+    ) -> BTreeMap<usize, RoundResult> {
         // Before the first count, as all lanes are in the same state then.
         let rounds: Vec<_> = lanes.iter().map(|lane| self.running[lane].round()).collect();
+        if !counts {
+            return lanes.iter().copied().zip(rounds.into_iter().map(Ok)).collect();
+        }
         // Opened before the first count and closed after the last: each opening and closing of the
         // tracepoint makes the kernel patch itself and wait.
         let keep_open =

@@ -89,6 +89,16 @@ pub(super) struct Timing {
     pub window: Duration,
 }
 
+impl Timing {
+    /// Of an ordinary slice.
+    pub fn of(workload: &WorkloadPlan) -> Self {
+        Self {
+            warmup: Duration::from_millis(workload.warmup_ms),
+            window: Duration::from_millis(workload.slice_ms),
+        }
+    }
+}
+
 impl RunningLane {
     /// Waits until the lane is ready and opens the connections of its workload.
     pub fn connect(

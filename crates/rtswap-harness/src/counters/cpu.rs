@@ -12,7 +12,7 @@ use perf_event::{Builder, Counter};
 use super::tasks::attach;
 use crate::record::CpuSource;
 
-/// CPU time of a process: of all its threads, including those that have ended, io_uring workers among them.
+/// CPU time of a process: of all its threads, including those that have ended, workers of `io_uring` among them.
 ///
 /// It is read from the perf event `TASK_CLOCK`, which is exact at the moment of reading and includes the processes
 /// that the process starts. Where perf is refused it is the CPU clock of the process, which lacks the time of
@@ -203,9 +203,7 @@ mod tests {
         }
         let dd = super::super::tasks::threads(child.0.id()).unwrap();
         assert_eq!(dd.len(), 2, "{dd:?}");
-        let dd = nix::unistd::Pid::from_raw(
-            *dd.iter().find(|tid| **tid != child.0.id().cast_signed()).unwrap(),
-        );
+        let dd = Pid::from_raw(*dd.iter().find(|tid| **tid != child.0.id().cast_signed()).unwrap());
         nix::sys::signal::kill(dd, nix::sys::signal::Signal::SIGKILL).unwrap();
     }
 
