@@ -1,6 +1,8 @@
 //! The kernel's counters for a lane's process.
 
 mod cpu;
+mod delay;
+mod kernel;
 mod tasks;
 
 use std::ffi::CStr;
@@ -17,6 +19,8 @@ use self::tasks::{AttachError, attach};
 use crate::record::Counts;
 
 pub use self::cpu::CpuClock;
+pub use self::delay::{busiest_on, own_threads, run_delay, run_delay_of};
+pub use self::kernel::KernelWork;
 
 /// Proportional set size of a process, in bytes.
 pub fn memory_bytes(pid: u32) -> Option<u64> {

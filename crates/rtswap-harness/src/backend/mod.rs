@@ -17,7 +17,10 @@ use rtswap_lane::{Pace, Ready};
 use rtswap_load::{Config, Generator, LoadError, Target, Traffic, Trickle};
 use rtswap_service::Services;
 
-use crate::counters::{CounterError, CpuClock, SyscallCounter};
+use crate::counters::{
+    CounterError, CpuClock, KernelWork, SyscallCounter, busiest_on, own_threads, run_delay,
+    run_delay_of,
+};
 use crate::lane::{Lane, LaneError, PlannedLane};
 use crate::machine::{SystemLoad, time_wait};
 use crate::plan::{capacity_timing, count_ms};
@@ -37,12 +40,21 @@ const WARM_UP_MOST: Duration = Duration::from_secs(2);
 /// both may come late.
 const ZERO_CPU_SLICES_MOST: u32 = 3;
 
+/// The share of a slice for which the threads of the generator may wait for their CPUs.
+const LOAD_DELAY_MOST: f64 = 0.15;
+/// CPU time of the kernel's threads during a slice above which the next lane waits until they are quiet.
+const KERNEL_WORK: Duration = Duration::from_micros(300);
+
 /// Lane processes, measured on real clocks.
 #[derive(Debug)]
 pub struct ProcessBackend {
     lanes: Vec<PlannedLane>,
     server_cpus: Vec<usize>,
     generator: Generator,
+    /// The threads of the generator, each with its CPU.
+    load_threads: BTreeMap<i32, usize>,
+    /// The kernel's threads, listed at the start of the round.
+    kernel_work: KernelWork,
     trickle: Trickle,
     services: Services,
     /// Whether a service has ended since the round began.
@@ -83,10 +95,13 @@ impl ProcessBackend {
         let trickle_cpu = load_cpus.last().copied().unwrap_or_default();
         let mut config = Config::new(load_cpus);
         config.cancel = Arc::clone(&cancel);
+        let generator = Generator::new(config)?;
         Ok(Self {
             lanes,
             server_cpus,
-            generator: Generator::new(config)?,
+            generator,
+            load_threads: own_threads("load-"),
+            kernel_work: KernelWork::list(),
             trickle: Trickle::start(trickle_cpu, Arc::clone(&cancel))?,
             services,
             service_ended: false,
@@ -183,9 +198,23 @@ impl ProcessBackend {
         counter: Option<SyscallCounter>,
     ) -> Result<Measurement, LaneError> {
         let name = self.lanes[lane].plan.name.clone();
+        let leaves_work = !workload.by_generator || workload.reconnects;
+        let kernel_before = leaves_work.then(|| self.kernel_work.cpu_time());
+        let pid = self.running[&lane].lane.pid();
+        let delays = |backend: &Self| {
+            let load = run_delay_of(backend.load_threads.keys().copied());
+            (run_delay(pid), load.filter(|_| workload.by_generator))
+        };
+        let (begin_at, delays_before) = (Instant::now(), delays(self));
         let running = self.running.get_mut(&lane).expect("the lane was started");
         let measured =
             running.measure(workload, timing, pace, counter, &self.generator, &self.cancel);
+        let (took, delays_after) = (begin_at.elapsed(), delays(self));
+        if kernel_before
+            .is_some_and(|before| self.kernel_work.cpu_time().saturating_sub(before) > KERNEL_WORK)
+        {
+            KernelWork::wait_until_quiet();
+        }
         let Measured { mut slice, latency, begin, end } = match measured {
             Ok(measured) => measured,
             Err(error) => return Err(self.with_service_end(workload, error)),
@@ -197,6 +226,15 @@ impl ProcessBackend {
             let running = self.running.get_mut(&lane).expect("the lane was started");
             return Err(LaneError::failed(running.lane.explain("cannot read its CPU clock")));
         };
+        let waited = |before: Option<Duration>, after: Option<Duration>| {
+            before.zip(after).map(|(before, after)| after.saturating_sub(before))
+        };
+        slice.run_delay_ns = waited(delays_before.0, delays_after.0).map(nanos);
+        let load_delay = waited(delays_before.1, delays_after.1);
+        slice.load_run_delay_ns = load_delay.map(nanos);
+        if slice.voided.is_none() {
+            slice.voided = load_delay.and_then(|delay| self.starved(delay, took));
+        }
         slice.cpu_ns = nanos(after.saturating_sub(before));
         self.check_cpu_time(lane, &slice)?;
         if let Some(latency) = &latency {
@@ -214,6 +252,29 @@ impl ProcessBackend {
             })
         });
         Ok(Measurement { slice, latency, counts })
+    }
+
+    /// Why a slice does not count during which the generator waited for its CPUs.
+    fn starved(&self, delay: Duration, took: Duration) -> Option<String> {
+        let share = delay.as_secs_f64() / (took.as_secs_f64() * self.load_threads.len() as f64);
+        if share < LOAD_DELAY_MOST {
+            return None;
+        }
+        let mut cpus: Vec<_> = self.load_threads.values().copied().collect();
+        cpus.sort_unstable();
+        let by = busiest_on(&cpus).filter(|(_, pid)| !self.is_lane(*pid));
+        let by =
+            by.map(|(name, pid)| format!(" used by {name} (process {pid})")).unwrap_or_default();
+        let cpus: Vec<_> = cpus.iter().map(ToString::to_string).collect();
+        Some(format!(
+            "the load generator waited {:.0} % of the time for its CPU {}{by}",
+            share * 100.0,
+            cpus.join(",")
+        ))
+    }
+
+    fn is_lane(&self, pid: i32) -> bool {
+        self.running.values().any(|running| running.lane.pid().cast_signed() == pid)
     }
 
     /// Fails a lane whose work is done by another process.
@@ -273,6 +334,7 @@ impl Backend for ProcessBackend {
         rng: &mut Pcg64,
     ) -> Vec<Result<(), LaneError>> {
         self.load_before = SystemLoad::now();
+        self.kernel_work = KernelWork::list();
         // A service that has ended between two rounds fails no lane.
         let _ = self.services.revive(&workload.uses);
         self.service_ended = false;

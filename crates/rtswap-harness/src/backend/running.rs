@@ -12,7 +12,7 @@ use rtswap_schema::histogram::encode;
 use super::latency::{Latency, decode};
 use super::target::{counts_memory, target, trickle_target};
 use crate::counters::{CounterError, CpuClock, SyscallCounter, memory_bytes};
-use crate::lane::{Lane, LaneError};
+use crate::lane::{Lane, LaneError, STOOD_STILL};
 use crate::record::{Counts, CpuSource, LaneRound, Offered, Slice, WorkloadPlan};
 
 /// A lane that is ready for slices.
@@ -68,6 +68,7 @@ struct Probe {
 
 /// What a probe has read.
 pub(super) struct Reading {
+    pub at: Instant,
     pub cpu: Option<Duration>,
     pub counts: Option<Result<Counts, CounterError>>,
 }
@@ -240,11 +241,14 @@ impl RunningLane {
             self.session = None;
             self.wait_until_idle();
         }
+        // The generator looks at the clock after each message, and every 10 ms without one.
+        let late = done.elapsed.saturating_sub(window);
+        let late = (late > STOOD_STILL).then(|| stopped(late));
         let slice = Slice {
             ops: done.ops,
             elapsed_ns: nanos(done.elapsed),
             load_cpu_ns: Some(nanos(done.load_cpu)),
-            voided: done.offered.as_ref().and_then(voided),
+            voided: late.or_else(|| done.offered.as_ref().and_then(voided)),
             offered: done.offered,
             ..Slice::default()
         };
@@ -262,14 +266,22 @@ impl RunningLane {
         if !warmup.is_zero() {
             self.lane.slice(warmup, pace, cancel)?;
         }
+        let stood_still = self.lane.stood_still();
         let begin = probe.read();
         let done = self.lane.slice(window, pace, cancel)?;
         let end = probe.read();
         let latency = decode(&done)?;
+        let stood_still = self.lane.stood_still().saturating_sub(stood_still);
         let slice = Slice {
             ops: done.ops,
-            elapsed_ns: done.elapsed_ns,
+            // From order to response, as the CPU time, so that both are of the same operations. A pace has a
+            // window, and its operations are those of the window.
+            elapsed_ns: match pace {
+                None => nanos(end.at - begin.at),
+                Some(_) => done.elapsed_ns,
+            },
             offered: done.offered,
+            voided: (!stood_still.is_zero()).then(|| stopped(stood_still)),
             ..Slice::default()
         };
         Ok(Measured { slice, latency, begin, end })
@@ -338,7 +350,11 @@ impl Idle {
 impl Probe {
     fn read(&self) -> Reading {
         let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
-        Reading { cpu: self.clock.now(), counts: counter.as_mut().map(SyscallCounter::read) }
+        Reading {
+            at: Instant::now(),
+            cpu: self.clock.now(),
+            counts: counter.as_mut().map(SyscallCounter::read),
+        }
     }
 }
 
@@ -356,6 +372,11 @@ fn voided(offered: &Offered) -> Option<String> {
             ms(LATE_NS_MOST)
         )
     })
+}
+
+/// Why a slice does not count in which this process was stopped.
+fn stopped(time: Duration) -> String {
+    format!("the harness was stopped for {:.1} s", time.as_secs_f64())
 }
 
 /// An error of the generator as an error of the lane, with the lane's own reason if it gave one.
