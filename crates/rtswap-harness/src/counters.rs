@@ -1,40 +1,27 @@
 //! The kernel's counters for a lane's process.
 
+mod cpu;
+mod delay;
+mod kernel;
+mod tasks;
+
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::time::Duration;
 
-use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
-use nix::unistd::Pid;
 use perf_event::events::{Software, Tracepoint};
 use perf_event::{Builder, Counter};
 use perf_event_open_sys::ioctls::SET_FILTER;
 use procfs::ProcError;
 use procfs::process::Process;
-use rustix::io::Errno;
 
+use self::tasks::{AttachError, attach};
 use crate::record::Counts;
 use crate::tracefs;
 
-/// The CPU clock of a process: the CPU time of all its threads, including those that have ended.
-#[derive(Clone, Copy, Debug)]
-pub struct CpuClock(ClockId);
-
-impl CpuClock {
-    /// The clock of process `pid`.
-    ///
-    /// # Errors
-    /// If there is no such process.
-    pub fn of(pid: u32) -> io::Result<Self> {
-        Ok(Self(clock_getcpuclockid(Pid::from_raw(pid.cast_signed()))?))
-    }
-
-    /// CPU time used so far; `None` if the process is gone.
-    pub fn now(self) -> Option<Duration> {
-        clock_gettime(self.0).ok().map(Duration::from)
-    }
-}
+pub use self::cpu::CpuClock;
+pub use self::delay::{busiest_on, own_threads, run_delay, run_delay_of};
+pub use self::kernel::KernelWork;
 
 /// Proportional set size of a process, in bytes.
 pub fn memory_bytes(pid: u32) -> Option<u64> {
@@ -71,6 +58,9 @@ pub enum CounterError {
         /// What `/proc` says.
         source: ProcError,
     },
+    /// The lane starts threads while counters are opened.
+    #[error("the lane kept starting threads, so that not all of them could be counted: run again")]
+    Unstable,
     /// An open counter cannot be read.
     #[error("cannot read an open perf counter ({source}): run again")]
     Read {
@@ -89,7 +79,10 @@ const WAITS: [&str; 7] =
 /// Only the calls that wait: others submit.
 const RING_WAIT: (&str, &CStr) = ("io_uring_enter", c"min_complete > 0");
 
-/// Counters on every thread of a process, and on the threads that these start.
+/// A tracepoint, and the filter of its events.
+type WaitTracepoint = (Tracepoint, Option<&'static CStr>);
+
+/// Counters on every thread of a process and of its descendants, and on the threads that these start.
 ///
 /// Keep them open only while counting: as long as one is open, every system call on the machine takes
 /// the kernel's slow path.
@@ -108,44 +101,21 @@ impl SyscallCounter {
     /// [`CounterError`] if the kernel refuses.
     pub fn open(pid: u32) -> Result<Self, CounterError> {
         let tracepoint = sys_enter().map_err(|source| CounterError::Tracepoint { source })?;
-        let tasks = Process::new(pid.cast_signed())
-            .and_then(|process| process.tasks())
-            .map_err(|source| CounterError::Threads { pid, source })?;
         let waits = wait_tracepoints();
+        let opened = attach(pid, |tid| OfThread::open(tid, tracepoint, waits.as_deref()))?;
         let mut counter = Self {
             syscalls: Vec::new(),
             switches: Vec::new(),
             waits: waits.as_ref().map(|_| Vec::new()),
         };
-        for task in tasks.flatten() {
-            let on = |builder: &mut Builder| {
-                builder.observe_pid(task.tid).any_cpu().inherit(true).include_kernel();
-                builder.enabled(true).build()
-            };
-            match (
-                on(&mut Builder::new(tracepoint)),
-                on(&mut Builder::new(Software::CONTEXT_SWITCHES)),
-            ) {
-                (Ok(syscalls), Ok(switches)) => {
-                    counter.syscalls.push(syscalls);
-                    counter.switches.push(switches);
-                    for (tracepoint, filter) in waits.iter().flatten() {
-                        let opened = on(&mut Builder::new(*tracepoint))
-                            .and_then(|opened| filtered(opened, *filter));
-                        match (opened, &mut counter.waits) {
-                            (Ok(opened), Some(all)) => all.push(opened),
-                            // A part of the calls would be a wrong count.
-                            _ => counter.waits = None,
-                        }
-                    }
-                }
-                // The thread has ended since it was listed.
-                (Err(error), _) | (_, Err(error))
-                    if Errno::from_io_error(&error) == Some(Errno::SRCH) => {}
-                (Err(source), _) | (_, Err(source)) => {
-                    return Err(CounterError::Refused { source });
-                }
-            }
+        for OfThread { syscalls, switches, waits } in opened {
+            counter.syscalls.push(syscalls);
+            counter.switches.push(switches);
+            // A part of the calls would be a wrong count.
+            counter.waits = counter.waits.zip(waits).map(|(mut all, more)| {
+                all.extend(more);
+                all
+            });
         }
         Ok(counter)
     }
@@ -158,6 +128,40 @@ impl SyscallCounter {
         let syscalls = sum(&mut self.syscalls)?;
         let waits = self.waits.as_mut().map(|waits| sum(waits)).transpose()?;
         Ok(Counts { ops: 0, syscalls, ctx_switches: sum(&mut self.switches)?, waits })
+    }
+}
+
+/// The counters of one thread and of those that it starts.
+struct OfThread {
+    syscalls: Counter,
+    switches: Counter,
+    waits: Option<Vec<Counter>>,
+}
+
+impl OfThread {
+    fn open(tid: i32, calls: Tracepoint, waits: Option<&[WaitTracepoint]>) -> io::Result<Self> {
+        let on = |builder: &mut Builder| {
+            builder.observe_pid(tid).any_cpu().inherit(true).include_kernel();
+            builder.enabled(true).build()
+        };
+        let syscalls = on(&mut Builder::new(calls))?;
+        let switches = on(&mut Builder::new(Software::CONTEXT_SWITCHES))?;
+        let wait = |(tracepoint, filter): &WaitTracepoint| {
+            on(&mut Builder::new(*tracepoint)).and_then(|opened| filtered(opened, *filter))
+        };
+        // Some kernels refuse filters.
+        let waits = waits.and_then(|all| all.iter().map(wait).collect::<io::Result<_>>().ok());
+        Ok(Self { syscalls, switches, waits })
+    }
+}
+
+impl From<AttachError> for CounterError {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::Threads(pid, source) => Self::Threads { pid, source },
+            AttachError::Refused(source) => Self::Refused { source },
+            AttachError::Unstable => Self::Unstable,
+        }
     }
 }
 
@@ -175,7 +179,7 @@ fn tracepoint(name: &str) -> io::Result<Tracepoint> {
 }
 
 /// The tracepoints of the calls that wait, each with a filter; `None` if the kernel has none.
-fn wait_tracepoints() -> Option<Vec<(Tracepoint, Option<&'static CStr>)>> {
+fn wait_tracepoints() -> Option<Vec<WaitTracepoint>> {
     let of = |name| tracepoint(&format!("syscalls/sys_enter_{name}")).ok();
     let (ring, filter) = RING_WAIT;
     let ring = of(ring).map(|tracepoint| (tracepoint, Some(filter)));
@@ -195,34 +199,9 @@ fn filtered(counter: Counter, filter: Option<&CStr>) -> io::Result<Counter> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use rustix::io::Errno;
 
     use super::*;
-
-    #[test]
-    fn cpu_clock_advances_while_process_computes() {
-        let clock = CpuClock::of(std::process::id()).unwrap();
-        let before = clock.now().unwrap();
-        // Long enough for a machine that gives this process a tenth of a CPU.
-        let until = Instant::now() + Duration::from_secs(10);
-        while clock.now().unwrap() == before {
-            assert!(Instant::now() < until, "the clock stands still at {before:?}");
-        }
-    }
-
-    #[test]
-    fn cpu_clock_of_ended_process_is_none() {
-        let mut child = std::process::Command::new("cat")
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let clock = CpuClock::of(child.id()).unwrap();
-        assert!(clock.now().is_some());
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        assert!(clock.now().is_none());
-    }
 
     #[test]
     fn memory_bytes_includes_written_pages() {

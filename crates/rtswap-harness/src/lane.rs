@@ -16,6 +16,7 @@ use rtswap_lane::{Answer, Order, Pace, Prepare, Ready, SliceDone};
 use rtswap_schema::one_line;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::counters::CpuClock;
 use crate::descendants::Tag;
 use crate::record::{LanePlan, Status};
 
@@ -25,6 +26,11 @@ pub const READY_LIMIT: Duration = Duration::from_secs(15);
 pub const SLICE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a lane may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
+/// A wait that takes longer by this much shows that this process was stopped, as by Ctrl-Z. The lane did not have
+/// that time to answer.
+pub(crate) const STOOD_STILL: Duration = Duration::from_millis(250);
+/// A core begins fewer operations than this in a nanosecond, whatever an operation is.
+const OPS_PER_NS_MOST: u64 = 2;
 /// The longest line that an answer may have.
 const LINE_LIMIT: usize = 1 << 20;
 
@@ -77,6 +83,11 @@ impl LaneError {
 #[derive(Debug)]
 pub struct Lane {
     child: Child,
+    /// `None` if the process has ended at once.
+    clock: Option<CpuClock>,
+    /// How many CPUs it is confined to.
+    cpus: usize,
+    stood_still: Duration,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
     // An unnamed file: a lane that writes much would block on a pipe that nothing reads.
@@ -120,9 +131,20 @@ impl Lane {
             .stdout(Stdio::piped())
             .stderr(stderr.try_clone().map_err(cannot)?);
         let mut child = spawn_confined(&mut command, cpus).map_err(cannot)?;
+        // Before it has started threads: they inherit the counter, and one is read faster than many.
+        let clock = CpuClock::of(child.id()).ok();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
-        let mut lane = Self { child, stdin, stdout, stderr, pending: Vec::new() };
+        let mut lane = Self {
+            child,
+            clock,
+            cpus: cpus.len(),
+            stood_still: Duration::ZERO,
+            stdin,
+            stdout,
+            stderr,
+            pending: Vec::new(),
+        };
         lane.order(&Order::Prepare(Prepare {
             workload: workload.to_owned(),
             cpus: cpus.to_vec(),
@@ -136,6 +158,17 @@ impl Lane {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The clock of its CPU time.
+    ///
+    /// # Errors
+    /// [`LaneError::Failure`] if there is none, because the process has ended.
+    pub fn cpu_clock(&mut self) -> Result<CpuClock, LaneError> {
+        match &self.clock {
+            Some(clock) => Ok(clock.clone()),
+            None => Err(LaneError::failed(self.explain("cannot read its CPU clock"))),
+        }
     }
 
     /// Waits until it is ready.
@@ -159,6 +192,7 @@ impl Lane {
         pace: Option<&Pace>,
         cancel: &AtomicBool,
     ) -> Result<SliceDone, LaneError> {
+        self.expect_no_response()?;
         let start = Instant::now();
         let ms = window.as_millis() as u64;
         self.order(&Order::Slice { ms, pace: pace.copied() })?;
@@ -183,7 +217,26 @@ impl Lane {
             );
             return Err(LaneError::invalid(why));
         }
+        if done.ops == 0 && pace.is_none() {
+            let why =
+                format!("no operation in a slice of {ms} ms, although a slice ends with a batch");
+            return Err(LaneError::failed(why));
+        }
+        let ops_most = OPS_PER_NS_MOST.saturating_mul(most_ns).saturating_mul(self.cpus as u64);
+        if done.ops > ops_most {
+            let (ops, per_ns) = (done.ops, done.ops / most_ns.max(1));
+            let why = format!(
+                "{ops} operations reported in {most_ns} ns, {per_ns} per nanosecond: impossible on {} CPUs",
+                self.cpus
+            );
+            return Err(LaneError::invalid(why));
+        }
         Ok(done)
+    }
+
+    /// For how long this process was stopped while it waited for responses, in total.
+    pub fn stood_still(&self) -> Duration {
+        self.stood_still
     }
 
     /// `seen`, an error seen from outside, with how the process ended and the end of its standard error.
@@ -201,8 +254,27 @@ impl Lane {
         }
     }
 
+    /// Fails if a response has come although none is due.
+    fn expect_no_response(&mut self) -> Result<(), LaneError> {
+        match self.unasked_line() {
+            None => Ok(()),
+            Some(line) => Err(match read_answer(&line) {
+                Ok(refusal @ Answer::Failed(_)) => unexpected("nothing", &refusal),
+                _ => LaneError::invalid(format!("two responses to one order: {}", quoted(&line))),
+            }),
+        }
+    }
+
     /// Why the lane has given up, if it has said so without an order, as a lane that serves may at any time.
     pub fn gave_up(&mut self) -> Option<LaneError> {
+        let line = self.unasked_line()?;
+        let refusal =
+            read_answer(&line).ok().filter(|answer| matches!(answer, Answer::Failed(_)))?;
+        Some(unexpected("nothing", &refusal))
+    }
+
+    /// The first line that the lane has written since its last response, if any. The line is kept.
+    fn unasked_line(&mut self) -> Option<Vec<u8>> {
         while readable(&self.stdout, Duration::ZERO) && self.pending.len() <= LINE_LIMIT {
             let mut bytes = [0; 4096];
             match self.stdout.read(&mut bytes) {
@@ -211,9 +283,7 @@ impl Lane {
             }
         }
         let line = self.pending.split_inclusive(|&byte| byte == b'\n').next()?;
-        let refusal =
-            read_answer(line).ok().filter(|answer| matches!(answer, Answer::Failed(_)))?;
-        Some(unexpected("nothing", &refusal))
+        Some(line.to_vec())
     }
 
     fn order(&mut self, order: &Order) -> Result<(), LaneError> {
@@ -229,7 +299,7 @@ impl Lane {
     }
 
     fn answer(&mut self, limit: Duration, cancel: &AtomicBool) -> Result<Answer, LaneError> {
-        let until = Instant::now() + limit;
+        let mut until = Instant::now() + limit;
         loop {
             if let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.pending.drain(..=end).collect();
@@ -250,8 +320,15 @@ impl Lane {
                 let why = format!("no response within {} s{part}", limit.as_secs_f64());
                 return Err(LaneError::failed(self.explain(&why)));
             }
-            // In steps, to notice that the run was cancelled.
-            if readable(&self.stdout, left.min(Duration::from_millis(100))) {
+            // In steps, to notice that the run was cancelled or this process was stopped.
+            let (step, begin) = (left.min(Duration::from_millis(100)), Instant::now());
+            let is_readable = readable(&self.stdout, step);
+            let late = begin.elapsed().saturating_sub(step);
+            if late > STOOD_STILL {
+                until += late;
+                self.stood_still += late;
+            }
+            if is_readable {
                 let mut bytes = [0; 4096];
                 match self.stdout.read(&mut bytes) {
                     Ok(0) => return Err(LaneError::failed(self.explain("standard output closed"))),

@@ -23,6 +23,10 @@ pub const MARGIN: f64 = 0.03;
 /// The most blocks of a round. More rounds are worth more than more blocks: each samples new processes.
 pub const BLOCKS_MOST: u32 = 8;
 
+/// Rounds of each workload, from the first, in which system calls are counted. The counts hardly vary, so that the
+/// median of three is as good as that of all rounds, and the time goes to slices.
+pub const COUNTED_ROUNDS: u32 = 3;
+
 /// The counted part of an ordinary slice, milliseconds. In equal time, slices of 20 ms gave a
 /// narrower interval than those of 10, 40 or 80 ms: METHODOLOGY.md has the figures.
 pub const SLICE_MS: u64 = 20;
@@ -94,8 +98,9 @@ pub fn make(request: Request) -> Plan {
     let fixed = round(0);
     let one = round(1) - fixed;
     let budget_s = request.budget.as_secs_f64();
+    let counts: f64 = workloads.iter().map(|it| counts_s(it, &lanes)).sum();
 
-    let rounds_at = |blocks: u32| (budget_s / (fixed + one * f64::from(blocks))) as u32;
+    let rounds_at = |blocks: u32| ((budget_s - counts) / (fixed + one * f64::from(blocks))) as u32;
     // As many blocks as the default number of rounds allows, then as many rounds as fit.
     let blocks = (1..=BLOCKS_MOST).rev().find(|&blocks| rounds_at(blocks) >= ROUNDS).unwrap_or(1);
     // Workloads that are precise enough early leave their time to the others.
@@ -138,7 +143,8 @@ pub fn measured_s(record: &Record) -> f64 {
 fn all_rounds_s(plan: &Plan) -> f64 {
     let round: f64 =
         plan.workloads.iter().map(|workload| round_s(workload, &plan.lanes, plan.blocks)).sum();
-    round * f64::from(plan.rounds)
+    let counts: f64 = plan.workloads.iter().map(|workload| counts_s(workload, &plan.lanes)).sum();
+    round * f64::from(plan.rounds) + counts
 }
 
 /// How many of the lanes take part in a workload.
@@ -152,13 +158,9 @@ fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     const START_S: f64 = 0.012;
     /// An interpreter's start, and its libraries'.
     const PEER_START_S: f64 = 0.1;
-    const CONNECTION_S: f64 = 0.000_1;
     const ORDER_S: f64 = 0.001;
-    let conns = workload.number("conns").unwrap_or(0) as f64;
-    let connect = conns * CONNECTION_S;
-    let (once, each) = if workload.reconnects { (0.0, connect) } else { (connect, 0.0) };
+    let (once, each) = connect_s(workload);
     let slice = (workload.slice_ms + workload.warmup_ms) as f64 / 1000.0 + overrun_s(workload);
-    let count = count_ms(workload) as f64 / 1000.0 + overrun_s(workload) + each;
     let capacity = if workload.rate().is_some() {
         let timing = capacity_timing(workload);
         (timing.0 + timing.1) as f64 / 1000.0 + ORDER_S
@@ -169,9 +171,23 @@ fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     let start = |lane: &LanePlan| if lane.kind == Kind::Peer { PEER_START_S } else { START_S };
     let starts: f64 = lanes.iter().filter(takes_part).map(start).sum();
     let lanes = participants(lanes, workload) as f64;
-    starts
-        + (once + count + capacity + (slice + each + ORDER_S) * f64::from(workload.blocks(blocks)))
-            * lanes
+    // The first slice of each process does not count.
+    let slices = f64::from(workload.blocks(blocks) + 1);
+    starts + (once + capacity + (slice + each + ORDER_S) * slices) * lanes
+}
+
+/// Seconds that counting system calls takes in all rounds of a workload, about.
+fn counts_s(workload: &WorkloadPlan, lanes: &[LanePlan]) -> f64 {
+    let (_, each) = connect_s(workload);
+    let count = count_ms(workload) as f64 / 1000.0 + overrun_s(workload) + each;
+    count * participants(lanes, workload) as f64 * f64::from(COUNTED_ROUNDS)
+}
+
+/// Seconds for opening the connections of a lane, about: once in each round, and for each slice.
+fn connect_s(workload: &WorkloadPlan) -> (f64, f64) {
+    const CONNECTION_S: f64 = 0.000_1;
+    let connect = workload.number("conns").unwrap_or(0) as f64 * CONNECTION_S;
+    if workload.reconnects { (0.0, connect) } else { (connect, 0.0) }
 }
 
 /// A lane that drives itself finishes its batch: half a batch more on average, twice a slice.

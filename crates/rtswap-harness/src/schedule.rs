@@ -1,22 +1,22 @@
 //! The order of slices and the end of each workload. It uses neither processes nor clocks directly, so that
 //! it can be tested without either.
 
+mod draw;
+mod rate;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hasher as _;
 use std::time::Duration;
 
-use fnv::FnvHasher;
+use rand::Rng as _;
 use rand::seq::SliceRandom;
-use rand::{Rng as _, SeedableRng};
 use rand_pcg::Pcg64;
 use rtswap_lane::Pace;
-use rtswap_workload::Rate;
 
 use crate::lane::LaneError;
-use crate::plan::{ROUNDS_LEAST, measures_capacity};
+use crate::plan::{COUNTED_ROUNDS, ROUNDS_LEAST};
 use crate::record::{
-    Block, Ended, Footer, LaneFailure, LanePlan, LaneRound, Line, OfferedRate, Plan, Record,
-    RecordError, Round, Slice, Stop, WorkloadPlan,
+    Block, Ended, Footer, LaneFailure, LanePlan, LaneRound, Line, Plan, Record, RecordError, Round,
+    Slice, Stop, WorkloadPlan,
 };
 
 /// Starts, measures and stops lanes for the scheduler.
@@ -29,6 +29,17 @@ pub trait Backend {
         lanes: &[usize],
         rng: &mut Pcg64,
     ) -> Vec<Result<(), LaneError>>;
+
+    /// Lets a lane work for as long as in a slice, without a figure.
+    ///
+    /// # Errors
+    /// [`LaneError`] if it fails.
+    fn warm_up(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        pace: Option<&Pace>,
+    ) -> Result<(), LaneError>;
 
     /// One slice of one lane, at a pace or as a closed loop.
     ///
@@ -47,9 +58,14 @@ pub trait Backend {
     /// [`LaneError`] if the lane has no figure.
     fn capacity(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<f64, LaneError>;
 
-    /// Counts, memory and the other figures of a round, for the lanes that have not lost the workload. Their
-    /// processes are still running.
-    fn finish(&mut self, workload: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult>;
+    /// Memory and the other figures of a round, for the lanes that have not lost the workload, and counts of system
+    /// calls if `counts` is set. Their processes are still running.
+    fn finish(
+        &mut self,
+        workload: &WorkloadPlan,
+        lanes: &[usize],
+        counts: bool,
+    ) -> BTreeMap<usize, RoundResult>;
 
     /// Ends a lane's process, or all.
     fn stop(&mut self, lane: Option<usize>);
@@ -178,9 +194,6 @@ pub fn run(
     Ok(ended)
 }
 
-/// Slices of each lane from which a share of capacity is computed.
-const CAPACITY_PASSES: u32 = 3;
-
 /// How many slices in a row may be voided before the block goes on without a slice of that lane.
 const VOIDED_MOST: u32 = 2;
 
@@ -298,7 +311,7 @@ impl Run<'_> {
 
     /// One round.
     fn round(&mut self, workload: &WorkloadPlan, round: u32) -> Result<RoundEnd, ScheduleError> {
-        let mut rng = rng(self.record.header.seed, &workload.name, round);
+        let mut rng = draw::rng(self.record.header.seed, &workload.name, round);
         self.observer.round_started(workload, round);
         let mut lanes = self.lanes_in(workload);
         lanes.shuffle(&mut rng);
@@ -315,6 +328,10 @@ impl Run<'_> {
         if self.backend.service_ended() {
             return Ok(self.end_early(workload));
         }
+        self.warm_up(workload, round, &mut rng)?;
+        if self.backend.service_ended() {
+            return Ok(self.end_early(workload));
+        }
         for block in 0..workload.blocks(self.plan.blocks) {
             let lanes = self.lanes_in(workload);
             if !self.is_comparable(&lanes) {
@@ -322,12 +339,8 @@ impl Run<'_> {
                 return Ok(RoundEnd::Stop(Stop::Lanes));
             }
             // The same instants for all lanes of a block.
-            let pace = self.record.offered_per_s(workload).map(|rate_per_s| Pace {
-                rate_per_s,
-                arrivals: workload.arrivals(),
-                seed: rng.next_u64(),
-            });
-            let lanes = self.draw_order(lanes, &mut rng);
+            let pace = self.pace(workload, &mut rng);
+            let lanes = draw::order(self.plan, lanes, &mut rng);
             let mut slices = Vec::with_capacity(lanes.len());
             for lane in lanes {
                 if let Err(error) = self.slices(workload, lane, pace.as_ref(), &mut slices) {
@@ -344,6 +357,35 @@ impl Run<'_> {
             }
         }
         self.finish(workload, round, &capacities)
+    }
+
+    /// A block that is not recorded: in the first slice of a process, caches and predictors are cold and memory is
+    /// mapped.
+    fn warm_up(
+        &mut self,
+        workload: &WorkloadPlan,
+        round: u32,
+        rng: &mut Pcg64,
+    ) -> Result<(), ScheduleError> {
+        let pace = self.pace(workload, rng);
+        for lane in draw::order(self.plan, self.lanes_in(workload), rng) {
+            if self.backend.cancelled() {
+                return Err(ScheduleError::Interrupted);
+            }
+            if let Err(error) = self.backend.warm_up(workload, lane, pace.as_ref()) {
+                self.drop_lane(workload, round, lane, error)?;
+                if self.backend.service_ended() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pace of the next block; `None` in a closed loop.
+    fn pace(&self, workload: &WorkloadPlan, rng: &mut Pcg64) -> Option<Pace> {
+        let rate_per_s = self.record.offered_per_s(workload)?;
+        Some(Pace { rate_per_s, arrivals: workload.arrivals(), seed: rng.next_u64() })
     }
 
     /// One slice of a lane, and others in place of slices that the harness has spoilt.
@@ -368,80 +410,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The capacity of each lane in this round, by lane, for a workload with an offered rate. If the rate is a
-    /// share of capacity and not known yet, the first capacities decide it.
-    fn capacities(
-        &mut self,
-        workload: &WorkloadPlan,
-        round: u32,
-        rng: &mut Pcg64,
-    ) -> Result<BTreeMap<usize, f64>, ScheduleError> {
-        let Some(rate) = workload.rate() else { return Ok(BTreeMap::new()) };
-        let is_known = self.record.offered_per_s(workload).is_some();
-        if !is_known && let Some(known) = self.known_capacities(workload) {
-            self.keep_rate(workload, rate, known)?;
-            return Ok(BTreeMap::new());
-        }
-        if is_known && !measures_capacity(self.plan, workload) {
-            return Ok(BTreeMap::new());
-        }
-        // The rate holds for the whole run, so one disturbed slice must not decide it.
-        let passes = if is_known { 1 } else { CAPACITY_PASSES };
-        let mut figures: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-        for _ in 0..passes {
-            let mut lanes = self.lanes_in(workload);
-            lanes.shuffle(rng);
-            for lane in lanes {
-                if self.backend.cancelled() {
-                    return Err(ScheduleError::Interrupted);
-                }
-                match self.backend.capacity(workload, lane) {
-                    Ok(per_s) => figures.entry(lane).or_default().push(per_s),
-                    Err(error) => {
-                        self.drop_lane(workload, round, lane, error)?;
-                        if self.backend.service_ended() {
-                            return Ok(BTreeMap::new());
-                        }
-                    }
-                }
-            }
-        }
-        let live = self.lanes_in(workload);
-        figures.retain(|lane, _| live.contains(lane));
-        let capacities: BTreeMap<usize, f64> =
-            figures.into_iter().filter_map(|(lane, all)| Some((lane, middle(all)?))).collect();
-        if !is_known && !capacities.is_empty() {
-            let name = |lane: usize| self.plan.lanes[lane].name.clone();
-            let by_name = capacities.iter().map(|(&lane, &per_s)| (name(lane), per_s)).collect();
-            self.keep_rate(workload, rate, by_name)?;
-        }
-        Ok(capacities)
-    }
-
-    /// The capacities that were measured for another rate of the same workload.
-    fn known_capacities(&self, workload: &WorkloadPlan) -> Option<BTreeMap<String, f64>> {
-        let closed_loop = workload.closed_loop();
-        let same = |name: &str| {
-            let plan = self.plan.workloads.iter().find(|plan| plan.name == name);
-            plan.is_some_and(|plan| plan.closed_loop() == closed_loop)
-        };
-        let known = self.record.offered_rates.iter().find(|rate| same(&rate.workload));
-        known.map(|rate| rate.capacity_per_s.clone())
-    }
-
-    fn keep_rate(
-        &mut self,
-        workload: &WorkloadPlan,
-        rate: Rate,
-        capacity_per_s: BTreeMap<String, f64>,
-    ) -> Result<(), RecordError> {
-        let Rate::Share(percent) = rate else { return Ok(()) };
-        let slowest = capacity_per_s.values().copied().fold(f64::INFINITY, f64::min);
-        let per_s = (slowest * f64::from(percent) / 100.0).max(1.0);
-        let workload = workload.name.clone();
-        self.keep(Line::OfferedRate(OfferedRate { workload, per_s, capacity_per_s }))
-    }
-
     /// Ends a round whose service has ended.
     fn end_early(&mut self, workload: &WorkloadPlan) -> RoundEnd {
         self.backend.stop(None);
@@ -458,7 +426,8 @@ impl Run<'_> {
     ) -> Result<RoundEnd, ScheduleError> {
         let lanes = self.lanes_in(workload);
         let mut finished = BTreeMap::new();
-        for (lane, result) in self.backend.finish(workload, &lanes) {
+        let counts = self.so_far(workload).complete < COUNTED_ROUNDS;
+        for (lane, result) in self.backend.finish(workload, &lanes, counts) {
             match result {
                 Ok(mut result) => {
                     result.capacity_per_s = capacities.get(&lane).copied();
@@ -486,38 +455,6 @@ impl Run<'_> {
         let lanes = self.lanes_in(workload);
         let comparable = self.is_comparable(&lanes);
         Ok(if comparable { RoundEnd::Complete } else { RoundEnd::Stop(Stop::Lanes) })
-    }
-
-    /// The lanes in random order. A lane that the plan pairs with another runs directly before or after it,
-    /// or one lane away where a chain of pairs has three lanes.
-    fn draw_order(&self, lanes: Vec<usize>, rng: &mut Pcg64) -> Vec<usize> {
-        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
-        for lane in lanes {
-            let plan = &self.plan.lanes[lane];
-            let head = self.head(plan);
-            match groups.iter_mut().find(|(name, _)| *name == head) {
-                Some((_, group)) => group.push(lane),
-                None => groups.push((head, vec![lane])),
-            }
-        }
-        groups.shuffle(rng);
-        for (_, group) in &mut groups {
-            group.shuffle(rng);
-        }
-        groups.into_iter().flat_map(|(_, group)| group).collect()
-    }
-
-    /// The lane at the end of a chain of pairs: the native lane of an adapter and of its polled form.
-    fn head<'p>(&'p self, mut lane: &'p LanePlan) -> &'p str {
-        // Bounded, because the pairs of a foreign record may form a circle.
-        for _ in 0..self.plan.lanes.len() {
-            let Some(against) = lane.against.as_deref() else { break };
-            let Some(next) = self.plan.lanes.iter().find(|other| other.name == against) else {
-                return against;
-            };
-            lane = next;
-        }
-        &lane.name
     }
 
     /// Ratios need the reference and another lane.
@@ -593,34 +530,4 @@ fn share(plan: &Plan, stopped: &BTreeMap<String, Stop>, record: &Record) -> f64 
         })
         .sum();
     done / (plan.workloads.len() as f64).max(1.0)
-}
-
-/// The median; the lower one of two.
-fn middle(mut figures: Vec<f64>) -> Option<f64> {
-    figures.sort_unstable_by(f64::total_cmp);
-    figures.get(figures.len().checked_sub(1)? / 2).copied()
-}
-
-/// A stream of random numbers for each round, so that a resumed run draws the same orders as one that was
-/// not interrupted.
-fn rng(seed: u64, workload: &str, round: u32) -> Pcg64 {
-    // FNV-1a is the same on every machine and in every version, unlike the hash of std.
-    let mut hasher = FnvHasher::default();
-    hasher.write(workload.as_bytes());
-    Pcg64::seed_from_u64(seed ^ hasher.finish().rotate_left(round))
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::Rng as _;
-
-    use super::*;
-
-    #[test]
-    fn rng_is_same_in_every_version() {
-        // Drawn by version 0.1.0, with which published records were made.
-        let drawn = [rng(7, "tcp-echo/size=1024/conns=32", 0), rng(7, "spawn", 3)]
-            .map(|mut rng| rng.next_u64());
-        assert_eq!(drawn, [2_731_702_364_612_913_683, 12_374_172_726_080_641_003]);
-    }
 }

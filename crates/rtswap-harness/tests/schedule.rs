@@ -41,6 +41,8 @@ struct Mock {
     capacity_fails: Option<usize>,
     /// The signal that interrupts the run reaches the lane that dies first.
     cancelled_with_death: bool,
+    warm_up_fails: Option<usize>,
+    warm_up_paces: Vec<Pace>,
 }
 
 impl Backend for Mock {
@@ -66,6 +68,21 @@ impl Backend for Mock {
             Ok(())
         };
         lanes.iter().map(start).collect()
+    }
+
+    fn warm_up(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        pace: Option<&Pace>,
+    ) -> Result<(), LaneError> {
+        assert!(self.alive.contains(&lane), "lane {lane} is not alive");
+        self.log.push(format!("warm-up {} {lane}", workload.name));
+        self.warm_up_paces.extend(pace);
+        if self.warm_up_fails == Some(lane) {
+            return Err(LaneError::Failure(Status::Failed, "it died".to_owned()));
+        }
+        Ok(())
     }
 
     fn slice(
@@ -110,7 +127,15 @@ impl Backend for Mock {
         Ok(1000.0 * (lane + 1) as f64)
     }
 
-    fn finish(&mut self, _: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult> {
+    fn finish(
+        &mut self,
+        workload: &WorkloadPlan,
+        lanes: &[usize],
+        counts: bool,
+    ) -> BTreeMap<usize, RoundResult> {
+        if counts {
+            self.log.push(format!("count {}", workload.name));
+        }
         lanes.iter().map(|lane| (*lane, Ok(LaneRound::default()))).collect()
     }
 
@@ -237,6 +262,51 @@ fn block_has_one_slice_of_every_lane() {
     }
     assert_eq!(stops(&record), [Stop::Rounds, Stop::Rounds]);
     assert!((observer.last_share - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn each_process_has_one_slice_that_is_not_recorded() {
+    let (mut record, mut mock) = (record(&["a"], 2, 3), Mock::default());
+    measure(&mut record, &mut mock, None);
+    let of_rounds = mock.log.split(|line| line.starts_with("start")).skip(1);
+    for round in of_rounds {
+        let (first, rest) = round.split_at(LANES.len());
+        let lanes: BTreeSet<_> =
+            first.iter().map(|line| line.strip_prefix("warm-up a ").unwrap()).collect();
+        assert_eq!(lanes.len(), LANES.len(), "{first:?}");
+        assert!(rest.iter().all(|line| !line.starts_with("warm-up")), "{rest:?}");
+    }
+    let recorded: usize = record.blocks.iter().map(|block| block.slices.len()).sum();
+    assert_eq!(recorded, mock.slices);
+}
+
+#[test]
+fn lane_that_dies_in_warm_up_loses_only_its_own_cell() {
+    let (mut record, mut mock) =
+        (record(&["a"], 2, 1), Mock { warm_up_fails: Some(1), ..Mock::default() });
+    let (ended, observer) = measure(&mut record, &mut mock, None);
+    assert_eq!((ended, observer.lost), (Ended::Complete, 1));
+    assert_eq!(record.failures[0].lane, "smol");
+    let slices: Vec<_> = record.blocks.iter().map(|block| block.slices.len()).collect();
+    assert_eq!(slices, [3, 3]);
+}
+
+#[test]
+fn calls_are_counted_in_three_rounds_of_each_workload() {
+    let (mut record, mut mock) = (record(&["a", "b"], 5, 1), Mock::default());
+    measure(&mut record, &mut mock, None);
+    for workload in ["a", "b"] {
+        let count = format!("count {workload}");
+        assert_eq!(mock.log.iter().filter(|line| **line == count).count(), 3);
+    }
+    // A resumed run counts what is missing.
+    let mut record = self::record(&["a"], 5, 1);
+    let mut mock = Mock { cancel_at: Some(8), ..Mock::default() };
+    measure(&mut record, &mut mock, None);
+    assert_eq!(record.rounds.len(), 2);
+    let mut mock = Mock::default();
+    measure(&mut record, &mut mock, None);
+    assert_eq!(mock.log.iter().filter(|line| *line == "count a").count(), 1);
 }
 
 #[test]

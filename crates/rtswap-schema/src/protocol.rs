@@ -119,7 +119,9 @@ fn one() -> usize {
 pub struct SliceDone {
     /// Operations done, all of them verified.
     pub ops: u64,
-    /// From the start of the first to the end of the last, in nanoseconds.
+    /// From the start of the first to the end of the last, in nanoseconds. A check: it must reach the ordered time and
+    /// fit between order and answer. In a closed loop the harness divides by the time from order to answer, in
+    /// which it also measures CPU time. With a pace, the window.
     pub elapsed_ns: u64,
     /// Latencies in nanoseconds, if the workload has any: [`histogram::encode`](crate::histogram::encode). With
     /// a pace, from when an operation was due.

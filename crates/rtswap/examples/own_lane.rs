@@ -275,6 +275,8 @@ impl Fault {
             "claims-an-hour" => answer["elapsed_ns"] = json!(3_600_000_000_000_u64),
             "claims-an-instant" => answer["elapsed_ns"] = json!(1),
             "claims-nothing" => answer["elapsed_ns"] = json!(0),
+            "claims-trillion" => answer["ops"] = json!(1_000_000_000_000_u64),
+            "idles" => answer["ops"] = json!(0),
             "bad-histogram" => answer["latency_hdr"] = json!("AAAA"),
             "gives-up" => {
                 return json!({"answer": "failed", "status": "invalid", "reason": "task 7 is lost"});

@@ -96,6 +96,8 @@ static DRIVEN: LazyLock<Faulty> = LazyLock::new(|| {
         "claims-an-hour",
         "claims-an-instant",
         "claims-nothing",
+        "claims-trillion",
+        "idles",
         "bad-histogram",
         "gives-up",
         "hang-in-slice",
@@ -180,7 +182,7 @@ fn death_in_slice_fails_with_signal() {
 
 #[test]
 fn response_to_earlier_order_is_invalid() {
-    DRIVEN.assert("stale", "invalid", "ns reported, but .* ms ordered");
+    DRIVEN.assert("stale", "invalid", "two responses to one order|ns reported, but .* ms ordered");
 }
 
 #[test]
@@ -188,6 +190,17 @@ fn impossible_slice_time_is_invalid() {
     DRIVEN.assert("claims-an-hour", "invalid", "slice of 3600000000000 ns reported");
     DRIVEN.assert("claims-an-instant", "invalid", "slice of 1 ns reported");
     DRIVEN.assert("claims-nothing", "invalid", "slice of 0 ns reported");
+}
+
+#[test]
+fn impossible_rate_is_invalid() {
+    let reason = "1000000000000 operations reported in .* per nanosecond: impossible on";
+    DRIVEN.assert("claims-trillion", "invalid", reason);
+}
+
+#[test]
+fn slice_without_operation_fails() {
+    DRIVEN.assert("idles", "failed", "no operation in a slice of");
 }
 
 #[test]

@@ -17,13 +17,16 @@ use rtswap_lane::{Pace, Ready};
 use rtswap_load::{Config, Generator, LoadError, Target, Traffic, Trickle};
 use rtswap_service::Services;
 
-use crate::counters::{CounterError, CpuClock, SyscallCounter};
+use crate::counters::{
+    CounterError, CpuClock, KernelWork, SyscallCounter, busiest_on, own_threads, run_delay,
+    run_delay_of,
+};
 use crate::descendants::{self, Tag};
 use crate::lane::{Lane, LaneError, PlannedLane};
 use crate::machine::quota::ControlGroups;
 use crate::machine::{SystemLoad, time_wait};
 use crate::plan::{capacity_timing, count_ms};
-use crate::record::{Counts, LaneRound, Slice, WorkloadPlan};
+use crate::record::{Counts, CpuSource, LaneRound, Slice, WorkloadPlan};
 use crate::schedule::{Backend, Conditions, RoundResult};
 use latency::Latency;
 use running::{Measured, RunningLane, Timing, lane_error, nanos};
@@ -39,12 +42,21 @@ const WARM_UP_MOST: Duration = Duration::from_secs(2);
 /// both may come late.
 const ZERO_CPU_SLICES_MOST: u32 = 3;
 
+/// The share of a slice for which the threads of the generator may wait for their CPUs.
+const LOAD_DELAY_MOST: f64 = 0.15;
+/// CPU time of the kernel's threads during a slice above which the next lane waits until they are quiet.
+const KERNEL_WORK: Duration = Duration::from_micros(300);
+
 /// Lane processes, measured on real clocks.
 #[derive(Debug)]
 pub struct ProcessBackend {
     lanes: Vec<PlannedLane>,
     server_cpus: Vec<usize>,
     generator: Generator,
+    /// The threads of the generator, each with its CPU.
+    load_threads: BTreeMap<i32, usize>,
+    /// The kernel's threads, listed at the start of the round.
+    kernel_work: KernelWork,
     trickle: Trickle,
     services: Services,
     /// Whether a service has ended since the round began.
@@ -93,10 +105,13 @@ impl ProcessBackend {
         let trickle_cpu = load_cpus.last().copied().unwrap_or_default();
         let mut config = Config::new(load_cpus);
         config.cancel = Arc::clone(&cancel);
+        let generator = Generator::new(config)?;
         Ok(Self {
             lanes,
             server_cpus,
-            generator: Generator::new(config)?,
+            generator,
+            load_threads: own_threads("load-"),
+            kernel_work: KernelWork::list(),
             trickle: Trickle::start(trickle_cpu, Arc::clone(&cancel))?,
             services,
             service_ended: false,
@@ -176,7 +191,7 @@ impl ProcessBackend {
     }
 
     /// Lets a lane work for the time that it asked for, without counting.
-    fn warm_up(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<(), LaneError> {
+    fn warm_up_as_asked(&mut self, workload: &WorkloadPlan, lane: usize) -> Result<(), LaneError> {
         let running = self.running.get(&lane).expect("the lane is ready");
         match Duration::from_millis(running.ready.warm_up_ms).min(WARM_UP_MOST) {
             Duration::ZERO => Ok(()),
@@ -197,9 +212,23 @@ impl ProcessBackend {
         counter: Option<SyscallCounter>,
     ) -> Result<Measurement, LaneError> {
         let name = self.lanes[lane].plan.name.clone();
+        let leaves_work = !workload.by_generator || workload.reconnects;
+        let kernel_before = leaves_work.then(|| self.kernel_work.cpu_time());
+        let pid = self.running[&lane].lane.pid();
+        let delays = |backend: &Self| {
+            let load = run_delay_of(backend.load_threads.keys().copied());
+            (run_delay(pid), load.filter(|_| workload.by_generator))
+        };
+        let (begin_at, delays_before) = (Instant::now(), delays(self));
         let running = self.running.get_mut(&lane).expect("the lane was started");
         let measured =
             running.measure(workload, timing, pace, counter, &self.generator, &self.cancel);
+        let (took, delays_after) = (begin_at.elapsed(), delays(self));
+        if kernel_before
+            .is_some_and(|before| self.kernel_work.cpu_time().saturating_sub(before) > KERNEL_WORK)
+        {
+            KernelWork::wait_until_quiet();
+        }
         let Measured { mut slice, latency, begin, end } = match measured {
             Ok(measured) => measured,
             Err(error) => return Err(self.with_service_end(workload, error)),
@@ -211,6 +240,15 @@ impl ProcessBackend {
             let running = self.running.get_mut(&lane).expect("the lane was started");
             return Err(LaneError::failed(running.lane.explain("cannot read its CPU clock")));
         };
+        let waited = |before: Option<Duration>, after: Option<Duration>| {
+            before.zip(after).map(|(before, after)| after.saturating_sub(before))
+        };
+        slice.run_delay_ns = waited(delays_before.0, delays_after.0).map(nanos);
+        let load_delay = waited(delays_before.1, delays_after.1);
+        slice.load_run_delay_ns = load_delay.map(nanos);
+        if slice.voided.is_none() {
+            slice.voided = load_delay.and_then(|delay| self.starved(delay, took));
+        }
         slice.cpu_ns = nanos(after.saturating_sub(before));
         self.check_cpu_time(lane, &slice)?;
         if let Some(latency) = &latency {
@@ -230,6 +268,29 @@ impl ProcessBackend {
         Ok(Measurement { slice, latency, counts })
     }
 
+    /// Why a slice does not count during which the generator waited for its CPUs.
+    fn starved(&self, delay: Duration, took: Duration) -> Option<String> {
+        let share = delay.as_secs_f64() / (took.as_secs_f64() * self.load_threads.len() as f64);
+        if share < LOAD_DELAY_MOST {
+            return None;
+        }
+        let mut cpus: Vec<_> = self.load_threads.values().copied().collect();
+        cpus.sort_unstable();
+        let by = busiest_on(&cpus).filter(|(_, pid)| !self.is_lane(*pid));
+        let by =
+            by.map(|(name, pid)| format!(" used by {name} (process {pid})")).unwrap_or_default();
+        let cpus: Vec<_> = cpus.iter().map(ToString::to_string).collect();
+        Some(format!(
+            "the load generator waited {:.0} % of the time for its CPU {}{by}",
+            share * 100.0,
+            cpus.join(",")
+        ))
+    }
+
+    fn is_lane(&self, pid: i32) -> bool {
+        self.running.values().any(|running| running.lane.pid().cast_signed() == pid)
+    }
+
     /// Fails a lane whose work is done by another process.
     fn check_cpu_time(&mut self, lane: usize, slice: &Slice) -> Result<(), LaneError> {
         let in_a_row = self.zero_cpu_slices.entry(lane).or_default();
@@ -237,10 +298,16 @@ impl ProcessBackend {
         if *in_a_row < ZERO_CPU_SLICES_MOST {
             return Ok(());
         }
-        Err(LaneError::failed(
-            "the lane's own process used no CPU time for its operations: if a child does the work, start \
-             the lane with exec and not in a pipe",
-        ))
+        Err(LaneError::failed(match self.running[&lane].cpu_source() {
+            CpuSource::TaskClock => {
+                "neither the lane nor a process that it started used CPU time for its operations: another \
+                 process does the work"
+            }
+            _ => {
+                "the lane's own process used no CPU time for its operations: if a child does the work, start \
+                 the lane with exec and not in a pipe"
+            }
+        }))
     }
 
     /// The figures of the round, with the counts of a slice of their own.
@@ -283,6 +350,7 @@ impl Backend for ProcessBackend {
         self.load_before = SystemLoad::now();
         self.throttled_before = self.control_groups.throttled();
         self.tags = lanes.iter().map(|&lane| (lane, Tag::new())).collect();
+        self.kernel_work = KernelWork::list();
         // A service that has ended between two rounds fails no lane.
         let _ = self.services.revive(&workload.uses);
         self.service_ended = false;
@@ -319,11 +387,20 @@ impl Backend for ProcessBackend {
             .collect();
         // After all are ready, so that no start disturbs a warm-up.
         let warm = |(&lane, ready): (&usize, Result<(), LaneError>)| {
-            ready.and_then(|()| self.warm_up(workload, lane)).inspect_err(|_| {
+            ready.and_then(|()| self.warm_up_as_asked(workload, lane)).inspect_err(|_| {
                 self.running.remove(&lane);
             })
         };
         lanes.iter().zip(ready).map(warm).collect()
+    }
+
+    fn warm_up(
+        &mut self,
+        workload: &WorkloadPlan,
+        lane: usize,
+        pace: Option<&Pace>,
+    ) -> Result<(), LaneError> {
+        self.measure(workload, lane, Timing::of(workload), pace, None).map(drop)
     }
 
     fn slice(
@@ -332,12 +409,8 @@ impl Backend for ProcessBackend {
         lane: usize,
         pace: Option<&Pace>,
     ) -> Result<Slice, LaneError> {
-        let timing = Timing {
-            warmup: Duration::from_millis(workload.warmup_ms),
-            window: Duration::from_millis(workload.slice_ms),
-        };
         let Measurement { slice, latency, .. } =
-            self.measure(workload, lane, timing, pace, None)?;
+            self.measure(workload, lane, Timing::of(workload), pace, None)?;
         if slice.voided.is_none() {
             self.running.get_mut(&lane).expect("it was just measured").add_latency(latency);
         }
@@ -355,9 +428,17 @@ impl Backend for ProcessBackend {
         Ok(slice.ops as f64 * 1e9 / slice.elapsed_ns.max(1) as f64)
     }
 
-    fn finish(&mut self, workload: &WorkloadPlan, lanes: &[usize]) -> BTreeMap<usize, RoundResult> {
+    fn finish(
+        &mut self,
+        workload: &WorkloadPlan,
+        lanes: &[usize],
+        counts: bool,
+    ) -> BTreeMap<usize, RoundResult> {
         // Before the first count, as all lanes are in the same state then.
         let rounds: Vec<_> = lanes.iter().map(|lane| self.running[lane].round()).collect();
+        if !counts {
+            return lanes.iter().copied().zip(rounds.into_iter().map(Ok)).collect();
+        }
         // Opened before the first count and closed after the last: each opening and closing of the
         // tracepoint makes the kernel patch itself and wait.
         let keep_open =

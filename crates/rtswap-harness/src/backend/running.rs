@@ -12,8 +12,10 @@ use rtswap_schema::histogram::encode;
 use super::latency::{Latency, decode};
 use super::target::{counts_memory, target, trickle_target};
 use crate::counters::{CounterError, CpuClock, SyscallCounter, memory_bytes};
-use crate::lane::{Lane, LaneError};
-use crate::record::{Counts, LaneRound, Offered, Slice, Traffic as WorkloadTraffic, WorkloadPlan};
+use crate::lane::{Lane, LaneError, STOOD_STILL};
+use crate::record::{
+    Counts, CpuSource, LaneRound, Offered, Slice, Traffic as WorkloadTraffic, WorkloadPlan,
+};
 
 /// A lane that is ready for slices.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ struct Probe {
 
 /// What a probe has read.
 pub(super) struct Reading {
+    pub at: Instant,
     pub cpu: Option<Duration>,
     pub counts: Option<Result<Counts, CounterError>>,
 }
@@ -91,6 +94,16 @@ pub(super) struct Timing {
     pub warmup: Duration,
     /// The counted part.
     pub window: Duration,
+}
+
+impl Timing {
+    /// Of an ordinary slice.
+    pub fn of(workload: &WorkloadPlan) -> Self {
+        Self {
+            warmup: Duration::from_millis(workload.warmup_ms),
+            window: Duration::from_millis(workload.slice_ms),
+        }
+    }
 }
 
 impl RunningLane {
@@ -128,10 +141,10 @@ impl RunningLane {
             }
             _ => None,
         };
-        let no_clock =
-            |lane: &mut Lane| LaneError::failed(lane.explain("cannot read its CPU clock"));
-        let Ok(clock) = CpuClock::of(lane.pid()) else { return Err(no_clock(&mut lane)) };
-        let Some(cpu_at_start) = clock.now() else { return Err(no_clock(&mut lane)) };
+        let clock = lane.cpu_clock()?;
+        let Some(cpu_at_start) = clock.now() else {
+            return Err(LaneError::failed(lane.explain("cannot read its CPU clock")));
+        };
         let idle =
             Idle { since: Instant::now(), cpu_at_start, time: Duration::ZERO, cpu: Duration::ZERO };
         if let Some(trickle) = &trickle {
@@ -160,7 +173,7 @@ impl RunningLane {
         generator: &Generator,
         cancel: &AtomicBool,
     ) -> Result<Measured, LaneError> {
-        let probe = Probe { clock: self.clock, counter: Arc::new(Mutex::new(counter)) };
+        let probe = Probe { clock: self.clock.clone(), counter: Arc::new(Mutex::new(counter)) };
         self.pause_trickle();
         self.end_idle();
         let measured = if workload.by_generator {
@@ -182,9 +195,13 @@ impl RunningLane {
             return Err(LaneError::failed("the ready response has no address"));
         };
         self.end_idle();
-        let loaded = load(addr, self.clock);
+        let loaded = load(addr, self.clock.clone());
         self.begin_idle();
         loaded.map_err(|error| lane_error(&mut self.lane, &error))
+    }
+
+    pub fn cpu_source(&self) -> CpuSource {
+        self.clock.source()
     }
 
     pub fn pause_trickle(&self) {
@@ -241,11 +258,14 @@ impl RunningLane {
             self.session = None;
             self.wait_until_idle();
         }
+        // The generator looks at the clock after each message, and every 10 ms without one.
+        let late = done.elapsed.saturating_sub(window);
+        let late = (late > STOOD_STILL).then(|| stopped(late));
         let slice = Slice {
             ops: done.ops,
             elapsed_ns: nanos(done.elapsed),
             load_cpu_ns: Some(nanos(done.load_cpu)),
-            voided: done.offered.as_ref().and_then(voided),
+            voided: late.or_else(|| done.offered.as_ref().and_then(voided)),
             offered: done.offered,
             ..Slice::default()
         };
@@ -263,14 +283,22 @@ impl RunningLane {
         if !warmup.is_zero() {
             self.lane.slice(warmup, pace, cancel)?;
         }
+        let stood_still = self.lane.stood_still();
         let begin = probe.read();
         let done = self.lane.slice(window, pace, cancel)?;
         let end = probe.read();
         let latency = decode(&done)?;
+        let stood_still = self.lane.stood_still().saturating_sub(stood_still);
         let slice = Slice {
             ops: done.ops,
-            elapsed_ns: done.elapsed_ns,
+            // From order to response, as the CPU time, so that both are of the same operations. A pace has a
+            // window, and its operations are those of the window.
+            elapsed_ns: match pace {
+                None => nanos(end.at - begin.at),
+                Some(_) => done.elapsed_ns,
+            },
             offered: done.offered,
+            voided: (!stood_still.is_zero()).then(|| stopped(stood_still)),
             ..Slice::default()
         };
         Ok(Measured { slice, latency, begin, end })
@@ -289,6 +317,7 @@ impl RunningLane {
     pub fn round(&self) -> LaneRound {
         LaneRound {
             info: serde_json::to_value(&self.ready.info).ok(),
+            cpu_source: Some(self.clock.source()),
             memory_base_bytes: self.memory.base,
             memory_bytes: self.memory.full.or_else(|| memory_bytes(self.lane.pid())),
             idle_cpu: self.idle.share(),
@@ -338,7 +367,11 @@ impl Idle {
 impl Probe {
     fn read(&self) -> Reading {
         let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
-        Reading { cpu: self.clock.now(), counts: counter.as_mut().map(SyscallCounter::read) }
+        Reading {
+            at: Instant::now(),
+            cpu: self.clock.now(),
+            counts: counter.as_mut().map(SyscallCounter::read),
+        }
     }
 }
 
@@ -356,6 +389,11 @@ fn voided(offered: &Offered) -> Option<String> {
             ms(LATE_NS_MOST)
         )
     })
+}
+
+/// Why a slice does not count in which this process was stopped.
+fn stopped(time: Duration) -> String {
+    format!("the harness was stopped for {:.1} s", time.as_secs_f64())
 }
 
 /// An error of the generator as an error of the lane, with the lane's own reason if it gave one.
