@@ -1,89 +1,86 @@
 //! The differences that a plan finds: the figures behind the default number of rounds and blocks.
 //!
 //! `cargo run --release -p rtswap-stats --example plan`, about a minute. Simulated workloads of
-//! six lanes and a control, two metrics (throughput and CPU time), Holm at 0.05 over all 14
-//! comparisons; see `rtswap_stats::simulate` for the noise.
+//! seven lanes, the reference and the control, one metric, Holm at 0.05 over the seven; see `rtswap_stats::simulate` for the noise.
 
-use rtswap_stats::simulate::{Noise, Plan, Run, family};
-use rtswap_stats::{Comparison, Decision, Options, Reason, Verdict, decide, estimate};
+use rtswap_stats::simulate::{Noise, Plan, family};
+use rtswap_stats::{Decision, Options, Reason, Rule, Verdict, decide};
 
 const RUNS: u64 = 500;
 const EFFECT: f64 = 0.02;
-const ALPHA: f64 = 0.05;
-const OPTIONS: Options = Options { confidence: 0.95, resamples: 1000, seed: 1 };
+const RULE: Rule = Rule { alpha: 0.05, margin: 0.03 };
+const SAME: [f64; 7] = [0.0; 7];
+const WORSE: [f64; 7] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, EFFECT];
 
 fn main() {
-    let cost = Noise::cpu_time();
-    println!("Slice-to-slice deviation, 12 rounds x 20 blocks, mean of 50 runs:");
-    for (name, noise) in [("throughput", Noise::throughput()), ("cpu time", cost)] {
-        let runs = (0..50).map(|s| Run::new(&noise, &[0.0; 7], Plan::new(12, 20), s));
-        let sum: f64 = runs.map(|run| run.slice_deviation()).sum();
-        println!("  {name:10} {:.1} %", 100.0 * sum / 50.0);
-    }
-
+    let cpu = Noise::cpu_time();
     println!(
-        "\nA lane whose CPU time is {:.0} % higher is found worse, of {RUNS} runs",
+        "A lane whose CPU time is {:.0} % higher is called worse, of {RUNS} runs,",
         100.0 * EFFECT
     );
-    println!("(and the run's mean minimum detectable effect):");
-    println!("  blocks   10 rounds       12 rounds       16 rounds       20 rounds");
-    for blocks in [3, 5, 8, 12, 20, 30] {
+    println!("(the run's mean minimum detectable effect) and an equal lane equivalent:");
+    println!(
+        "  blocks   10 rounds               16 rounds               32 rounds               64 rounds"
+    );
+    for blocks in [2, 4, 8, 16] {
         print!("  {blocks:6}");
-        for rounds in [10, 12, 16, 20] {
-            let effects = [0.0, 0.0, 0.0, 0.0, 0.0, EFFECT];
-            let (mut called, mut mde) = (0, 0.0);
-            simulated(&effects, cost, Plan::new(rounds, blocks), |_, decisions| {
-                let lane = decisions[decisions.len() - 1];
-                called += u64::from(lane.verdict == Verdict::Worse);
-                mde += lane.mde / RUNS as f64;
+        for rounds in [10, 16, 32, 64] {
+            let (mut called, mut mde, mut equal) = (0, 0.0, 0);
+            simulated(&WORSE, &cpu, Plan::new(rounds, blocks), RUNS, |decisions| {
+                let (first, last) = (decisions[1], decisions[7]);
+                called += u64::from(last.verdict == Verdict::Worse);
+                equal += u64::from(first.verdict == Verdict::Equivalent);
+                mde += last.mde / RUNS as f64;
             });
-            print!("   {:5.1} % ({:.1} %)", percent(called), 100.0 * mde);
+            print!(
+                "   {:3.0} % ({:4.1} %) {:3.0} %    ",
+                percent(called, RUNS),
+                100.0 * mde,
+                percent(equal, RUNS)
+            );
         }
         println!();
     }
 
-    println!("\nWithout any true difference, of {RUNS} runs:");
-    println!("  rounds x blocks   some lane differs   control differs   interval contains 1");
-    for plan in [Plan::new(12, 5), Plan::new(12, 20), Plan::new(12, 30), Plan::new(20, 20)] {
-        let (mut alarms, mut broken) = (0, 0);
-        simulated(&[0.0; 6], cost, plan, |family, decisions| {
-            alarms += u64::from(decisions.iter().any(|d| d.verdict != Verdict::Undecided));
-            let differs = |(c, d): (&Comparison, &Decision)| {
-                c.control && d.reason == Some(Reason::ControlDiffers)
-            };
-            broken += u64::from(family.iter().zip(decisions).any(differs));
-        });
-        let holds = (0..RUNS * 4)
-            .filter(|seed| {
-                let run = Run::new(&cost, &[0.0], plan, *seed);
-                estimate(&run.paired(1), &OPTIONS).is_some_and(|e| e.holds(1.0))
-            })
-            .count() as f64;
-        println!(
-            "  {:6} x {:<6}   {:15.1} %   {:13.1} %   {:17.1} %",
-            plan.rounds,
-            plan.blocks,
-            percent(alarms),
-            percent(broken),
-            holds / 4.0 / RUNS as f64 * 100.0,
-        );
+    let runs = 4 * RUNS;
+    println!("\nWithout any true difference, of {runs} runs:");
+    println!("  noise               rounds x blocks   some lane differs   control differs");
+    for (name, noise) in [
+        ("CPU time", cpu),
+        ("throughput", Noise::throughput()),
+        ("stale clock", cpu.stale()),
+        ("disturbed rounds", cpu.heavy_tailed()),
+    ] {
+        for plan in [Plan::new(12, 8), Plan::new(32, 8), Plan::new(64, 4)] {
+            let (mut alarms, mut vetoed) = (0, 0);
+            simulated(&SAME, &noise, plan, runs, |decisions| {
+                let called = |d: &Decision| matches!(d.verdict, Verdict::Better | Verdict::Worse);
+                alarms += u64::from(decisions.iter().any(called));
+                vetoed += u64::from(decisions[0].reason == Some(Reason::ControlDiffers));
+            });
+            println!(
+                "  {name:18}  {:6} x {:<6}   {:15.1} %   {:13.1} %",
+                plan.rounds,
+                plan.blocks,
+                percent(alarms, runs),
+                percent(vetoed, runs),
+            );
+        }
     }
 }
 
 fn simulated(
     effects: &[f64],
-    cost: Noise,
+    noise: &Noise,
     plan: Plan,
-    mut see: impl FnMut(&[Comparison], &[Decision]),
+    runs: u64,
+    mut see: impl FnMut(&[Decision]),
 ) {
-    let none = vec![0.0; effects.len()];
-    for seed in 0..RUNS {
-        let metrics = [(Noise::throughput(), &none[..]), (cost, effects)];
-        let family = family(&metrics, plan, &OPTIONS, seed);
-        see(&family, &decide(&family, ALPHA));
+    for seed in 0..runs {
+        see(&decide(&family(noise, effects, plan, &Options::default(), seed), &RULE));
     }
 }
 
-fn percent(count: u64) -> f64 {
-    100.0 * count as f64 / RUNS as f64
+fn percent(count: u64, of: u64) -> f64 {
+    100.0 * count as f64 / of as f64
 }

@@ -3,18 +3,22 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Deserializer, Serialize};
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
-use crate::order::{both_quantiles, deviation, mean, median, median_of};
-use crate::signflip;
+use crate::modes;
+use crate::order::median;
+use crate::signed_rank::{self, Walsh};
 
 /// Rounds × blocks of ln(lane / reference), both figures taken within one block.
 ///
-/// Rounds may have differing numbers of blocks. Values that are not finite (a slice without
-/// operations, a lane that was lost) and rounds without values are ignored.
+/// With two processes of the reference a block has two values, the ratios to each. Their mean is biased: see the
+/// [crate's page](crate).
+///
+/// Rounds may have differing numbers of blocks. An infinite value is a value: a slice without operations has a
+/// throughput of 0, so a log ratio of -∞, and an infinite cost. NaN and rounds without values are ignored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Paired {
-    /// One list of log ratios for each round, in natural-log units.
+    /// One list of log ratios for each round, in natural-log units, in the order of measurement.
     pub rounds: Vec<Vec<f64>>,
 }
 
@@ -40,7 +44,7 @@ impl Paired {
     fn usable(&self) -> Vec<Vec<f64>> {
         self.rounds
             .iter()
-            .map(|round| round.iter().copied().filter(|x| x.is_finite()).collect())
+            .map(|round| round.iter().copied().filter(|x| !x.is_nan()).collect())
             .filter(|round: &Vec<f64>| !round.is_empty())
             .collect()
     }
@@ -51,9 +55,9 @@ impl Paired {
 pub struct Options {
     /// The interval's coverage, between 0 and 1.
     pub confidence: f64,
-    /// Bootstrap resamples.
+    /// Bootstrap resamples of [`bounded_median`](crate::bounded_median).
     pub resamples: usize,
-    /// The only source of randomness.
+    /// The only source of randomness, in [`bounded_median`](crate::bounded_median).
     pub seed: u64,
 }
 
@@ -65,15 +69,17 @@ impl Default for Options {
 
 /// One lane's ratio to the reference in one metric.
 ///
-/// In JSON an infinite `hi` or `se_log` (a single block, whose spread is unknown) is `null`.
+/// In JSON an infinite number (`hi` and `se_log` where there are too few rounds) is `null`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Estimate {
-    /// Lane over reference; 1 is no difference.
+    /// Lane over reference; 1 is no difference. 0 or infinite only if half of the values or more are.
+    #[serde(deserialize_with = "null_is_infinite")]
     pub ratio: f64,
-    /// Lower end of the interval, same unit.
+    /// Lower end of the interval, same unit; 0 without a lower bound.
+    #[serde(deserialize_with = "null_is_infinite")]
     pub lo: f64,
-    /// Upper end of the interval, same unit.
+    /// Upper end of the interval, same unit; infinite without an upper bound.
     #[serde(deserialize_with = "null_is_infinite")]
     pub hi: f64,
     /// Two-sided p-value of the ratio being 1, before any adjustment.
@@ -83,7 +89,7 @@ pub struct Estimate {
     pub se_log: f64,
     /// Rounds that had data.
     pub rounds: usize,
-    /// Blocks that had data, over all rounds.
+    /// Values that had data, over all rounds: blocks, or twice as many with two references.
     pub blocks: usize,
 }
 
@@ -106,15 +112,17 @@ pub(crate) fn null_is_infinite<'de, D: Deserializer<'de>>(from: D) -> Result<f64
 
 /// The ratio of one lane to the reference; `None` without data.
 ///
-/// - **Ratio**: exp of the mean over rounds of the median over blocks.
-/// - **Interval**: bootstrap over rounds, percentile, widened for the small number of rounds.
-/// - **p**: exact sign-flip test over the rounds.
+/// - **Ratio**: exp of the Hodges-Lehmann estimator over rounds of the median over blocks.
+/// - **p**: exact signed-rank test over the rounds.
+/// - **Interval**: the ratios that this test does not reject. It is unbounded where there are too few rounds
+///   for the confidence: fewer than 6 at 95 %. If the lane has two [`modes`](crate::modes) that change less often than
+///   from round to round, rounds are not independent, and the interval is extended to contain both modes.
 ///
 /// Exchanging lane and reference gives exactly the inverse: -ln(ratio), -ln(hi), -ln(lo),
 /// the same p. The reasons for each choice, with figures, are in the [crate's page](crate).
 ///
-/// With one round the interval is over that round's blocks. It does not include the difference between
-/// processes of the same program, and p is 1: nothing can be decided. With one block it is unbounded.
+/// With one round the interval is that of the median over its blocks, from the sign test. It does not
+/// include the difference between processes of the same program, and p is 1: nothing can be decided.
 ///
 /// # Panics
 ///
@@ -127,33 +135,66 @@ pub fn estimate(paired: &Paired, options: &Options) -> Option<Estimate> {
     );
     let rounds = paired.usable();
     let blocks = rounds.iter().map(Vec::len).sum();
-    let medians: Vec<f64> = rounds.iter().filter_map(|r| median(r.iter().copied())).collect();
-    let (centre, lo, hi, se_log) = match medians.len() {
-        0 => return None,
-        1 => {
-            let centre = medians[0];
-            let means =
-                resampled(&rounds[0], |drawn| median_of(drawn).unwrap_or(f64::NAN), options);
-            let (lo, hi) = interval(centre, means.clone(), blocks, options.confidence);
-            let se = if blocks < 2 { f64::INFINITY } else { deviation(&means) };
-            (centre, lo, hi, se)
+    let medians = rounds.iter().filter_map(|round| median(round.iter().copied()));
+    let medians: Vec<f64> = medians.filter(|median| !median.is_nan()).collect();
+    let (centre, (lo, hi), se_log, p) = match medians[..] {
+        [] => return None,
+        [only] if rounds.len() == 1 => {
+            let (interval, error) = of_blocks(&rounds[0], options.confidence);
+            (only, interval, error, 1.0)
         }
-        n => {
-            let centre = mean(&medians);
-            let means = resampled(&medians, |drawn| mean(drawn), options);
-            let (lo, hi) = interval(centre, means, n, options.confidence);
-            (centre, lo, hi, deviation(&medians) / (n as f64).sqrt())
+        _ => {
+            let walsh = Walsh::of(&medians);
+            let (mut lo, mut hi) = walsh.interval(options.confidence);
+            let mut error = walsh.error();
+            if let Some((low, high)) = modes::lasting(&rounds) {
+                (lo, hi) = (lo.min(low), hi.max(high));
+                error = error.max((hi - lo) / 4.0);
+            }
+            let p = signed_rank::p_value(&medians);
+            (centre(&medians, &walsh)?, (lo, hi), error, p)
         }
     };
     Some(Estimate {
         ratio: centre.exp(),
-        lo: lo.exp(),
-        hi: hi.exp(),
-        p: signflip::p_value(&medians, options.seed),
+        lo: lo.min(centre).exp(),
+        hi: hi.max(centre).exp(),
+        p,
         se_log,
         rounds: medians.len(),
         blocks,
     })
+}
+
+/// The Hodges-Lehmann estimator of the rounds; their median where the former is infinite, which needs three
+/// infinite rounds in ten, and the latter is not, which needs five.
+pub(crate) fn centre(medians: &[f64], walsh: &Walsh) -> Option<f64> {
+    let known = walsh.centre().filter(|centre| centre.is_finite());
+    known.or_else(|| median(medians.iter().copied()).filter(|median| !median.is_nan()))
+}
+
+/// The interval of the median of `blocks`, from the sign test, and the median's standard error.
+fn of_blocks(blocks: &[f64], confidence: f64) -> ((f64, f64), f64) {
+    let mut sorted = blocks.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let n = sorted.len();
+    let signs = Binomial::new(0.5, n as u64).ok();
+    let outside = |k: &usize| {
+        signs.is_some_and(|signs| 2.0 * signs.cdf(*k as u64) <= (1.0 - confidence) * (1.0 + 1e-12))
+    };
+    let interval = match (0..n.div_ceil(2)).take_while(outside).last() {
+        Some(k) => (sorted[k], sorted[n - 1 - k]),
+        None => (f64::NEG_INFINITY, f64::INFINITY),
+    };
+    if n < 2 {
+        return (interval, f64::INFINITY);
+    }
+    // One standard deviation of the number of signs, rounded to whole blocks outwards.
+    let away = n as f64 / 2.0 - 0.5;
+    let k = (away - (n as f64).sqrt() / 2.0).max(0.0).floor();
+    let reached = (away - k) / ((n as f64).sqrt() / 2.0);
+    let error = (sorted[n - 1 - k as usize] - sorted[k as usize]) / 2.0 / reached;
+    (interval, if error.is_nan() { f64::INFINITY } else { error })
 }
 
 /// The statistic of `options.resamples` samples drawn from `values` with replacement.
@@ -177,25 +218,12 @@ pub(crate) fn resampled(
         .collect()
 }
 
-/// The percentile interval in log units, its distances from the centre widened.
+/// The factor by which a percentile interval over `n` values, two or more, is widened.
 ///
 /// A bootstrap of n values has (n - 1)/n of the true variance, and a normal tail instead of Student's:
-/// at n = 12 the plain percentile interval covers 91 % in simulation,
-/// not 95 %. The remedy is Hesterberg's "expanded percentile" interval: multiply by
-/// √(n/(n-1)) · t/z (*What Teachers Should Know About the Bootstrap*, The American Statistician
-/// 69, 2015).
-fn interval(centre: f64, mut resampled: Vec<f64>, n: usize, confidence: f64) -> (f64, f64) {
-    if n < 2 {
-        return (f64::NEG_INFINITY, f64::INFINITY);
-    }
-    resampled.sort_unstable_by(f64::total_cmp);
-    let tail = (1.0 - confidence) / 2.0;
-    let (low, high) = both_quantiles(&resampled, tail);
-    let widen = widening(n, tail);
-    ((centre - widen * (centre - low)).min(centre), (centre + widen * (high - centre)).max(centre))
-}
-
-/// The factor by which a percentile interval over `n` values, two or more, is widened; see [`interval`].
+/// at n = 12 the plain percentile interval covers 91 % in simulation, not 95 %. The remedy is Hesterberg's
+/// "expanded percentile" interval: multiply by √(n/(n-1)) · t/z (*What Teachers Should Know About the
+/// Bootstrap*, The American Statistician 69, 2015).
 pub(crate) fn widening(n: usize, tail: f64) -> f64 {
     let n = n as f64;
     (n / (n - 1.0)).sqrt() * t_quantile(tail, n - 1.0) / z_quantile(tail)
@@ -214,10 +242,10 @@ fn z_quantile(tail: f64) -> f64 {
 ///
 /// The ratio is the geometric mean; the standard error, and each side of the interval, is the
 /// root of the sum of squares over the count, as for independent estimates. p is from Student's t
-/// with the rounds' degrees of freedom. Estimates of unknown spread are left out; `None` if no
+/// with the rounds' degrees of freedom. Estimates with an unbounded interval are left out; `None` if no
 /// other is there.
 pub fn pooled(estimates: &[Estimate]) -> Option<Estimate> {
-    let known: Vec<&Estimate> = estimates.iter().filter(|e| e.se_log.is_finite()).collect();
+    let known: Vec<&Estimate> = estimates.iter().filter(|e| e.half_width().is_finite()).collect();
     match known[..] {
         [] => return None,
         [one] => return Some(*one),
@@ -234,7 +262,7 @@ pub fn pooled(estimates: &[Estimate]) -> Option<Estimate> {
     let rounds: usize = known.iter().map(|e| e.rounds).sum();
     let freedom = (rounds - known.len()) as f64;
     // The rounds' own floor also guards against a spread of 0 (exact counts).
-    let floor = signflip::smallest_p(rounds);
+    let floor = signed_rank::smallest_p(rounds);
     let p = if centre == 0.0 || freedom < 1.0 {
         1.0
     } else {

@@ -23,7 +23,7 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
 
 /// The fewest rounds at which `comparisons` comparisons can all be decided at `alpha`:
 /// the smallest n with 2^(1-n) × comparisons ≤ alpha, the left side being the smallest p that a
-/// two-sided sign-flip test over n rounds can give, at Holm's strictest step.
+/// two-sided signed-rank test over n rounds can give, at Holm's strictest step.
 ///
 /// 12 comparisons at 0.05 need 9 rounds, 14 need 10. An `alpha` of 0 needs `usize::MAX`.
 pub fn rounds_needed(comparisons: usize, alpha: f64) -> usize {
@@ -41,7 +41,7 @@ pub fn rounds_needed(comparisons: usize, alpha: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signflip::smallest_p;
+    use crate::signed_rank::smallest_p;
 
     #[test]
     fn holm_gives_textbook_values() {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_needed_follows_smallest_p_of_sign_flip_test() {
+    fn rounds_needed_follows_smallest_p_of_signed_rank_test() {
         assert_eq!(rounds_needed(1, 0.05), 6);
         assert_eq!(rounds_needed(12, 0.05), 9);
         assert_eq!(rounds_needed(14, 0.05), 10);
