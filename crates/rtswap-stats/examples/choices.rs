@@ -85,7 +85,7 @@ fn centres(name: &str, noise: &Noise) {
 
 /// Coverage and mean half width of 95 % intervals.
 fn intervals(name: &str, noise: &Noise) {
-    println!("95 % intervals, {name}: coverage, mean half width; 12 rounds of 8 blocks, 32 of 8");
+    println!("95 % intervals, {name}: coverage, mean half width; 12, 32 and 90 rounds of 8 blocks");
     let choices: [(&str, Interval); 3] = [
         ("signed-rank, each of two references (chosen)", &|paired| {
             estimate(paired, &Options::default())
@@ -96,13 +96,13 @@ fn intervals(name: &str, noise: &Noise) {
     ];
     for (choice, interval) in choices {
         print!("  {choice:46}");
-        for (rounds, view) in [(12, Run::paired_to_each as View), (32, Run::paired_to_each)] {
-            print!("  {}", covered(noise, view, rounds, interval));
+        for rounds in [12, 32, 90] {
+            print!("  {}", covered(noise, Run::paired_to_each, rounds, interval));
         }
         println!();
     }
     print!("  {:46}", "signed-rank, mean of two references");
-    for rounds in [12, 32] {
+    for rounds in [12, 32, 90] {
         print!("  {}", covered(noise, Run::paired_to_mean, rounds, choices[0].1));
     }
     println!("\n");
@@ -118,9 +118,13 @@ fn covered(noise: &Noise, view: View, rounds: usize, interval: Interval) -> Stri
     format!("{covered:.3} {:.2} %", 100.0 * width)
 }
 
-/// The 97.5 % quantile of Student's t over that of the normal distribution, with 11 and 31 degrees of freedom.
+/// The 97.5 % quantile of Student's t with one degree of freedom less than `rounds`.
 fn t(rounds: usize) -> f64 {
-    if rounds == 12 { 2.200_985 } else { 2.039_513 }
+    match rounds {
+        12 => 2.200_985,
+        32 => 2.039_513,
+        _ => 1.986_979,
+    }
 }
 
 fn student(paired: &Paired) -> (f64, f64) {

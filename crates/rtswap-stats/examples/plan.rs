@@ -51,7 +51,7 @@ fn main() {
         ("stale clock", cpu.stale()),
         ("disturbed rounds", cpu.heavy_tailed()),
     ] {
-        for plan in [Plan::new(12, 8), Plan::new(32, 8), Plan::new(64, 4)] {
+        for plan in [Plan::new(12, 8), Plan::new(32, 8), Plan::new(64, 8)] {
             let (mut alarms, mut vetoed) = (0, 0);
             simulated(&SAME, &noise, plan, runs, |decisions| {
                 let called = |d: &Decision| matches!(d.verdict, Verdict::Better | Verdict::Worse);

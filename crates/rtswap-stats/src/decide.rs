@@ -222,9 +222,9 @@ pub fn decide(family: &[Comparison], rule: &Rule) -> Vec<Decision> {
 /// Two quantiles of Student's t times the standard error, as for a t-test, at the level that the
 /// signed-rank test really has: the largest of its p-values that is not above alpha/m. With few rounds the
 /// test is blunter than the t-test (at a rank sum of 0 every round must lie on the same side), so more is
-/// needed. The factor for that is a compromise between normal rounds, for which it is up to 8 % too large, and
-/// rounds like Student's t with 3 degrees of freedom, for which it is up to 20 % too small; `tests/simulation.rs` holds the
-/// power to 80 % under the noise of records.
+/// needed. The factor for that is a compromise between normal rounds, for which it is mostly 4 to 8 % too
+/// large, and rounds like Student's t with 3 degrees of freedom, for which it is up to 25 % too small.
+/// `tests/simulation.rs` holds the power near 80 % under the noise of records.
 fn detectable(estimate: &Estimate, comparisons: usize, alpha: f64) -> f64 {
     let Some((k, level)) = critical(estimate.rounds, alpha / comparisons as f64) else {
         return f64::INFINITY;
