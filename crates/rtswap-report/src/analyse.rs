@@ -7,15 +7,18 @@ use std::collections::BTreeMap;
 
 use rtswap_schema::record::{LanePlan, Record, Stop};
 use rtswap_schema::workload::{Rate, Traffic};
-use rtswap_stats::{Estimate, Options, estimate, median, pooled, rounds_needed};
+use rtswap_stats::{Estimate, Options, Rule, estimate, median, pooled, rounds_needed};
 
-use self::cell::{best_floor, cell, deciding};
+use self::cell::{best_floor, cell};
 use self::decided::Decided;
 use crate::data::Data;
 use crate::summary::{
-    ALPHA, Bound, Cell, Interval, Metric, PlanSummary, Role, SCHEMA, Summary, WorkloadSummary,
+    Cell, Interval, Metric, PlanSummary, Role, SCHEMA, Summary, WorkloadSummary,
 };
 use crate::{sentence, warn};
+
+/// The rule of records made before it was fixed in the plan.
+const RULE: Rule = Rule { alpha: 0.05, margin: 0.03 };
 
 impl Summary {
     /// Computes the summary of a record, finished or not. The same record always gives the same
@@ -24,6 +27,7 @@ impl Summary {
         let header = &record.header;
         let plan = &header.plan;
         let footer = record.footer.as_ref();
+        let rule = rule(record);
         let mut summary = Self {
             schema: SCHEMA,
             environment: header.environment.clone(),
@@ -36,6 +40,8 @@ impl Summary {
                 load_cpus: plan.load_cpus.clone(),
                 budget_s: plan.budget_s,
                 precision: plan.precision,
+                alpha: rule.alpha,
+                margin: rule.margin,
                 ended: footer.map(|footer| footer.ended),
                 elapsed_s: footer.map(|footer| footer.elapsed_s),
             },
@@ -46,10 +52,10 @@ impl Summary {
             warnings: Vec::new(),
         };
         let mut controls: BTreeMap<Metric, Vec<Estimate>> = BTreeMap::new();
-        let mut notes = warn::Notes::default();
+        let mut notes = warn::Notes::new(rule.alpha);
         for workload in &plan.workloads {
             let data = Data::of(record, workload);
-            let decided = Decided::of(&data);
+            let decided = Decided::of(&data, &rule);
             let floor = best_floor(&data);
             let cells: Vec<Cell> =
                 data.lanes().map(|lane| cell(&data, lane, &decided, floor)).collect();
@@ -58,11 +64,11 @@ impl Summary {
                     controls.entry(metric).or_default().push(*estimate);
                 }
             }
-            let mut this = workload_summary(&data, &cells, &decided);
+            let mut this = workload_summary(&data, &cells, &decided, &rule);
             this.sentence = if data.is_paired() {
-                sentence::of_pairs(&cells)
+                sentence::of_pairs(&cells, &summary.plan)
             } else {
-                sentence::of(&this, &cells, &plan.reference)
+                sentence::of(&this, &cells, &plan.reference, &summary.plan)
             };
             notes.observe(&data, &this, &cells, decided.control_differs());
             summary.workloads.push(this);
@@ -89,15 +95,20 @@ pub fn precise_enough(record: &Record, workload: &str, precision: f64) -> bool {
     };
     let data = Data::of(record, plan);
     let lanes = data.compared();
-    let needed = rounds_needed(lanes.len() * data.families()[0].len(), ALPHA);
+    let compared = lanes.iter().filter(|lane| !lane.control).count();
+    let needed = rounds_needed(compared.max(1), rule(record).alpha);
     !lanes.is_empty()
         && data.rounds_measured() >= needed
         && lanes.iter().all(|lane| {
-            let metric = deciding(&data, &lane.name);
-            estimate(&data.paired(&lane.name, metric), &options(record)).is_some_and(|estimate| {
+            estimate(&data.paired(&lane.name, data.deciding()), &options(record)).is_some_and(|estimate| {
                 estimate.rounds >= needed && rtswap_stats::precise_enough(&estimate, precision)
             })
         })
+}
+
+fn rule(record: &Record) -> Rule {
+    let plan = record.header.plan.rule.as_ref();
+    plan.map_or(RULE, |rule| Rule { alpha: rule.alpha, margin: rule.margin })
 }
 
 pub(crate) fn options(record: &Record) -> Options {
@@ -108,34 +119,40 @@ fn is_control(lanes: &[LanePlan], name: &str) -> bool {
     lanes.iter().any(|lane| lane.control && lane.name == name)
 }
 
+/// Whether CPU time decides in a closed loop although lanes finished operations at different rates.
+fn is_unequal(data: &Data, cells: &[Cell], margin: f64) -> bool {
+    let differs = |ratio: f64| ratio.ln().abs() > margin.ln_1p();
+    let compared = cells.iter().filter(|cell| cell.role == Role::Lane);
+    data.plan.by_generator
+        && !data.is_offered()
+        && data.deciding() == Metric::CpuNsPerOp
+        && compared
+            .filter_map(|cell| cell.metrics.get(&Metric::OpsPerS)?.ratio)
+            .any(differs)
+}
+
 fn stopped(data: &Data) -> Option<Stop> {
     data.record.footer.as_ref()?.stopped.get(&data.plan.name).copied()
 }
 
-fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadSummary {
-    let metrics = || data.families().iter().copied().flatten().copied();
-    let noise_floor = metrics()
-        .filter_map(|metric| Some((metric, Interval::from(decided.control(metric)?).reach()?)))
+fn workload_summary(
+    data: &Data,
+    cells: &[Cell],
+    decided: &Decided,
+    rule: &Rule,
+) -> WorkloadSummary {
+    let control = data
+        .metrics()
+        .filter_map(|metric| Some((metric, Interval::from(decided.control(metric)?))))
+        .filter(|(_, interval)| interval.ratio.is_finite() && interval.lo.is_finite())
         .collect();
-    let mde = metrics()
-        .filter_map(|metric| {
-            let lanes = cells.iter().filter(|cell| cell.role == Role::Lane);
-            let largest = lanes
-                .filter_map(|cell| cell.metrics.get(&metric))
-                .filter(|figure| figure.is_decidable())
-                .filter_map(|figure| figure.mde)
-                .max_by(f64::total_cmp)?;
-            Some((metric, largest))
-        })
-        .collect();
-    // Without the reference, lanes are ranked by their own figures.
-    let full = cells
-        .iter()
-        .filter(|cell| cell.live())
-        .filter(|cell| cell.role == Role::Reference || !data.live(data.reference()))
-        .all(|cell| cell.bound == Some(Bound::Lane))
-        && !data.is_paired()
-        && !data.is_offered();
+    let detectable = |metric: Metric| -> Vec<f64> {
+        let lanes = cells.iter().filter(|cell| cell.role == Role::Lane);
+        let figures = lanes.filter_map(|cell| cell.metrics.get(&metric));
+        figures.filter(|figure| figure.is_decidable()).filter_map(|figure| figure.mde).collect()
+    };
+    let largest = |metric| detectable(metric).into_iter().max_by(f64::total_cmp);
+    let deciding = data.deciding();
     WorkloadSummary {
         name: data.plan.name.clone(),
         unit: data.plan.unit.clone(),
@@ -148,7 +165,7 @@ fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadS
             _ => None,
         },
         rounds: data.rounds_measured(),
-        rounds_needed: rounds_needed(decided.timed, ALPHA),
+        rounds_needed: rounds_needed(decided.lanes.max(1), rule.alpha),
         blocks: data.blocks.len(),
         stopped: stopped(data),
         steal: median(data.rounds.iter().filter_map(|round| round.steal)),
@@ -159,9 +176,14 @@ fn workload_summary(data: &Data, cells: &[Cell], decided: &Decided) -> WorkloadS
         voided_slices: data.voided().0,
         late_p99_ns: data.late_p99_ns(),
         late_max_ns: data.late_max_ns(),
-        noise_floor,
-        mde,
-        deciding: if full { Metric::OpsPerS } else { Metric::CpuNsPerOp },
+        control,
+        mde: data.metrics().filter_map(|metric| Some((metric, largest(metric)?))).collect(),
+        mde_median: data
+            .metrics()
+            .filter_map(|metric| Some((metric, median(detectable(metric))?)))
+            .collect(),
+        deciding,
+        unequal_load: is_unequal(data, cells, rule.margin),
         sentence: String::new(),
     }
 }

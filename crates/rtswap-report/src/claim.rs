@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use rtswap_schema::record::Status;
 use rtswap_schema::workload::ParamValue;
-use rtswap_stats::rounds_needed;
 use serde::Serialize;
 
 use crate::grid::{Column, MISSING, status_word};
 use crate::markdown;
 use crate::style::{Style, Tone};
-use crate::summary::{ALPHA, Bound, Cell, Interval, Metric, Summary, WorkloadSummary};
+use crate::summary::{Bound, Cell, Interval, Metric, Summary, WorkloadSummary};
 use crate::{format, machine, table};
 
 /// The lane that the claims are about.
@@ -83,12 +82,11 @@ pub const CLAIMS: [Claim; 4] = [
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Finding {
-    /// The whole interval lies within the bounds of the claim, and the ratio lies within them by more
-    /// than the noise floor.
+    /// The whole interval lies within the bounds of the claim.
     Holds,
-    /// The whole interval lies outside of the bounds, and the ratio by more than the noise floor.
+    /// The whole interval lies outside of the bounds.
     DoesNotHold,
-    /// Neither, or nothing was measured.
+    /// Neither, or the run cannot decide.
     Undecided,
 }
 
@@ -147,9 +145,9 @@ fn one(summary: &Summary, claim: &Claim, workload: &WorkloadSummary) -> Option<J
     let other = summary.cell(&workload.name, claim.than)?;
     let figure = |cell: &Cell| cell.metrics.get(&Metric::OpsPerS).cloned();
     let ratio = figure(other).and_then(|it| it.interval()).map(|it| inverse(&it));
-    let (finding, why) = match obstacle(workload, subject, other) {
+    let (finding, why) = match obstacle(subject, other) {
         Some(why) => (Finding::Undecided, Some(why)),
-        None => decide(claim, ratio, workload.noise_floor.get(&Metric::OpsPerS).copied()),
+        None => decide(claim, ratio),
     };
     let size = other.params.get("size").and_then(ParamValue::number);
     Some(Judgement {
@@ -175,18 +173,18 @@ fn inverse(of: &Interval) -> Interval {
 }
 
 /// Why a claim cannot be judged at all.
-fn obstacle(workload: &WorkloadSummary, subject: &Cell, other: &Cell) -> Option<String> {
+fn obstacle(subject: &Cell, other: &Cell) -> Option<String> {
     for cell in [subject, other] {
         if cell.status != Status::Ok {
             let reason = cell.reason.as_deref().map(format::one_line).unwrap_or_default();
             return Some(format!("{} {}: {reason}", cell.lane, status_word(cell.status)));
         }
     }
-    let needed = rounds_needed(1, ALPHA);
-    if workload.rounds < needed {
-        let rounds = workload.rounds;
-        let why = format!("too few rounds: {rounds} of at least {needed}; measure more rounds");
-        return Some(why);
+    // What hinders a verdict hinders a claim: a control that differs, too few rounds.
+    let figure = other.metrics.get(&Metric::OpsPerS);
+    if let Some(figure) = figure.filter(|figure| !figure.is_decidable()) {
+        let why = figure.why.clone();
+        return Some(why.unwrap_or_else(|| "the ratio was not decided; measure again".to_owned()));
     }
     let limited = |cell: &&Cell| cell.bound == Some(Bound::Generator);
     let limited: Vec<_> = [subject, other].into_iter().filter(limited).map(|it| &it.lane).collect();
@@ -196,22 +194,21 @@ fn obstacle(workload: &WorkloadSummary, subject: &Cell, other: &Cell) -> Option<
     })
 }
 
-/// The rule of verdicts, for the bounds of a claim instead of 1: a ratio lies beyond a bound if its whole
-/// interval does, and the ratio by more than the noise floor.
-fn decide(claim: &Claim, ratio: Option<Interval>, noise: Option<f64>) -> (Finding, Option<String>) {
-    let (Some(Interval { ratio, lo, hi: Some(hi) }), Some(noise)) = (ratio, noise) else {
-        let why = "the ratio has no interval, or the control has no data; measure longer";
+/// A ratio lies beyond a bound if its whole interval does.
+fn decide(claim: &Claim, ratio: Option<Interval>) -> (Finding, Option<String>) {
+    let Some(Interval { lo, hi: Some(hi), .. }) = ratio else {
+        let why = "the ratio has no interval; measure longer";
         return (Finding::Undecided, Some(why.to_owned()));
     };
-    let above = |bound: f64| lo >= bound && ratio / (1.0 + noise) >= bound;
-    let below = |bound: f64| hi <= bound && ratio * (1.0 + noise) <= bound;
+    let above = |bound: f64| lo >= bound;
+    let below = |bound: f64| hi <= bound;
     let Claim { least, most, .. } = *claim;
     if below(least) || most.is_some_and(above) {
         (Finding::DoesNotHold, None)
     } else if above(least) && most.is_none_or(below) {
         (Finding::Holds, None)
     } else {
-        let doubt = |bound: f64| format!("{bound} lies within the interval or the noise floor");
+        let doubt = |bound: f64| format!("{bound} lies within the interval");
         let why = match most {
             Some(most) if above(least) => {
                 format!("the ratio is at least {least}, but {}", doubt(most))
@@ -321,8 +318,8 @@ fn key() -> String {
     let others = CLAIMS.iter().map(|it| format!("{} {}", it.than, format::rate(it.published)));
     format!(
         "ratio: uvloop's operations per second divided by the other lane's, from slices in the same blocks. A \
-         claim holds if the whole interval lies within its bounds, and the ratio by more than the noise floor; it \
-         does not hold if both lie outside. ratio of 2016: from the figures that uvloop's authors published for \
+         claim holds if the whole interval lies within its bounds; it does not hold if the whole interval lies outside. \
+         ratio of 2016: from the figures that uvloop's authors published for \
          messages of 1 KiB, in echoes per second: uvloop {}, {}; {SOURCE}.",
         format::rate(PUBLISHED),
         others.collect::<Vec<_>>().join(", ")
@@ -333,54 +330,41 @@ fn key() -> String {
 mod tests {
     use super::*;
 
-    fn found(claim: &Claim, lo: f64, hi: f64, noise: f64) -> Finding {
+    fn found(claim: &Claim, lo: f64, hi: f64) -> Finding {
         let ratio = Some(Interval { ratio: f64::midpoint(lo, hi), lo, hi: Some(hi) });
-        decide(claim, ratio, Some(noise)).0
+        decide(claim, ratio).0
     }
 
     #[test]
     fn decide_claim_with_least_ratio() {
         let [gevent, ..] = &CLAIMS;
-        assert_eq!(found(gevent, 2.1, 2.2, 0.01), Finding::Holds);
-        assert_eq!(found(gevent, 1.5, 1.6, 0.01), Finding::DoesNotHold);
-        assert_eq!(found(gevent, 1.9, 2.1, 0.0), Finding::Undecided);
-        assert_eq!(found(gevent, 9.0, 9.1, 0.01), Finding::Holds);
+        assert_eq!(found(gevent, 2.1, 2.2), Finding::Holds);
+        assert_eq!(found(gevent, 1.5, 1.6), Finding::DoesNotHold);
+        assert_eq!(found(gevent, 1.9, 2.1), Finding::Undecided);
+        assert_eq!(found(gevent, 9.0, 9.1), Finding::Holds);
     }
 
     #[test]
     fn decide_claim_with_range() {
         let [.., asyncio] = &CLAIMS;
-        assert_eq!(found(asyncio, 2.5, 3.5, 0.01), Finding::Holds);
-        assert_eq!(found(asyncio, 4.2, 4.3, 0.01), Finding::DoesNotHold);
-        assert_eq!(found(asyncio, 1.7, 1.8, 0.01), Finding::DoesNotHold);
+        assert_eq!(found(asyncio, 2.5, 3.5), Finding::Holds);
+        assert_eq!(found(asyncio, 4.2, 4.3), Finding::DoesNotHold);
+        assert_eq!(found(asyncio, 1.7, 1.8), Finding::DoesNotHold);
         for (lo, hi) in [(3.9, 4.1), (1.9, 2.1), (1.5, 5.0)] {
-            assert_eq!(found(asyncio, lo, hi, 0.0), Finding::Undecided);
+            assert_eq!(found(asyncio, lo, hi), Finding::Undecided);
         }
     }
 
     #[test]
-    fn decide_leaves_claim_within_noise_floor_undecided() {
-        let [gevent, _, go, _] = &CLAIMS;
-        assert_eq!(found(gevent, 2.1, 2.2, 0.07), Finding::Holds);
-        assert_eq!(found(gevent, 2.1, 2.2, 0.08), Finding::Undecided);
-        assert_eq!(found(gevent, 1.8, 1.9, 0.08), Finding::DoesNotHold);
-        assert_eq!(found(gevent, 1.8, 1.9, 0.09), Finding::Undecided);
-        assert_eq!(found(go, 0.9, 1.1, 0.2), Finding::Holds);
-        assert_eq!(found(go, 0.9, 1.1, 0.3), Finding::Undecided);
-    }
-
-    #[test]
     fn decide_names_bound_in_doubt() {
-        let doubt = |lo: f64, hi: f64| {
-            let ratio = Some(Interval { ratio: f64::midpoint(lo, hi), lo, hi: Some(hi) });
-            decide(&CLAIMS[3], ratio, Some(0.01)).1.unwrap()
+        let doubt = |lo: f64, hi: Option<f64>| {
+            let (finding, why) = decide(&CLAIMS[3], Some(Interval { ratio: 3.0, lo, hi }));
+            assert_eq!(finding, Finding::Undecided);
+            why.unwrap()
         };
-        assert!(doubt(3.9, 4.1).starts_with("the ratio is at least 2, but 4 lies within"));
-        assert!(doubt(1.9, 2.1).starts_with("2 lies within the interval"));
-        let ratio = Some(Interval { ratio: 3.0, lo: 2.9, hi: Some(3.1) });
-        let (finding, why) = decide(&CLAIMS[3], ratio, None);
-        assert_eq!(finding, Finding::Undecided);
-        assert!(why.unwrap().contains("control"));
+        assert!(doubt(2.9, Some(4.1)).starts_with("the ratio is at least 2, but 4 lies within"));
+        assert!(doubt(1.9, Some(3.1)).starts_with("2 lies within the interval"));
+        assert!(doubt(2.9, None).contains("no interval"));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! One workload's share of a record, by lane.
 
 mod offered;
+mod paired;
 
 use std::collections::BTreeMap;
 
 use rtswap_schema::record::{
-    Block, LaneFailure, LanePlan, LaneRound, Record, Round, Slice, WorkloadPlan,
+    Block, Deciding, LaneFailure, LanePlan, LaneRound, Record, Round, Slice, WorkloadPlan,
 };
-use rtswap_stats::{Paired, median};
+use rtswap_stats::median;
 
 pub(crate) use self::offered::Overload;
 use self::offered::Percentiles;
@@ -20,7 +21,7 @@ pub(crate) struct Data<'a> {
     pub blocks: Vec<&'a Block>,
     pub rounds: Vec<&'a Round>,
     failures: BTreeMap<&'a str, &'a LaneFailure>,
-    /// The latencies of each round, by lane. Only with an offered rate.
+    /// The latencies of each round, by lane.
     percentiles: Vec<BTreeMap<&'a str, Percentiles>>,
     overloaded: BTreeMap<&'a str, Overload>,
 }
@@ -42,9 +43,8 @@ impl<'a> Data<'a> {
             percentiles: Vec::new(),
             overloaded: BTreeMap::new(),
         };
+        this.percentiles = this.rounds.iter().map(|round| Percentiles::of_lanes(round)).collect();
         if this.is_offered() {
-            this.percentiles =
-                this.rounds.iter().map(|round| Percentiles::of_lanes(round)).collect();
             let overload = |lane: &'a LanePlan| Some((lane.name.as_str(), this.grown(&lane.name)?));
             this.overloaded = this.lanes().filter_map(overload).collect();
         }
@@ -56,9 +56,17 @@ impl<'a> Data<'a> {
         self.plan.rate().is_some()
     }
 
-    /// The families of comparisons, the timed one first.
-    pub fn families(&self) -> &'static [&'static [Metric]] {
-        Metric::families(self.is_offered())
+    /// The metrics that are compared. Each is a family of comparisons of its own.
+    pub fn metrics(&self) -> impl Iterator<Item = Metric> {
+        Metric::compared(self.is_offered())
+    }
+
+    /// The metric whose verdict counts, fixed in the plan.
+    pub fn deciding(&self) -> Metric {
+        match self.plan.deciding {
+            Some(Deciding::OpsPerS) => Metric::OpsPerS,
+            _ => Metric::CpuNsPerOp,
+        }
     }
 
     pub fn reference(&self) -> &'a str {
@@ -105,7 +113,7 @@ impl<'a> Data<'a> {
     pub fn live(&self, lane: &str) -> bool {
         self.failure(lane).is_none()
             && !self.overloaded.contains_key(lane)
-            && self.slices(lane).any(usable)
+            && self.slices(lane).any(|slice| slice.ops > 0 && has_window(slice))
     }
 
     /// The lanes to compare: those with figures whose reference has figures too.
@@ -123,7 +131,7 @@ impl<'a> Data<'a> {
     pub fn value(&self, lane: &str, figure: impl Fn(&Slice) -> Option<f64>) -> Option<f64> {
         let mut rounds: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for block in &self.blocks {
-            if let Some(value) = slice(block, lane).filter(|s| usable(s)).and_then(&figure) {
+            if let Some(value) = slice(block, lane).filter(|s| has_window(s)).and_then(&figure) {
                 rounds.entry(block.round).or_default().push(value);
             }
         }
@@ -134,29 +142,12 @@ impl<'a> Data<'a> {
     pub fn figures(&self, lane: &str, metric: Metric) -> Vec<Vec<(f64, f64)>> {
         let mut rounds: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
         for block in &self.blocks {
-            let slice = slice(block, lane).filter(|slice| usable(slice));
+            let slice = slice(block, lane).filter(|slice| has_window(slice));
             if let Some(value) = slice.and_then(|slice| timed(metric, slice)) {
                 rounds.entry(block.round).or_default().push((value, 1.0));
             }
         }
         rounds.into_values().collect()
-    }
-
-    /// The log ratios to the lane's reference, in the blocks that have both.
-    pub fn paired(&self, lane: &str, metric: Metric) -> Paired {
-        self.paired_with(lane, self.against(lane), metric)
-    }
-
-    /// The log ratios to another lane, in the blocks that have both.
-    pub fn paired_with(&self, lane: &str, other: &str, metric: Metric) -> Paired {
-        let mut rounds: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
-        for block in &self.blocks {
-            let of = |lane| timed(metric, slice(block, lane).filter(|s| usable(s))?);
-            if let (Some(lane), Some(reference)) = (of(lane), of(other)) {
-                rounds.entry(block.round).or_default().push((lane, reference));
-            }
-        }
-        Paired::from_figures(&rounds.into_values().collect::<Vec<_>>())
     }
 
     /// The lane's own figure of a metric that has one for each round: the median over rounds.
@@ -171,30 +162,10 @@ impl<'a> Data<'a> {
     }
 
     fn of_round(&self, at: usize, lane: &str, metric: Metric) -> Option<f64> {
-        if Metric::LATENCY.contains(&metric) {
+        if metric.is_latency() {
             return self.percentiles.get(at)?.get(lane)?.get(metric);
         }
         counted(metric, self.rounds[at].lanes.get(lane)?)
-    }
-
-    /// The log ratios to the reference of a metric that has one figure for each round.
-    ///
-    /// A count of zero has no ratio, and any small number in its place would determine the ratio. So two
-    /// zeros are equal, and a single zero in any round leaves the metric without a ratio: leaving out
-    /// such rounds alone would bias it.
-    pub fn paired_rounds(&self, lane: &str, metric: Metric) -> Result<Paired, ZeroCount> {
-        let mut rounds = Vec::new();
-        let against = self.against(lane);
-        for at in 0..self.rounds.len() {
-            let of = |lane| self.of_round(at, lane, metric);
-            if let (Some(lane), Some(reference)) = (of(lane), of(against)) {
-                if (lane == 0.0) != (reference == 0.0) {
-                    return Err(ZeroCount);
-                }
-                rounds.push(vec![(lane, reference)]);
-            }
-        }
-        Ok(Paired::from_figures(&rounds))
     }
 
     /// Operations per system call that waits for I/O or collects its events: the median over rounds.
@@ -231,24 +202,23 @@ impl<'a> Data<'a> {
     }
 }
 
-/// Only one of two counts is zero, so there is no ratio.
-pub(crate) struct ZeroCount;
-
 /// The lane's slice of a block, if it counts.
 fn slice<'a>(block: &'a Block, lane: &str) -> Option<&'a Slice> {
     block.slices.iter().find(|slice| slice.lane == lane && slice.voided.is_none())
 }
 
-/// Whether a slice has figures: it finished operations, and its clocks advanced.
-pub(crate) fn usable(slice: &Slice) -> bool {
-    slice.ops > 0 && slice.elapsed_ns > 0 && slice.cpu_ns > 0
+/// Whether a slice has figures: its clock advanced. One without operations has figures too.
+pub(crate) fn has_window(slice: &Slice) -> bool {
+    slice.elapsed_ns > 0
 }
 
+/// The figure of a slice. A slice that used CPU time and finished no operation has an infinite CPU time per
+/// operation; one that did neither has none.
 pub(crate) fn timed(metric: Metric, slice: &Slice) -> Option<f64> {
     let ops = slice.ops as f64;
     match metric {
         Metric::OpsPerS => Some(ops / (slice.elapsed_ns as f64 / 1e9)),
-        Metric::CpuNsPerOp => Some(slice.cpu_ns as f64 / ops),
+        Metric::CpuNsPerOp => Some(slice.cpu_ns as f64 / ops).filter(|ns| !ns.is_nan()),
         _ => None,
     }
 }

@@ -86,16 +86,48 @@ pub fn bytes(bytes: f64) -> String {
     format!("{} {unit}", if unit == "B" { format!("{value:.0}") } else { number(value) })
 }
 
-/// A ratio with three decimals, or three digits where it is small or large.
-pub(crate) fn ratio(ratio: f64) -> String {
-    if (0.1..100.0).contains(&ratio) { format!("{ratio:.3}") } else { number(ratio) }
+/// Decimals of a ratio at most; a ratio below 0.1 has as many more as it has zeros.
+const RATIO_DECIMALS: usize = 3;
+
+/// Ratios from here on are multiples, `86×`.
+const MULTIPLE: f64 = 10.0;
+
+/// The decimals of a ratio that its interval warrants: those of the first significant digit of the half width.
+fn decimals(of: &Interval) -> usize {
+    let zeros = if of.ratio > 0.0 { (-of.ratio.log10().floor() - 1.0).clamp(0.0, 6.0) } else { 0.0 };
+    let most = RATIO_DECIMALS + zeros as usize;
+    let half = of.hi.map_or(0.0, |hi| (hi - of.lo) / 2.0);
+    if half <= 0.0 {
+        // No width is known: as many digits as for a narrow interval, three of a multiple.
+        return if of.ratio < MULTIPLE { most } else { 1 };
+    }
+    ((-half.log10()).ceil().max(0.0) as usize).min(most)
 }
 
-/// `0.781 [0.775, 0.787]`.
+fn fixed(value: f64, decimals: usize) -> String {
+    thousands(&format!("{value:.decimals$}"))
+}
+
+/// Another ratio with the digits that an interval warrants.
+pub(crate) fn ratio_as(ratio: f64, of: &Interval) -> String {
+    fixed(ratio, decimals(of))
+}
+
+/// A ratio without its interval, with the digits that the interval warrants: `0.78`, `86×`.
+pub fn ratio(of: &Interval) -> String {
+    let text = fixed(of.ratio, decimals(of));
+    if of.ratio < MULTIPLE { text } else { text + "×" }
+}
+
+/// `0.78 [0.77, 0.79]`, `0.998 [0.996, 1.001]`.
 pub(crate) fn interval(of: &Interval) -> String {
+    let decimals = decimals(of);
     match of.hi {
-        Some(hi) => format!("{} [{}, {}]", ratio(of.ratio), ratio(of.lo), ratio(hi)),
-        None => format!("{} [unknown]", ratio(of.ratio)),
+        Some(hi) => {
+            let [lo, hi] = [of.lo, hi].map(|end| fixed(end, decimals));
+            format!("{} [{lo}, {hi}]", fixed(of.ratio, decimals))
+        }
+        None => format!("{} [unknown]", fixed(of.ratio, decimals)),
     }
 }
 
@@ -203,6 +235,8 @@ pub(crate) fn ascii(text: &str) -> String {
             '≥' => plain.push_str(">="),
             '≤' => plain.push_str("<="),
             '≈' => plain.push('~'),
+            '†' => plain.push('#'),
+            '∞' => plain.push_str("inf"),
             '×' => plain.push('x'),
             '▲' => plain.push('+'),
             '▼' | '–' | '─' => plain.push('-'),
@@ -228,6 +262,33 @@ mod tests {
             ["4.0", "0.10", "0.063", "12", "1,234"]
         );
         assert_eq!([0.94, 812.3, 124_124.4].map(rate), ["0.940", "812", "124,124"]);
+    }
+
+    #[test]
+    fn ratio_has_digits_of_interval() {
+        let of = |ratio, lo, hi| Interval { ratio, lo, hi: Some(hi) };
+        let written = [
+            of(0.781, 0.7699, 0.7899),
+            of(0.9984, 0.9961, 1.0012),
+            of(1.0001, 0.9998, 1.0003),
+            of(1.24, 1.02, 1.51),
+            of(0.0312, 0.0306, 0.0318),
+            of(86.31, 83.2, 90.1),
+        ];
+        assert_eq!(
+            written.map(|it| interval(&it)),
+            [
+                "0.78 [0.77, 0.79]",
+                "0.998 [0.996, 1.001]",
+                "1.000 [1.000, 1.000]",
+                "1.2 [1.0, 1.5]",
+                "0.0312 [0.0306, 0.0318]",
+                "86 [83, 90]",
+            ]
+        );
+        assert_eq!(written.map(|it| ratio(&it))[4..], ["0.0312", "86×"]);
+        let unknown = Interval { ratio: 1.2345, lo: 0.0, hi: None };
+        assert_eq!((interval(&unknown), ratio(&unknown)), ("1.234 [unknown]".into(), "1.234".into()));
     }
 
     #[test]

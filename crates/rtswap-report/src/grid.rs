@@ -8,7 +8,9 @@ use rtswap_stats::Verdict;
 use crate::error_bar::Scale;
 use crate::format;
 use crate::style::Tone;
-use crate::summary::{Cell, Figure, Interval, Latency, Metric, Role, Summary, WorkloadSummary};
+use crate::summary::{
+    Cell, Figure, Interval, Latency, Metric, Modes, Role, Summary, WorkloadSummary,
+};
 
 /// The entry of a lane without a figure that other lanes have.
 pub(crate) const MISSING: &str = "–";
@@ -24,6 +26,13 @@ pub(crate) struct Column {
     pub right: bool,
     /// Columns with higher values are left out first if the table is too wide; 0 never.
     pub dispensable: u8,
+}
+
+impl Column {
+    /// The column under another heading.
+    fn under(self, head: [&str; 2]) -> Self {
+        Self { head: head.map(str::to_owned), ..self }
+    }
 }
 
 /// The lanes of a workload with figures, best first, and those without.
@@ -70,40 +79,89 @@ impl<'a> Grid<'a> {
     fn closed_columns(&self, error_bars: Option<usize>) -> Vec<Column> {
         let lead = self.workload.deciding;
         let other = if lead == Metric::OpsPerS { Metric::CpuNsPerOp } else { Metric::OpsPerS };
-        let latency = |f: fn(&Latency) -> u64| {
-            move |cell: &Cell| cell.latency_ns.as_ref().map(|l| format::time(f(l) as f64))
+        let total = if lead == Metric::OpsPerS {
+            Metric::TotalOpsPerS
+        } else {
+            Metric::TotalCpuNsPerOp
         };
         let error_bars = error_bars.map(|width| self.error_bar_column(lead, width));
-        let columns = [
-            self.column(["", "lane"], 0, false, |cell| Some(cell.lane.clone())),
-            self.column(["compared", "with"], 1, false, |cell| {
-                cell.against.clone().filter(|_| self.summary.is_chained())
-            }),
-            self.column(value_head(lead), 1, true, |cell| value(cell, lead)),
-            self.ratio_column(lead),
-        ];
+        let latency = |name: &str, dispensable, entry: fn(&Latency) -> Option<u64>| {
+            self.column(["closed-loop", &format!("latency {name}")], dispensable, true, move |cell| {
+                let ns = cell.latency_ns.as_ref().and_then(entry)?;
+                Some(format::time(ns as f64))
+            })
+        };
         let others = [
             self.verdict_column(),
-            self.column(["share of", "best floor"], 1, true, |cell| {
+            self.column(["share of", "best floor"], 3, true, |cell| {
                 cell.of_floor.as_ref().map(|it| format::percent(it.share))
             }),
-            self.column(["", "streams"], 1, false, |cell| cell.note("streams")),
-            self.column(["", "files"], 1, false, |cell| cell.note("files")),
-            self.column(value_head(other), 3, true, |cell| value(cell, other)),
-            self.other_ratio_column(other),
-            self.column(["system", "calls/op"], 2, true, |cell| value(cell, Metric::SyscallsPerOp)),
-            self.column(["", "ops/wait"], 8, true, |cell| cell.ops_per_wait.map(format::count)),
-            self.column(["context", "switches/op"], 9, true, |cell| {
+            self.column(["", "streams"], 3, false, |cell| cell.note("streams")),
+            self.column(["", "files"], 3, false, |cell| cell.note("files")),
+            self.column(self.value_head(other), 4, true, |cell| value(cell, other)),
+            self.bare_ratio_column(other, 5),
+            self.bare_ratio_column(total, 7).under(["all slices,", "ratio"]),
+            self.use_column(6),
+            self.modes_column(2),
+            self.column(["system", "calls/op"], 4, true, |cell| value(cell, Metric::SyscallsPerOp)),
+            self.column(["", "ops/wait"], 13, true, |cell| cell.ops_per_wait.map(format::count)),
+            self.column(["context", "switches/op"], 14, true, |cell| {
                 value(cell, Metric::CtxSwitchesPerOp)
             }),
-            self.column(["latency", "median"], 6, true, latency(|l| l.p50)),
-            self.column(["latency", "99 %"], 5, true, latency(|l| l.p99)),
-            self.column(["", "memory"], 7, true, |cell| cell.memory_bytes.map(format::bytes)),
+            latency("p50", 11, |it| Some(it.p50)),
+            latency("p99", 8, |it| Some(it.p99)),
+            self.bare_ratio_column(Metric::P99Ns, 8),
+            latency("p99.9", 10, |it| it.p999),
+            self.bare_ratio_column(Metric::P999Ns, 10),
+            latency("max", 9, |it| Some(it.max)),
+            self.column(["", "memory"], 12, true, |cell| cell.memory_bytes.map(format::bytes)),
             self.column(["memory per", "connection"], 1, true, |cell| {
                 cell.memory_per_conn_bytes.map(format::bytes)
             }),
         ];
-        columns.into_iter().chain(error_bars).chain(others).collect()
+        self.leading(lead).into_iter().chain(error_bars).chain(others).collect()
+    }
+
+    /// The lane, its deciding figure and the ratio.
+    fn leading(&self, lead: Metric) -> [Column; 4] {
+        [
+            self.column(["", "lane"], 0, false, |cell| Some(cell.lane.clone())),
+            self.column(["compared", "with"], 1, false, |cell| {
+                cell.against.clone().filter(|_| self.summary.is_chained())
+            }),
+            self.column(self.value_head(lead), 1, true, |cell| value(cell, lead)),
+            self.ratio_column(lead),
+        ]
+    }
+
+    /// How much of their CPUs the lane and the generator used.
+    fn use_column(&self, dispensable: u8) -> Column {
+        let head = if self.workload.by_generator {
+            ["CPUs used:", "lane/generator"]
+        } else {
+            ["CPUs used", "by the lane"]
+        };
+        self.column(head, dispensable, true, |cell| {
+            let lane = cell.lane_use.map(share)?;
+            Some(match cell.generator_use.map(share) {
+                Some(generator) => format!("{lane}/{generator} %"),
+                None => format!("{lane} %"),
+            })
+        })
+    }
+
+    /// `12.1 µs 60 %, 20.3 µs 40 %`.
+    fn modes_column(&self, dispensable: u8) -> Column {
+        self.column(["modes of CPU", "time per op"], dispensable, false, |cell| {
+            let Modes { low_ns, high_ns, share_high, .. } = cell.modes?;
+            Some(format!(
+                "{} {} %, {} {} %",
+                format::time(low_ns),
+                share(1.0 - share_high),
+                format::time(high_ns),
+                share(share_high)
+            ))
+        })
     }
 
     /// The columns of a workload with an offered rate. CPU time decides; operations per second are offered.
@@ -122,16 +180,9 @@ impl<'a> Grid<'a> {
                 })
             })
         };
-        let columns = [
-            self.column(["", "lane"], 0, false, |cell| Some(cell.lane.clone())),
-            self.column(["compared", "with"], 1, false, |cell| {
-                cell.against.clone().filter(|_| self.summary.is_chained())
-            }),
-            self.column(value_head(lead), 1, true, |cell| value(cell, lead)),
-            self.ratio_column(lead),
-        ];
         let others = [
             self.verdict_column(),
+            self.modes_column(3),
             latency("p50", 3, Metric::P50Ns, |it| Some(it.p50)),
             latency("p99", 1, Metric::P99Ns, |it| Some(it.p99)),
             self.bare_ratio_column(Metric::P99Ns, 1),
@@ -139,6 +190,8 @@ impl<'a> Grid<'a> {
             self.bare_ratio_column(Metric::P999Ns, 2),
             self.column(["capacity,", "op/s"], 5, true, |cell| value(cell, Metric::CapacityPerS)),
             self.bare_ratio_column(Metric::CapacityPerS, 5),
+            self.bare_ratio_column(Metric::TotalCpuNsPerOp, 8).under(["all slices,", "ratio"]),
+            self.use_column(7),
             self.column(["system", "calls/op"], 8, true, |cell| value(cell, Metric::SyscallsPerOp)),
             self.column(["", "ops/wait"], 7, true, |cell| cell.ops_per_wait.map(format::count)),
             self.column(["", "memory"], 9, true, |cell| cell.memory_bytes.map(format::bytes)),
@@ -151,15 +204,15 @@ impl<'a> Grid<'a> {
             self.column(["", "streams"], 4, false, |cell| cell.note("streams")),
             self.column(["", "files"], 4, false, |cell| cell.note("files")),
         ];
-        columns.into_iter().chain(error_bars).chain(others).collect()
+        self.leading(lead).into_iter().chain(error_bars).chain(others).collect()
     }
 
     /// The ratio without its interval, in the color of its verdict, next to the figure.
     fn bare_ratio_column(&self, metric: Metric, dispensable: u8) -> Column {
         let entries = self.rows.iter().map(|cell| {
             let figure = cell.metrics.get(&metric);
-            let ratio =
-                figure.and_then(|figure| Some((format::ratio(figure.ratio?), tone(figure))));
+            let ratio = figure
+                .and_then(|figure| Some((format::ratio(&figure.interval()?), tone(figure))));
             ratio.unwrap_or_else(|| (MISSING.to_owned(), Tone::Faint))
         });
         Column {
@@ -167,6 +220,16 @@ impl<'a> Grid<'a> {
             entries: entries.collect(),
             right: true,
             dispensable,
+        }
+    }
+
+    /// The heading of a figure, with a mark where the lane counts its own operations.
+    fn value_head(&self, metric: Metric) -> [&'static str; 2] {
+        match (metric, self.is_self_reported()) {
+            (Metric::OpsPerS, false) => ["operations", "per second"],
+            (Metric::OpsPerS, true) => ["operations", "per second †"],
+            (_, false) => ["CPU time", "per op"],
+            (_, true) => ["CPU time", "per op †"],
         }
     }
 
@@ -236,10 +299,7 @@ impl<'a> Grid<'a> {
     fn verdict_column(&self) -> Column {
         let entries = self.rows.iter().map(|cell| match cell.decisive() {
             _ if cell.role == Role::Reference => (MISSING.to_owned(), Tone::Faint),
-            Some(figure) => {
-                let mark = if self.otherwise(cell) { " *" } else { "" };
-                (format!("{}{mark}", verdict(cell, figure)), tone(figure))
-            }
+            Some(figure) => (verdict(cell, figure).to_owned(), tone(figure)),
             None => (MISSING.to_owned(), Tone::Faint),
         });
         Column {
@@ -248,14 +308,6 @@ impl<'a> Grid<'a> {
             right: false,
             dispensable: 0,
         }
-    }
-
-    fn other_ratio_column(&self, other: Metric) -> Column {
-        let mut column = self.column(["ratio to", ""], 4, true, |cell| {
-            cell.metrics.get(&other)?.ratio.map(format::ratio)
-        });
-        self.summary.base().clone_into(&mut column.head[1]);
-        column
     }
 }
 
@@ -295,6 +347,7 @@ fn verdict(cell: &Cell, figure: &Figure) -> &'static str {
         Some(Verdict::Better) => "less CPU",
         Some(Verdict::Worse) if rate => "slower",
         Some(Verdict::Worse) => "more CPU",
+        Some(Verdict::Equivalent) => "equivalent",
         Some(_) if figure.is_decidable() => "undecided",
         Some(_) => "undecided ?",
         None => MISSING,
@@ -312,15 +365,16 @@ fn rank(metric: Metric, cell: &Cell) -> f64 {
     if metric == Metric::OpsPerS { -log } else { log }
 }
 
-fn value_head(metric: Metric) -> [&'static str; 2] {
-    match metric {
-        Metric::OpsPerS => ["operations", "per second"],
-        _ => ["CPU time", "per op"],
-    }
+/// A share in whole per cent.
+fn share(share: f64) -> String {
+    format!("{:.0}", share * 100.0)
 }
 
 fn value(cell: &Cell, metric: Metric) -> Option<String> {
     let value = cell.metrics.get(&metric)?.value;
+    if !value.is_finite() {
+        return Some("∞".to_owned());
+    }
     Some(match metric {
         Metric::OpsPerS | Metric::CapacityPerS => format::rate(value),
         Metric::SyscallsPerOp | Metric::CtxSwitchesPerOp => format::count(value),

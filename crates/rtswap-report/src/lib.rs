@@ -55,7 +55,7 @@ pub use markdown::markdown;
 pub use splice::{SpliceError, is_stale, sections, splice};
 pub use style::{Style, Tone};
 pub use summary::{
-    ALPHA, Bound, Cause, Cell, Figure, FloorShare, Interval, Latency, Metric, PlanSummary, Role,
+    Bound, Cause, Cell, Figure, FloorShare, Interval, Latency, Metric, Modes, PlanSummary, Role,
     SCHEMA, STALL, Summary, Warning, WarningKind, WorkloadSummary,
 };
 pub use table::{table, warnings};

@@ -6,7 +6,7 @@ use crate::machine;
 use crate::overview::Overview;
 use crate::style::Tone;
 use crate::summary::Summary;
-use crate::table::legend;
+use crate::table::{false_verdicts, legend};
 
 /// The whole report, its warnings included.
 pub fn markdown(summary: &Summary) -> String {
@@ -21,6 +21,7 @@ pub fn markdown(summary: &Summary) -> String {
         });
         parts.push(format!("### Warnings\n\n{}", warnings.collect::<Vec<_>>().join("\n")));
     }
+    parts.push(format!("<sub>{}</sub>", escaped(&false_verdicts(summary))));
     parts.push(format!("<sub>{}</sub>", escaped(&legend(summary))));
     parts.push(format!("<sub>{}</sub>", machine::line(summary)));
     parts.join("\n\n") + "\n"
@@ -74,6 +75,7 @@ fn section(grid: &Grid) -> String {
             None => format!("One operation is {}.", escaped(&workload.operation)),
         },
     ];
+    parts.extend(grid.sensitivity().map(|it| escaped(&it)));
     if !grid.is_empty() {
         // Error bars need a monospaced font.
         parts.push(rows(&grid.columns(None)));

@@ -47,7 +47,9 @@ impl<'a> Overview<'a> {
 
     /// The meaning of the signs.
     pub fn key(&self, unicode: bool) -> String {
-        let [better, worse, none] = if unicode { ["▲", "▼", "○"] } else { ["+", "-", "o"] };
+        let [better, worse, same, none] =
+            if unicode { ["▲", "▼", "≈", "○"] } else { ["+", "-", "~", "o"] };
+        let margin = format::percent(self.summary.plan.margin);
         let reference = match self.summary.base() {
             "baseline" => "the lane that each is compared with",
             base => base,
@@ -60,7 +62,7 @@ impl<'a> Overview<'a> {
         let cpu =
             if by_cpu { "; cpu: ratio of CPU time per operation, lower is better" } else { "" };
         format!(
-            "Ratios to {reference}. {better}: better than {reference}; {worse}: worse; {none}: undecided, no difference was found; ?: undecided, the run cannot decide{cpu}."
+            "Ratios to {reference}. {better}: better than {reference}; {worse}: worse; {same}: equivalent within {margin}; {none}: undecided; ?: undecided, the run cannot decide{cpu}."
         )
     }
 }
@@ -74,6 +76,7 @@ fn entry(cell: Option<&Cell>) -> (String, Tone) {
     let sign = match figure.verdict {
         Some(Verdict::Better) => "▲",
         Some(Verdict::Worse) => "▼",
+        Some(Verdict::Equivalent) => "≈",
         Some(_) if figure.is_decidable() => "○",
         _ => "?",
     };
@@ -82,7 +85,7 @@ fn entry(cell: Option<&Cell>) -> (String, Tone) {
         let interval = figure.interval().map_or(MISSING.to_owned(), |it| format::interval(&it));
         return (format!("{interval} {sign}"), tone(figure));
     }
-    let ratio = figure.ratio.map_or(MISSING.to_owned(), format::ratio);
+    let ratio = figure.interval().map_or(MISSING.to_owned(), |it| format::ratio(&it));
     let cpu = if cell.deciding == Some(Metric::CpuNsPerOp) { " cpu" } else { "" };
     (format!("{ratio} {sign}{cpu}"), tone(figure))
 }

@@ -1,99 +1,148 @@
 //! A workload's result as sentences.
 //!
-//! Each clause must hold for all data that lead to it. So no lanes are called equal: if no difference was
-//! found, the sentence states the largest difference that the interval allows.
+//! Each clause follows from the decision of its comparison, and from nothing else: a lane is called better, worse or
+//! equivalent only if its verdict is, and an undecided lane comes with what the run could have seen.
 
 mod latency;
+mod steady;
 
 use rtswap_schema::record::{Kind, Status};
 use rtswap_stats::Verdict;
 
 use crate::format;
-use crate::summary::{Bound, Cause, Cell, Figure, Interval, Metric, Role, WorkloadSummary};
+use crate::summary::{
+    Bound, Cell, Figure, Metric, PlanSummary, Role, WorkloadSummary,
+};
 
 /// Factor between two counts above which they are named as a possible reason for a difference.
 const NOTABLE: f64 = 1.1;
 
-/// The smallest difference that a sentence states, since no smaller one can be excluded.
-const LEAST_PART: f64 = 0.0001;
+/// The remedy where CPU time decides at unequal load.
+const UNEQUAL: &str = "At saturation each lane ran at its own rate, so CPU time per operation is not like for like; offer \
+    an equal rate (`/rate=60%`).";
 
 /// Which lanes are better or worse than the reference, by how much, and how their counts differ.
-pub(crate) fn of(workload: &WorkloadSummary, cells: &[Cell], reference: &str) -> String {
+pub(crate) fn of(
+    workload: &WorkloadSummary,
+    cells: &[Cell],
+    reference: &str,
+    plan: &PlanSummary,
+) -> String {
     let result = Comparison { workload, cells, reference };
     if let Some(sentence) = result.incomparable() {
         return std::iter::once(sentence).chain(result.overloaded()).collect::<Vec<_>>().join(" ");
     }
-    let mut sentences: Vec<String> = result.bottleneck().into_iter().collect();
+    let mut sentences: Vec<String> = result.load().into_iter().collect();
     sentences.extend(result.differences());
     let figures = result.figures();
-    if let Some((lanes, reach)) = no_difference(&figures) {
-        let most = reach.map(|it| format!("; the intervals allow up to {it}")).unwrap_or_default();
-        let what = if workload.arrivals.is_some() { " in CPU time" } else { "" };
-        sentences
-            .push(format!("No difference from {reference}{what} was found for {lanes}{most}."));
-    }
+    sentences.extend(equivalent(&figures, "", reference, plan.margin));
+    sentences.extend(undecided(&figures, "", plan.margin));
     sentences.extend(undecidable(&figures, ""));
-    sentences.extend(result.latency());
+    sentences.extend(result.modes());
+    sentences.extend(result.unsteady());
+    sentences.extend(result.latency(plan.margin));
     sentences.extend(result.stalls());
     sentences.extend(result.overloaded());
     sentences.join(" ")
 }
 
 /// The overhead of each lane over the lane that it is paired with.
-pub(crate) fn of_pairs(cells: &[Cell]) -> String {
+pub(crate) fn of_pairs(cells: &[Cell], plan: &PlanSummary) -> String {
     let of = |polled: bool| cells.iter().filter(move |cell| (cell.kind == Kind::Polled) == polled);
     let baseline = |cell: &Cell| cell.against.clone().unwrap_or_else(|| "its baseline".to_owned());
-    let contract = overheads(of(false), "The contract", baseline);
-    let polled =
-        overheads(of(true), "Polling", |cell| format!("{} with owned buffers", baseline(cell)));
+    let contract = overheads(of(false), "their native lanes", plan.margin, baseline);
+    let polled = overheads(of(true), "their lanes with owned buffers", plan.margin, |cell| {
+        format!("{} with owned buffers", baseline(cell))
+    });
     [contract, polled].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The overhead of `what` on each lane.
+/// The overhead on each lane over `baselines`.
 fn overheads<'a>(
     cells: impl Iterator<Item = &'a Cell>,
-    what: &str,
+    baselines: &str,
+    margin: f64,
     than: impl Fn(&Cell) -> String,
 ) -> Vec<String> {
     let figures: Vec<_> = cells
         .filter(|cell| cell.role == Role::Lane && cell.live())
         .filter_map(|cell| Some((cell, cell.decisive()?)))
         .collect();
-    let mut sentences = Vec::new();
-    if let Some((lanes, reach)) = no_difference(&figures) {
-        sentences.push(match reach {
-            Some(reach) => {
-                format!("{what} costs {lanes} less than {reach} of CPU time, if anything.")
-            }
-            None => format!("No overhead was found for {lanes}."),
-        });
-    }
+    let mut sentences: Vec<String> =
+        equivalent(&figures, "", baselines, margin).into_iter().collect();
     for (cell, figure) in &figures {
-        let Some(Interval { ratio, lo, hi: Some(hi) }) = figure.interval() else { continue };
         let word = match figure.verdict {
             Some(Verdict::Better) => "less",
             Some(Verdict::Worse) => "more",
             _ => continue,
         };
+        let Some(ratio) = figure.ratio else { continue };
         let part = format::percent((ratio - 1.0).abs());
-        let parts = format::between((lo - 1.0).abs(), (hi - 1.0).abs());
         let (lane, than) = (&cell.lane, than(cell));
-        sentences.push(format!("{lane} uses {part} {word} CPU time than {than} ({parts})."));
+        sentences.push(format!("{lane} uses {part} {word} CPU time than {than}{}.", bounds(figure)));
     }
+    sentences.extend(undecided(&figures, "", margin));
     sentences.extend(undecidable(&figures, ""));
     sentences
 }
 
-/// The lanes without a difference that was found, and the largest that their intervals allow.
-fn no_difference(figures: &[(&Cell, &Figure)]) -> Option<(String, Option<String>)> {
-    let found = || {
-        let no_difference = |figure: &Figure| figure.cause.is_some_and(Cause::no_difference);
-        figures.iter().filter(move |(_, figure)| no_difference(figure))
+/// The size of a difference by its interval: ` (between 21 and 23 %)`. Empty without bounds.
+fn bounds(figure: &Figure) -> String {
+    let (Some(ratio), Some(lo), Some(hi)) = (figure.ratio, figure.lo, figure.hi) else {
+        return String::new();
     };
-    let lanes: Vec<&str> = found().map(|(cell, _)| cell.lane.as_str()).collect();
-    let reaches = found().map(|(_, it)| it.interval()?.reach());
-    let reach = reaches.reduce(|a, b| Some(a?.max(b?)))?;
-    Some((format::list(&lanes), reach.map(|reach| format::percent(reach.max(LEAST_PART)))))
+    if ratio >= 2.0 {
+        let [lo, hi] = [lo, hi].map(format::number);
+        return format!(" (between {lo} and {hi})");
+    }
+    if figure.interval().is_some_and(|it| it.holds_one()) {
+        let signed = |end: f64| format!("{}{}", if end < 1.0 { "-" } else { "+" }, format::percent((end - 1.0).abs()));
+        return format!(" (between {} and {})", signed(lo), signed(hi));
+    }
+    format!(" ({})", format::between((lo - 1.0).abs(), (hi - 1.0).abs()))
+}
+
+/// `Equivalent to tokio within 3 %: local (0.998 [0.990, 1.006]).` `what` says in what: ` in capacity`.
+fn equivalent(
+    figures: &[(&Cell, &Figure)],
+    what: &str,
+    reference: &str,
+    margin: f64,
+) -> Option<String> {
+    let with_interval = |(cell, figure): &(&Cell, &Figure)| {
+        let interval = figure.interval().filter(|_| figure.is(Verdict::Equivalent))?;
+        Some(format!("{} ({})", cell.lane, format::interval(&interval)))
+    };
+    let lanes: Vec<String> = figures.iter().filter_map(with_interval).collect();
+    (!lanes.is_empty()).then(|| {
+        format!(
+            "Equivalent to {reference} within {}{what}: {}.",
+            format::percent(margin),
+            format::list(&lanes)
+        )
+    })
+}
+
+/// The lanes in which the run could have found a difference and found none, with the smallest that it finds, and how
+/// much longer it would have to take to find one of the margin.
+fn undecided(figures: &[(&Cell, &Figure)], what: &str, margin: f64) -> Option<String> {
+    let mut found = figures.to_vec();
+    found.retain(|(_, figure)| figure.is(Verdict::Undecided) && figure.is_decidable());
+    let largest = |of: fn(&Figure) -> Option<f64>| {
+        found.iter().filter_map(|(_, figure)| of(figure)).max_by(f64::total_cmp)
+    };
+    let (mde, longer) = (largest(|it| it.mde), largest(|it| it.longer));
+    let lanes: Vec<&str> = found.iter().map(|(cell, _)| cell.lane.as_str()).collect();
+    let (first, more) = (lanes.first()?, lanes.len() > 1);
+    let whose = if more { "every one of them" } else { first };
+    let seen = mde.map_or(String::new(), |mde| {
+        let longer = longer.map_or(String::new(), |times| {
+            format!("; {} times the time would find {}", format::count(times), format::percent(margin))
+        });
+        format!(" (this run finds differences of {} in {whose}{longer})", format::percent(mde))
+    });
+    let verb = if more { "are" } else { "is" };
+    Some(format!("{} {verb} undecided{what}{seen}.", format::list(&lanes)))
 }
 
 /// The lanes that the run cannot decide, grouped by reason, which is mostly the same for all. `what` says in what
@@ -111,7 +160,7 @@ fn undecidable(figures: &[(&Cell, &Figure)], what: &str) -> Vec<String> {
         }
     }
     let sentence = |(why, lanes): (&str, Vec<&str>)| {
-        if lanes.len() == figures.len() {
+        if lanes.len() == figures.len() && lanes.len() > 1 {
             return format!("All lanes are undecided{what}: {why}.");
         }
         let verb = if lanes.len() == 1 { "is" } else { "are" };
@@ -185,30 +234,15 @@ impl<'a> Comparison<'a> {
         &self.workload.unit
     }
 
-    /// Why CPU time decides, if it decides for all lanes.
-    fn bottleneck(&self) -> Option<String> {
-        if self.workload.deciding == Metric::OpsPerS {
-            return None;
-        }
-        let unit = self.unit();
-        if self.workload.arrivals.is_some() {
+    /// What the load says about the metric that decides.
+    fn load(&self) -> Option<String> {
+        if self.workload.arrivals.is_some() && self.workload.deciding == Metric::CpuNsPerOp {
+            let unit = self.unit();
             return Some(format!(
                 "The rate is the same for all lanes, so CPU time per {unit} decides."
             ));
         }
-        let cells = || self.cells.iter().filter(|cell| cell.live());
-        let generator = |cell: &Cell| cell.bound == Some(Bound::Generator);
-        let bottleneck = if cells().all(generator) {
-            "The load generator was the bottleneck".to_owned()
-        } else if cells().any(generator) {
-            "The load generator was the bottleneck for some lanes".to_owned()
-        } else {
-            format!("{} did not use its CPUs to the full", self.reference)
-        };
-        Some(format!(
-            "{bottleneck}, so CPU time per {unit} decides, not {} per second.",
-            format::plural(unit)
-        ))
+        self.workload.unequal_load.then(|| UNEQUAL.to_owned())
     }
 
     /// The lanes with their deciding figures, in listing order.
@@ -238,49 +272,36 @@ impl<'a> Comparison<'a> {
     /// `smol handles 22 % fewer messages per second than tokio (between 21 and 23 %)`, and the counts that
     /// differ.
     fn difference(&self, cell: &Cell, figure: &Figure) -> String {
-        let (Some(ratio), Some(lo)) = (figure.ratio, figure.lo) else { return String::new() };
-        let hi = figure.hi.unwrap_or(f64::INFINITY);
         let (lane, reference, unit) = (&cell.lane, self.reference, self.unit());
-        let units = format::plural(unit);
+        let Some(ratio) = figure.ratio else {
+            return format!("{lane} finished no {unit} in most slices.");
+        };
+        let (units, bounds) = (format::plural(unit), bounds(figure));
         let by_speed = cell.deciding == Some(Metric::OpsPerS);
         let part = format::percent((ratio - 1.0).abs());
-        let parts = format::between((lo - 1.0).abs(), (hi - 1.0).abs());
         let times = format::number(ratio);
-        let bounds = format!("between {} and {}", format::number(lo), format::number(hi));
         let claim = match (by_speed, ratio) {
             (true, 2.0..) => {
-                format!(
-                    "{lane} handles {times} times as many {units} per second as {reference} ({bounds})"
-                )
+                format!("{lane} handles {times} times as many {units} per second as {reference}")
             }
             (false, 2.0..) => {
-                format!(
-                    "{lane} uses {times} times as much CPU time per {unit} as {reference} ({bounds})"
-                )
+                format!("{lane} uses {times} times as much CPU time per {unit} as {reference}")
             }
             (true, _) => {
                 let word = if ratio > 1.0 { "more" } else { "fewer" };
-                format!(
-                    "{lane} handles {part} {word} {units} per second than {reference} ({parts})"
-                )
+                format!("{lane} handles {part} {word} {units} per second than {reference}")
             }
             (false, _) => {
                 let word = if ratio > 1.0 { "more" } else { "less" };
-                format!("{lane} uses {part} {word} CPU time per {unit} than {reference} ({parts})")
+                format!("{lane} uses {part} {word} CPU time per {unit} than {reference}")
             }
         };
         let worse = figure.is(Verdict::Worse);
-        // Where CPU time decides for all lanes, the first sentence has the bottleneck.
         let bottleneck = match cell.bound {
-            Some(Bound::Generator) if self.workload.deciding == Metric::OpsPerS => {
-                "; the load generator was its bottleneck, so CPU time decides"
-            }
-            Some(Bound::None) if self.workload.deciding == Metric::OpsPerS => {
-                "; it did not use its CPUs to the full, so CPU time decides"
-            }
+            Some(Bound::Generator) if by_speed => "; the load generator was its bottleneck",
             _ => "",
         };
-        format!("{claim}{bottleneck}{}.", self.counts(cell, worse))
+        format!("{claim}{bounds}{bottleneck}{}.", self.counts(cell, worse))
     }
 
     /// The exact count that differs in the direction of a difference; if there is none, the system calls

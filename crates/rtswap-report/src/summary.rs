@@ -14,14 +14,12 @@ pub use figure::{Cause, Figure, Interval, Metric};
 pub use warning::{Warning, WarningKind};
 
 /// The version of the summary's JSON. Version 1 had the verdicts `faster`, `slower`, `cheaper`,
-/// `dearer`, `tie` and `inconclusive`, and no [`Figure::cause`].
-pub const SCHEMA: u32 = 2;
+/// `dearer`, `tie` and `inconclusive`, and no [`Figure::cause`]. Version 2 had no verdict `equivalent`, one process
+/// of the reference, and a noise floor below which nothing was decided.
+pub const SCHEMA: u32 = 3;
 
 /// Factor between the longest latency of a round and its 99th percentile above which the lane stalled.
 pub const STALL: f64 = 20.0;
-
-/// The probability of any false alarm in one workload's family of comparisons.
-pub const ALPHA: f64 = 0.05;
 
 /// A run in figures: one [`Cell`] for each lane of each workload, and figures of the whole run.
 ///
@@ -98,6 +96,10 @@ pub struct PlanSummary {
     pub budget_s: f64,
     /// Relative half-width of the intervals that ended a workload: 0.01 is 1 %.
     pub precision: Option<f64>,
+    /// The probability of any false `better` or `worse` among the lanes of one workload, in one metric.
+    pub alpha: f64,
+    /// The largest relative difference of two lanes that are called equivalent: 0.03 is 3 %.
+    pub margin: f64,
     /// How the run ended; `None` if it was killed.
     pub ended: Option<Ended>,
     /// Seconds that the run took.
@@ -112,7 +114,8 @@ pub enum Role {
     Lane,
     /// Other lanes are compared with it.
     Reference,
-    /// It is the second process of the reference, and shows the noise.
+    /// It is the second process of the reference. Other lanes are compared with both processes, and the two
+    /// with each other.
     Control,
 }
 
@@ -160,6 +163,20 @@ pub struct FloorShare {
     pub hi: Option<f64>,
 }
 
+/// Two modes of a lane's CPU time per operation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Modes {
+    /// The low mode, nanoseconds.
+    pub low_ns: f64,
+    /// The high mode, nanoseconds.
+    pub high_ns: f64,
+    /// Share of the rounds, or else of the slices, in the high mode: 0 to 1.
+    pub share_high: f64,
+    /// Whether whole rounds lie in one mode, so that it may depend on the process. Otherwise a process changes
+    /// its mode.
+    pub by_round: bool,
+}
+
 /// One workload on one lane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -184,14 +201,19 @@ pub struct Cell {
     pub reason: Option<String>,
     /// The bottleneck; `None` without figures.
     pub bound: Option<Bound>,
-    /// The metric whose verdict counts: `ops_per_s` if both this lane and the reference used their CPUs
-    /// to the full, otherwise, and always with an offered rate, `cpu_ns_per_op`. `None` without figures.
+    /// Share of its CPUs that the lane used, 0 to 1: median over its slices.
+    pub lane_use: Option<f64>,
+    /// Share of its CPUs that the load generator used in the lane's slices; `None` if the lane drives itself.
+    pub generator_use: Option<f64>,
+    /// The metric whose verdict counts, that of [`WorkloadSummary::deciding`]. `None` without figures.
     pub deciding: Option<Metric>,
+    /// The two values near which the lane's CPU time per operation lies, if it has two.
+    pub modes: Option<Modes>,
     /// The figures that were measured.
     pub metrics: BTreeMap<Metric, Figure>,
     /// Latencies, if the workload has any.
     pub latency_ns: Option<Latency>,
-    /// Rounds whose longest latency is more than [`STALL`] times their 99th percentile; `None` in a closed loop.
+    /// Rounds whose longest latency is more than [`STALL`] times their 99th percentile; `None` without latencies.
     pub stalled_rounds: Option<usize>,
     /// Operations per system call that waits for I/O or collects its events, median over rounds: how much work
     /// the lane finds per wake-up.
@@ -269,14 +291,19 @@ pub struct WorkloadSummary {
     pub late_p99_ns: Option<f64>,
     /// The largest lateness of the load generator, nanoseconds.
     pub late_max_ns: Option<u64>,
-    /// How far from 1 the control's interval reaches, relative. No smaller difference is found.
-    pub noise_floor: BTreeMap<Metric, f64>,
-    /// The smallest difference that the run finds in every lane: the largest [`Figure::mde`] of the
-    /// lanes, relative. A metric is missing if the run can find no difference.
+    /// The control's ratio to the first process of the reference, by metric.
+    pub control: BTreeMap<Metric, Interval>,
+    /// The smallest difference that the run finds in every lane, four times out of five: the largest
+    /// [`Figure::mde`] of the lanes, relative. A metric is missing if the run can find no difference.
     pub mde: BTreeMap<Metric, f64>,
-    /// The metric that the table is sorted by: `ops_per_s` if the reference used its CPUs to the full,
-    /// otherwise, and always with an offered rate, `cpu_ns_per_op`. A cell may differ, see [`Cell::deciding`].
+    /// The median of [`Figure::mde`] over the lanes.
+    pub mde_median: BTreeMap<Metric, f64>,
+    /// The metric whose verdict counts, and that the table is sorted by. Fixed in the plan, before anything is
+    /// measured.
     pub deciding: Metric,
+    /// Whether CPU time decides in a closed loop in which the lanes finished operations at different rates, so
+    /// that it is not like for like.
+    pub unequal_load: bool,
     /// Which lanes are better or worse, by how much and why, in sentences.
     pub sentence: String,
 }

@@ -7,19 +7,20 @@ use crate::grid::{Column, Grid, loss};
 use crate::machine;
 use crate::overview::Overview;
 use crate::style::{Style, Tone};
-use crate::summary::{Cell, Summary};
+use crate::summary::{Cell, PlanSummary, Summary};
 
 /// Columns between two columns.
 const GAP: u16 = 2;
 
 /// The terms of every report.
-const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, from slices in the same \
-    blocks, with its 95 % confidence interval. noise floor: the largest difference within the interval of the control, a \
-    second process of the reference; smaller differences do not count. minimum detectable effect: the difference that \
-    such a run finds four times out of five. faster, slower: by operations per second; less CPU, more CPU: by CPU time \
-    per operation. undecided: no difference was found, though one below the minimum detectable effect may exist; \
-    undecided ?: the run cannot decide. latency 99 %: 99th percentile. share of best floor: CPU time per operation of the hand-written lane that \
-    uses the least, divided by the lane's.";
+const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, the geometric mean of its two \
+    processes, from slices in the same blocks, with its 95 % confidence interval. control: one process of the reference \
+    divided by the other; if it differs from 1, nothing is decided. to detect: to find four times out of five. \
+    faster, slower: by operations per second; less CPU, more CPU: by CPU time per operation. equivalent: the whole \
+    interval lies within the margin. undecided: none of these was shown; undecided ?: the run cannot decide. all slices: \
+    from the sums over all slices of a round; the other figures are those of the median slice. CPUs used: shares of their \
+    CPUs that the lane and the load generator used. share of best floor: CPU time per operation of the hand-written \
+    lane that uses the least, divided by the lane's.";
 
 /// The terms of reports on workloads that use polled streams or files.
 const PATHS: &str = " streams: native, the runtime's own are polled; bridged, through a buffer, with a copy each \
@@ -27,7 +28,9 @@ const PATHS: &str = " streams: native, the runtime's own are polled; bridged, th
 
 /// The terms of reports on served workloads without a rate.
 const SATURATED: &str = " operations per second of a served workload without a rate: a closed loop at saturation, in which \
-    each response is followed at once by the next request.";
+    each response is followed at once by the next request. closed-loop latency: from when a request was sent; requests \
+    that would have waited for their turn are not sent, so it is lower than what clients see that do not wait for each \
+    other.";
 
 /// The terms of reports on workloads with an offered rate.
 const OFFERED: &str = " offered: due at this rate, the same for all lanes. latency at an offered rate: from when an operation \
@@ -39,6 +42,25 @@ const OFFERED: &str = " offered: due at this rate, the same for all lanes. laten
 /// The terms of reports with operations per wait.
 const WAITS: &str = " ops/wait: operations per system call that waits for I/O or collects its events, so how much work a \
     lane finds per wake-up.";
+
+/// How often the verdicts of the whole table may be wrong: `At most 5 % of such runs call any lane of a workload
+/// better or worse that is not; of the 8 workloads together, at most 34 %.`
+pub(crate) fn false_verdicts(summary: &Summary) -> String {
+    let PlanSummary { alpha, margin, .. } = summary.plan;
+    let decided = summary.workloads.iter().filter(|it| it.mde.contains_key(&it.deciding)).count();
+    let together = 1.0 - (1.0 - alpha).powi(i32::try_from(decided).unwrap_or(i32::MAX));
+    let together = if decided > 1 {
+        format!(", and in at most {} of such tables of {decided} workloads", format::percent(together))
+    } else {
+        String::new()
+    };
+    format!(
+        "Wrong verdicts: a lane of a workload is falsely called better or worse in at most {} of such runs{together}; \
+         a lane that differs by {} is called equivalent in at most 2.5 %.",
+        format::percent(alpha),
+        format::percent(margin)
+    )
+}
 
 /// The meaning of a report's terms.
 pub(crate) fn legend(summary: &Summary) -> String {
@@ -68,7 +90,8 @@ pub fn table(summary: &Summary, style: &Style) -> String {
         let wrapped = style.wrap(text, "", "");
         wrapped.lines().map(|line| style.paint(line, Tone::Faint)).collect::<Vec<_>>().join("\n")
     };
-    parts.push(format!("{}\n{}", faint(&legend(summary)), faint(&machine::line(summary))));
+    let lines = [false_verdicts(summary), legend(summary), machine::line(summary)];
+    parts.push(lines.map(|line| faint(&line)).join("\n"));
     parts.join("\n\n") + "\n"
 }
 
@@ -96,6 +119,7 @@ fn block(grid: &Grid, style: Style) -> String {
     let heading = style.wrap(&heading, "", "  ");
     let heading = heading.replacen(&workload.name, &style.paint(&workload.name, Tone::Strong), 1);
     let mut parts = vec![heading];
+    parts.extend(grid.sensitivity().map(|it| style.paint(&style.wrap(&it, "", "  "), Tone::Faint)));
     if !grid.is_empty() {
         parts.push(String::new());
         parts.push(fitted(grid, style));

@@ -2,6 +2,8 @@
 //!
 //! Collected over all workloads, so that a warning that concerns twenty of them appears once.
 
+mod system;
+
 use std::collections::BTreeMap;
 
 use rtswap_schema::record::{Ended, Record, Status, Stop};
@@ -10,7 +12,7 @@ use rtswap_stats::{median, rounds_needed};
 use crate::data::Data;
 use crate::format;
 use crate::summary::{
-    ALPHA, Bound, Cell, Interval, Metric, Role, Warning, WarningKind, WorkloadSummary,
+    Bound, Cell, Interval, Metric, Role, Warning, WarningKind, WorkloadSummary,
 };
 
 /// CPUs that a waiting lane may keep busy before it disturbs the other lanes.
@@ -42,15 +44,22 @@ pub(crate) struct Notes {
     steal: (Vec<String>, f64),
     pressure: (Vec<String>, f64),
     voided: (Vec<String>, f64),
+    system: system::Notes,
     /// By reason: workloads and lanes.
     counts: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// Workloads with fewer blocks than planned, not by the stop rule.
     short: Vec<String>,
     blocks: usize,
     planned: usize,
+    alpha: f64,
 }
 
 impl Notes {
+    /// For verdicts at the level `alpha`.
+    pub fn new(alpha: f64) -> Self {
+        Self { alpha, ..Self::default() }
+    }
+
     /// Adds the observations on one workload.
     pub fn observe(
         &mut self,
@@ -104,6 +113,7 @@ impl Notes {
                 push_new(lanes, &cell.lane);
             }
         }
+        self.system.observe(data);
         let (voided, slices) = data.voided();
         let voided = voided as f64 / (slices as f64).max(1.0);
         if voided > MANY_VOIDED {
@@ -193,6 +203,7 @@ impl Notes {
                 lanes: Vec::new(),
             });
         }
+        all.extend(self.system.warnings(&record.header.plan.load_cpus));
         for (reason, (workloads, lanes)) in self.counts {
             all.push(Warning {
                 kind: WarningKind::CountsMissing,
@@ -242,7 +253,7 @@ impl Notes {
                 workloads: vec![workload.clone()],
                 lanes: Vec::new(),
                 message: format!(
-                    "two processes of {reference} differ from each other in {} ({}) in {workload}, so no lane is better or worse there",
+                    "two processes of {reference} differ from each other in {} ({}) in {workload}, so nothing is decided in it",
                     metric.words(),
                     format::interval(by)
                 ),
@@ -256,7 +267,7 @@ impl Notes {
                 workloads: self.control_overloaded.clone(),
                 lanes: Vec::new(),
                 message: format!(
-                    "the control is overloaded, so the noise floor is unknown and everything is undecided ({})",
+                    "the control is overloaded, so nothing is decided ({})",
                     some(&self.control_overloaded)
                 ),
                 remedy: "offer a lower rate".to_owned(),
@@ -268,7 +279,7 @@ impl Notes {
                 workloads: self.no_control.clone(),
                 lanes: Vec::new(),
                 message: format!(
-                    "without a control the noise floor is unknown, so everything is undecided ({})",
+                    "without a control nothing shows that equal programs measure the same, so nothing is decided ({})",
                     some(&self.no_control)
                 ),
                 remedy: "measure with the control lane".to_owned(),
@@ -281,8 +292,7 @@ impl Notes {
         let fewest = self.too_few.iter().map(|(_, rounds, _)| *rounds).min()?;
         let needed = self.too_few.iter().map(|(_, _, needed)| *needed).max()?;
         let workloads: Vec<String> = self.too_few.iter().map(|(name, ..)| name.clone()).collect();
-        // The smallest family: one lane and the control in two metrics.
-        let least = rounds_needed(2 * Metric::TIMED.len(), ALPHA);
+        let least = rounds_needed(1, self.alpha);
         Some(Warning {
             kind: WarningKind::TooFewRounds,
             message: format!(

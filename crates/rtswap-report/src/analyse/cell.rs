@@ -7,9 +7,9 @@ use rtswap_stats::{Verdict, estimate, median};
 
 use super::decided::Decided;
 use super::{options, stopped};
-use crate::data::{Data, Overload, timed};
+use crate::data::{Data, Overload, has_window, timed};
 use crate::format;
-use crate::summary::{Bound, Cause, Cell, Figure, FloorShare, Interval, Metric, Role};
+use crate::summary::{Bound, Cause, Cell, Figure, FloorShare, Interval, Metric, Modes, Role};
 
 /// Share of its CPUs above which a lane or the generator counts as using them to the full. The rest is
 /// scheduling and the ends of the slice.
@@ -27,8 +27,11 @@ pub(super) fn best_floor<'a>(data: &Data<'a>) -> Option<&'a str> {
 
 /// A lane against the best floor.
 fn floor_share(data: &Data, lane: &str, floor: &str) -> Option<FloorShare> {
-    let paired = data.paired_with(floor, lane, Metric::CpuNsPerOp);
+    let paired = data.paired_with(floor, &[lane], Metric::CpuNsPerOp);
     let Interval { ratio, lo, hi } = estimate(&paired, &options(data.record))?.into();
+    if !ratio.is_finite() {
+        return None;
+    }
     Some(FloorShare { floor: floor.to_owned(), share: ratio, lo, hi })
 }
 
@@ -45,7 +48,10 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
         status: Status::Ok,
         reason: None,
         bound: None,
+        lane_use: None,
+        generator_use: None,
         deciding: None,
+        modes: None,
         metrics: BTreeMap::new(),
         latency_ns: None,
         stalled_rounds: None,
@@ -66,12 +72,15 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
         }
         return cell;
     }
-    let own = bound(data, name);
-    cell.bound = Some(own);
-    cell.deciding = Some(deciding(data, name));
-    for &metric in data.families().iter().copied().flatten() {
+    (cell.lane_use, cell.generator_use) = utilisation(data, name);
+    cell.bound = Some(bound(cell.lane_use, cell.generator_use));
+    cell.deciding = Some(data.deciding());
+    cell.modes = modes(data, &cell);
+    for metric in data.metrics() {
         let value = if metric.is_timed() {
             data.value(name, |slice| timed(metric, slice))
+        } else if metric.summed().is_some() {
+            data.total(name, metric)
         } else {
             data.per_round(name, metric)
         };
@@ -86,8 +95,9 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
     cell.latency_ns = data.latency(name);
     cell.stalled_rounds = data.stalled_rounds(name);
     cell.ops_per_wait = data.ops_per_wait(name);
-    cell.load_cpu_ns_per_op =
-        data.value(name, |slice| Some(slice.load_cpu_ns? as f64 / slice.ops as f64));
+    cell.load_cpu_ns_per_op = data.value(name, |slice| {
+        Some(slice.load_cpu_ns? as f64 / slice.ops as f64).filter(|_| slice.ops > 0)
+    });
     cell.memory_bytes = median(
         data.lane_rounds(name).filter_map(|round| round.memory_bytes).map(|bytes| bytes as f64),
     );
@@ -159,6 +169,7 @@ fn blank(value: f64) -> Figure {
         hi: None,
         verdict: None,
         mde: None,
+        longer: None,
         p: None,
         cause: None,
         why: None,
@@ -195,31 +206,36 @@ fn figure(data: &Data, cell: &Cell, metric: Metric, value: f64, decided: &Decide
     let interval = Interval::from(*estimate);
     Figure {
         value,
-        ratio: Some(interval.ratio),
-        lo: Some(interval.lo),
+        ratio: Some(interval.ratio).filter(|ratio| ratio.is_finite()),
+        lo: Some(interval.lo).filter(|lo| lo.is_finite()),
         hi: interval.hi,
         verdict: Some(decision.verdict),
         mde: Some(decision.mde).filter(|mde| mde.is_finite()),
+        longer: decision.longer.filter(|longer| longer.is_finite()),
         p: Some(decision.p_adjusted),
         cause: decision.reason.map(Cause::from),
         why: decision.reason.map(|reason| reason.to_string()),
     }
 }
 
-/// The bottleneck of the lane's slices, from medians over them.
-fn bound(data: &Data, lane: &str) -> Bound {
+/// The shares of their CPUs that the lane and the load generator used: medians over the lane's slices. The
+/// generator's is `None` in a workload that the lane drives itself.
+fn utilisation(data: &Data, lane: &str) -> (Option<f64>, Option<f64>) {
     let plan = &data.record.header.plan;
     let (server_cpus, load_cpus) = (plan.server_cpus.len().max(1), plan.load_cpus.len().max(1));
     let used = |cpu_ns: u64, elapsed_ns: u64, cpus: usize| {
         cpu_ns as f64 / (elapsed_ns.max(1) as f64 * cpus as f64)
     };
-    let lane_use = median(data.slices(lane).map(|s| used(s.cpu_ns, s.elapsed_ns, server_cpus)));
-    let load_use = median(
-        data.slices(lane)
-            .filter_map(|s| Some(used(s.load_cpu_ns?, s.elapsed_ns, load_cpus)))
-            .filter(|_| data.plan.by_generator),
-    );
-    let (lane_use, load_use) = (lane_use.unwrap_or(0.0), load_use.unwrap_or(0.0));
+    let slices = || data.slices(lane).filter(|slice| has_window(slice));
+    let of_lane = median(slices().map(|s| used(s.cpu_ns, s.elapsed_ns, server_cpus)));
+    let of_load =
+        slices().filter_map(|s| Some(used(s.load_cpu_ns?, s.elapsed_ns, load_cpus)));
+    (of_lane, median(of_load).filter(|_| data.plan.by_generator))
+}
+
+/// The bottleneck of the lane's slices.
+fn bound(lane_use: Option<f64>, generator_use: Option<f64>) -> Bound {
+    let (lane_use, load_use) = (lane_use.unwrap_or(0.0), generator_use.unwrap_or(0.0));
     if lane_use >= FULL && lane_use >= load_use {
         Bound::Lane
     } else if load_use >= FULL {
@@ -229,14 +245,20 @@ fn bound(data: &Data, lane: &str) -> Bound {
     }
 }
 
-pub(super) fn deciding(data: &Data, lane: &str) -> Metric {
-    let both = [lane, data.against(lane)];
-    // The overhead of an adapter is CPU time, whatever the bottleneck. Operations at an offered rate are the
-    // same for all lanes.
-    let by_cpu = data.is_paired() || data.is_offered();
-    if !by_cpu && both.iter().all(|lane| bound(data, lane) == Bound::Lane) {
-        Metric::OpsPerS
-    } else {
-        Metric::CpuNsPerOp
+/// The two modes of the lane's CPU time per operation, from the ratios to the reference.
+fn modes(data: &Data, cell: &Cell) -> Option<Modes> {
+    if cell.role == Role::Reference || !data.live(data.against(&cell.lane)) {
+        return None;
     }
+    let paired = data.paired(&cell.lane, Metric::CpuNsPerOp);
+    let finite = |round: Vec<f64>| round.into_iter().filter(|log| log.is_finite()).collect();
+    let rounds: Vec<Vec<f64>> = paired.rounds.into_iter().map(finite).collect();
+    let found = rtswap_stats::modes(&rounds)?;
+    let centre_ns = data.value(&cell.lane, |slice| timed(Metric::CpuNsPerOp, slice))?;
+    Some(Modes {
+        low_ns: centre_ns * found.low,
+        high_ns: centre_ns * found.high,
+        share_high: found.share_high,
+        by_round: found.by_round,
+    })
 }

@@ -86,11 +86,13 @@ impl Data<'_> {
         })
     }
 
-    /// Rounds in which the longest latency is more than [`STALL`] times the 99th percentile; `None` in a closed
-    /// loop.
+    /// Rounds in which the longest latency is more than [`STALL`] times the 99th percentile; `None` without
+    /// latencies.
     pub fn stalled_rounds(&self, lane: &str) -> Option<usize> {
-        let rounds = self.percentiles.iter().filter_map(|round| round.get(lane));
-        self.is_offered().then(|| rounds.filter(|round| round.is_stalled).count())
+        let mut rounds =
+            self.percentiles.iter().filter_map(|round| round.get(lane)).peekable();
+        rounds.peek()?;
+        Some(rounds.filter(|round| round.is_stalled).count())
     }
 
     /// Whether the lane does not keep up with the offered rate.

@@ -3,7 +3,7 @@
 use rtswap_schema::record::Status;
 use rtswap_stats::Verdict;
 
-use super::{Comparison, no_difference, undecidable};
+use super::{Comparison, bounds, equivalent, undecidable, undecided};
 use crate::format;
 use crate::summary::{Cell, Figure, Metric, Role, STALL};
 
@@ -14,17 +14,22 @@ const STALLED: f64 = 0.25;
 const NAMED: [Metric; 2] = [Metric::P99Ns, Metric::P999Ns];
 
 impl<'a> Comparison<'a> {
-    /// The lanes that are better or worse in the 99th and the 99.9th percentile.
-    pub fn latency(&self) -> Vec<String> {
+    /// The lanes by their verdicts in the 99th and the 99.9th percentile. In a closed loop, where latency does not
+    /// decide, only those that differ.
+    pub fn latency(&self, margin: f64) -> Vec<String> {
         let mut sentences = Vec::new();
+        let is_offered = self.workload.arrivals.is_some();
         for metric in NAMED {
             sentences.extend(self.different(metric));
-            if let Some((lanes, reach)) = no_difference(&self.figures_of(metric)) {
-                let most = reach.map(|it| format!("; the intervals allow up to {it}"));
-                let most = most.unwrap_or_default();
-                let what = metric.words();
-                sentences.push(format!("No difference in {what} was found for {lanes}{most}."));
+            if is_offered {
+                let figures = self.figures_of(metric);
+                let what = format!(" in {}", metric.words());
+                sentences.extend(equivalent(&figures, &what, self.reference, margin));
+                sentences.extend(undecided(&figures, &what, margin));
             }
+        }
+        if !is_offered {
+            return sentences;
         }
         let [p99, p999] = NAMED.map(|metric| undecidable(&self.figures_of(metric), " in latency"));
         if p99 == p999 {
@@ -52,6 +57,8 @@ impl<'a> Comparison<'a> {
         let lanes = found.iter().filter_map(|(cell, figure)| on_lane(cell, figure));
         let lanes: Vec<String> = lanes.collect();
         let (reference, what) = (self.reference, metric.words());
+        let closed = if self.workload.arrivals.is_none() { "closed-loop " } else { "" };
+        let what = what.replacen("latency", &format!("{closed}latency"), 1);
         (!lanes.is_empty())
             .then(|| format!("Compared with {reference}, {what} is {}.", format::list(&lanes)))
     }
@@ -103,16 +110,14 @@ impl<'a> Comparison<'a> {
 
 /// `50 % higher on smol (between 46 and 54 %)`.
 fn on_lane(cell: &Cell, figure: &Figure) -> Option<String> {
-    let (ratio, lo, hi) = (figure.ratio?, figure.lo?, figure.hi?);
-    let lane = &cell.lane;
+    let (ratio, lane, bounds) = (figure.ratio?, &cell.lane, bounds(figure));
     if ratio >= 2.0 {
-        let [ratio, lo, hi] = [ratio, lo, hi].map(format::number);
-        return Some(format!("{ratio} times as high on {lane} (between {lo} and {hi})"));
+        let ratio = format::number(ratio);
+        return Some(format!("{ratio} times as high on {lane}{bounds}"));
     }
     let part = format::percent((ratio - 1.0).abs());
-    let parts = format::between((lo - 1.0).abs(), (hi - 1.0).abs());
     let word = if ratio > 1.0 { "higher" } else { "lower" };
-    Some(format!("{part} {word} on {lane} ({parts})"))
+    Some(format!("{part} {word} on {lane}{bounds}"))
 }
 
 /// How many times the 99th percentile the longest latency is.

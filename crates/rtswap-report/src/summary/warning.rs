@@ -13,7 +13,7 @@ pub enum WarningKind {
     TooFewRounds,
     /// The control differs from the reference.
     ControlDiffers,
-    /// There is no control, so the noise floor is unknown.
+    /// There is no control, so nothing is decided.
     NoControl,
     /// The load generator was the bottleneck.
     GeneratorBound,
@@ -27,6 +27,14 @@ pub enum WarningKind {
     CountsMissing,
     /// Slices do not count because the load generator or the harness was disturbed.
     Voided,
+    /// Threads of the load generator waited for a CPU.
+    GeneratorDelayed,
+    /// A CPU quota stopped the lanes or the harness.
+    Throttled,
+    /// CPU time comes from a clock that is stale by up to a tick of the kernel.
+    StaleClock,
+    /// Lanes left processes behind.
+    LeftBehind,
 }
 
 /// A reason to distrust figures, with its remedy.

@@ -198,7 +198,7 @@ impl Range {
     }
 
     /// `21,300`, `19,000 to 21,300`, `at least 19,000`, `less than 2,130`.
-    pub(crate) fn text(&self, figure: fn(f64) -> String) -> String {
+    pub(crate) fn text(&self, figure: impl Fn(f64) -> String) -> String {
         match (self.known(), self.at_least, self.at_most) {
             (Some(known), ..) => figure(known),
             (None, Some(lo), Some(hi)) => format!("{} to {}", figure(lo), figure(hi)),

@@ -8,7 +8,7 @@ use super::load::{KNEE, Range, per_s};
 use super::{Point, Series, Sweep};
 use crate::grid::{Column, MISSING, status_word, tone};
 use crate::style::{Style, Tone};
-use crate::summary::Summary;
+use crate::summary::{Interval, Summary};
 use crate::{format, machine, table};
 
 /// Marks a lane that is overloaded, where the word is too wide.
@@ -156,11 +156,11 @@ impl Sweep {
             let columns = [
                 self.lane_column("capacity [95 % interval]", |lane| {
                     let at = lane.load.as_ref()?.at_objective?;
-                    Some(with_interval(&at.per_s, &at.interval_per_s, per_s))
+                    Some(with_interval(&at.per_s, &at.interval_per_s, &per_s))
                 }),
                 self.lane_column(&format!("ratio to {}", self.reference), |lane| {
                     let at = lane.load.as_ref()?.at_objective?;
-                    Some(with_interval(&at.ratio?, &at.ratio_interval?, format::ratio))
+                    Some(ratio_with_interval(&at.ratio?, &at.ratio_interval?))
                 }),
             ];
             tables.push((title, names().chain(columns).collect()));
@@ -267,7 +267,7 @@ fn head_in_one_line(column: &Column) -> String {
 }
 
 /// `21,300 [20,900, 21,600]`; the interval without its unknown ends, and nothing if it has none.
-fn with_interval(middle: &Range, interval: &Range, figure: fn(f64) -> String) -> String {
+fn with_interval(middle: &Range, interval: &Range, figure: &dyn Fn(f64) -> String) -> String {
     let middle = middle.text(figure);
     match (interval.at_least, interval.at_most) {
         (Some(lo), Some(hi)) => format!("{middle} [{}, {}]", figure(lo), figure(hi)),
@@ -275,6 +275,14 @@ fn with_interval(middle: &Range, interval: &Range, figure: fn(f64) -> String) ->
         (None, Some(hi)) => format!("{middle} [{} or less]", figure(hi)),
         (None, None) => middle,
     }
+}
+
+/// The same for a ratio, with the digits that the interval warrants.
+fn ratio_with_interval(middle: &Range, interval: &Range) -> String {
+    let ratio = middle.known().or(middle.at_least).or(middle.at_most).unwrap_or(1.0);
+    let lo = interval.at_least.unwrap_or(ratio);
+    let of = Interval { ratio, lo, hi: interval.at_most };
+    with_interval(middle, interval, &|end| format::ratio_as(end, &of))
 }
 
 /// The table in parts, one below the other, each with the names of the lanes and as many of the other columns
