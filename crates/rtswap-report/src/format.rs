@@ -101,7 +101,14 @@ fn decimals(of: &Interval) -> usize {
         // No width is known: as many digits as for a narrow interval, three of a multiple.
         return if of.ratio < MULTIPLE { most } else { 1 };
     }
-    ((-half.log10()).ceil().max(0.0) as usize).min(most)
+    let least = usize::from(of.ratio < MULTIPLE);
+    let digits = ((-half.log10()).ceil().max(0.0) as usize).clamp(least, most.max(least));
+    // An interval that excludes 1 must not seem to contain it.
+    let seems_to_hold_one = |digits: &usize| {
+        let rounded = |end: f64| format!("{end:.*}", *digits).parse() == Ok(1.0);
+        !of.holds_one() && (rounded(of.lo) || of.hi.is_some_and(rounded))
+    };
+    (digits..most.max(least)).find(|digits| !seems_to_hold_one(digits)).unwrap_or(digits.max(most))
 }
 
 fn fixed(value: f64, decimals: usize) -> String {
@@ -134,6 +141,12 @@ pub(crate) fn interval(of: &Interval) -> String {
 /// A relative size: `0.6 %`, `22 %`.
 pub fn percent(part: f64) -> String {
     format!("{} %", percent_digits(part, 0))
+}
+
+/// A relative size that was chosen, not measured: `3 %`, `2.5 %`.
+pub(crate) fn chosen(part: f64) -> String {
+    let rounded = (part * 1e6).round() / 1e4;
+    format!("{rounded} %")
 }
 
 /// A relative size with `more` decimals than usual, without its sign.
@@ -274,6 +287,8 @@ mod tests {
             of(1.24, 1.02, 1.51),
             of(0.0312, 0.0306, 0.0318),
             of(86.31, 83.2, 90.1),
+            of(3.07, 1.67, 5.23),
+            of(0.987, 0.974, 0.9972),
         ];
         assert_eq!(
             written.map(|it| interval(&it)),
@@ -284,9 +299,11 @@ mod tests {
                 "1.2 [1.0, 1.5]",
                 "0.0312 [0.0306, 0.0318]",
                 "86 [83, 90]",
+                "3.1 [1.7, 5.2]",
+                "0.987 [0.974, 0.997]",
             ]
         );
-        assert_eq!(written.map(|it| ratio(&it))[4..], ["0.0312", "86×"]);
+        assert_eq!(written.map(|it| ratio(&it))[4..6], ["0.0312", "86×"]);
         let unknown = Interval { ratio: 1.2345, lo: 0.0, hi: None };
         assert_eq!((interval(&unknown), ratio(&unknown)), ("1.234 [unknown]".into(), "1.234".into()));
     }

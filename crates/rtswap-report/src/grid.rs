@@ -99,11 +99,11 @@ impl<'a> Grid<'a> {
             self.column(["", "streams"], 3, false, |cell| cell.note("streams")),
             self.column(["", "files"], 3, false, |cell| cell.note("files")),
             self.column(self.value_head(other), 4, true, |cell| value(cell, other)),
-            self.bare_ratio_column(other, 5),
+            self.bare_ratio_column(other, 6),
             self.bare_ratio_column(total, 7).under(["all slices,", "ratio"]),
-            self.use_column(6),
+            self.use_column(3),
             self.modes_column(2),
-            self.column(["system", "calls/op"], 4, true, |cell| value(cell, Metric::SyscallsPerOp)),
+            self.column(["system", "calls/op"], 5, true, |cell| value(cell, Metric::SyscallsPerOp)),
             self.column(["", "ops/wait"], 13, true, |cell| cell.ops_per_wait.map(format::count)),
             self.column(["context", "switches/op"], 14, true, |cell| {
                 value(cell, Metric::CtxSwitchesPerOp)
@@ -191,7 +191,7 @@ impl<'a> Grid<'a> {
             self.column(["capacity,", "op/s"], 5, true, |cell| value(cell, Metric::CapacityPerS)),
             self.bare_ratio_column(Metric::CapacityPerS, 5),
             self.bare_ratio_column(Metric::TotalCpuNsPerOp, 8).under(["all slices,", "ratio"]),
-            self.use_column(7),
+            self.use_column(4),
             self.column(["system", "calls/op"], 8, true, |cell| value(cell, Metric::SyscallsPerOp)),
             self.column(["", "ops/wait"], 7, true, |cell| cell.ops_per_wait.map(format::count)),
             self.column(["", "memory"], 9, true, |cell| cell.memory_bytes.map(format::bytes)),
@@ -292,7 +292,7 @@ impl<'a> Grid<'a> {
             head: [spread(ends[0], ends[1]), spread(&format!("{lo:.2}"), &format!("{hi:.2}"))],
             entries: entries.collect(),
             right: false,
-            dispensable: 4,
+            dispensable: 5,
         }
     }
 

@@ -49,7 +49,7 @@ impl<'a> Overview<'a> {
     pub fn key(&self, unicode: bool) -> String {
         let [better, worse, same, none] =
             if unicode { ["▲", "▼", "≈", "○"] } else { ["+", "-", "~", "o"] };
-        let margin = format::percent(self.summary.plan.margin);
+        let margin = format::chosen(self.summary.plan.margin);
         let reference = match self.summary.base() {
             "baseline" => "the lane that each is compared with",
             base => base,

@@ -17,8 +17,11 @@ use crate::summary::{
 /// Factor between two counts above which they are named as a possible reason for a difference.
 const NOTABLE: f64 = 1.1;
 
+/// A run that would have to be longer by more than this factor is of no use.
+const FAR_LONGER: f64 = 100.0;
+
 /// The remedy where CPU time decides at unequal load.
-const UNEQUAL: &str = "At saturation each lane ran at its own rate, so CPU time per operation is not like for like; offer \
+const UNEQUAL: &str = "In this closed loop each lane ran at its own rate, so CPU time per operation is not like for like; offer \
     an equal rate (`/rate=60%`).";
 
 /// Which lanes are better or worse than the reference, by how much, and how their counts differ.
@@ -117,7 +120,7 @@ fn equivalent(
     (!lanes.is_empty()).then(|| {
         format!(
             "Equivalent to {reference} within {}{what}: {}.",
-            format::percent(margin),
+            format::chosen(margin),
             format::list(&lanes)
         )
     })
@@ -137,7 +140,12 @@ fn undecided(figures: &[(&Cell, &Figure)], what: &str, margin: f64) -> Option<St
     let whose = if more { "every one of them" } else { first };
     let seen = mde.map_or(String::new(), |mde| {
         let longer = longer.map_or(String::new(), |times| {
-            format!("; {} times the time would find {}", format::count(times), format::percent(margin))
+            let times = if times > FAR_LONGER {
+                format!("more than {FAR_LONGER} times")
+            } else {
+                format!("{} times", format::count(times))
+            };
+            format!("; {times} the time would find {}", format::chosen(margin))
         });
         format!(" (this run finds differences of {} in {whose}{longer})", format::percent(mde))
     });

@@ -57,8 +57,8 @@ pub(crate) fn false_verdicts(summary: &Summary) -> String {
     format!(
         "Wrong verdicts: a lane of a workload is falsely called better or worse in at most {} of such runs{together}; \
          a lane that differs by {} is called equivalent in at most 2.5 %.",
-        format::percent(alpha),
-        format::percent(margin)
+        format::chosen(alpha),
+        format::chosen(margin)
     )
 }
 

@@ -75,7 +75,6 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
     (cell.lane_use, cell.generator_use) = utilisation(data, name);
     cell.bound = Some(bound(cell.lane_use, cell.generator_use));
     cell.deciding = Some(data.deciding());
-    cell.modes = modes(data, &cell);
     for metric in data.metrics() {
         let value = if metric.is_timed() {
             data.value(name, |slice| timed(metric, slice))
@@ -88,6 +87,7 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
             cell.metrics.insert(metric, figure(data, &cell, metric, value, decided));
         }
     }
+    cell.modes = modes(data, &cell);
     if data.is_offered() {
         let value = data.value(name, |slice| timed(Metric::OpsPerS, slice));
         cell.metrics.extend(value.map(|value| (Metric::OpsPerS, blank(value))));
@@ -254,7 +254,10 @@ fn modes(data: &Data, cell: &Cell) -> Option<Modes> {
     let finite = |round: Vec<f64>| round.into_iter().filter(|log| log.is_finite()).collect();
     let rounds: Vec<Vec<f64>> = paired.rounds.into_iter().map(finite).collect();
     let found = rtswap_stats::modes(&rounds)?;
-    let centre_ns = data.value(&cell.lane, |slice| timed(Metric::CpuNsPerOp, slice))?;
+    // The lane's own median lies in one of the modes; its estimate is the centre that they are relative to.
+    let reference_ns =
+        data.value(data.against(&cell.lane), |slice| timed(Metric::CpuNsPerOp, slice))?;
+    let centre_ns = reference_ns * cell.metrics.get(&Metric::CpuNsPerOp)?.ratio?;
     Some(Modes {
         low_ns: centre_ns * found.low,
         high_ns: centre_ns * found.high,

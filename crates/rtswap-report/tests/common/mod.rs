@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use rtswap_schema::record::{
-    Block, Counts, Ended, Environment, Footer, Header, Kind, LaneFailure, LanePlan, LaneRound,
+    Block, Counts, CpuSource, Ended, Environment, Footer, Header, Kind, LaneFailure, LanePlan, LaneRound,
     Plan, Record, Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
 };
 use rtswap_schema::workload::ParamValue;
@@ -56,6 +56,10 @@ pub struct Lane {
     pub stall_ns: Option<u64>,
     /// Share of the offered operations by which the backlog grows in each slice.
     pub growth: f64,
+    /// Every so many blocks a slice ends in a pause: it finishes no operation.
+    pub pause_every: Option<u32>,
+    /// In every so many rounds, its CPU time is higher by the factor.
+    pub mode: Option<(u32, f64)>,
 }
 
 pub fn lane(name: &str, cost: f64) -> Lane {
@@ -79,6 +83,8 @@ pub fn lane(name: &str, cost: f64) -> Lane {
         tail: 1.0,
         stall_ns: None,
         growth: 0.0,
+        pause_every: None,
+        mode: None,
     }
 }
 
@@ -267,9 +273,19 @@ impl Run {
                     round: round as u32,
                     block: number as u32,
                     slices: present
-                        .map(|(lane, log)| match &offered {
-                            Some(offered) => offered.slice(lane, REFERENCE_NS * log.exp()),
-                            None => self.slice(workload, lane, log.exp()),
+                        .map(|(lane, log)| {
+                            let factor = match lane.mode {
+                                Some((every, factor)) if round as u32 % every == 0 => factor,
+                                _ => 1.0,
+                            };
+                            let cost = log.exp() * factor;
+                            let at = round as u32 * self.blocks + number as u32;
+                            let pauses = lane.pause_every.is_some_and(|every| at % every == 0);
+                            match &offered {
+                                Some(offered) => offered.slice(lane, REFERENCE_NS * cost),
+                                None if pauses => self.pause(workload, lane),
+                                None => self.slice(workload, lane, cost),
+                            }
                         })
                         .collect(),
                 });
@@ -311,6 +327,11 @@ impl Run {
         }
     }
 
+    /// A slice in which the lane slept: it finished nothing and used next to no CPU time.
+    fn pause(&self, workload: &WorkloadPlan, lane: &Lane) -> Slice {
+        Slice { ops: 0, cpu_ns: 30_000, ..self.slice(workload, lane, 1.0) }
+    }
+
     /// The slower of the lane and the generator keeps its CPU busy.
     fn slice(&self, workload: &WorkloadPlan, lane: &Lane, cost: f64) -> Slice {
         let cost_ns = REFERENCE_NS * cost;
@@ -347,15 +368,21 @@ fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
         memory_base_bytes: workload.params.get("active").map(|_| memory),
         memory_bytes: Some(memory + conns * lane.conn_bytes),
         idle_cpu: Some(lane.idle_cpu),
-        latency_hdr: Some(histogram(lane.cost, 1_000)),
+        latency_hdr: Some(histogram(lane, 13_000)),
+        cpu_source: Some(CpuSource::TaskClock),
         ..LaneRound::default()
     }
 }
 
-fn histogram(cost: f64, values: u64) -> String {
+fn histogram(lane: &Lane, values: u64) -> String {
     let mut histogram: Histogram<u64> = Histogram::new(3).unwrap();
     for i in 1..=values {
-        histogram.record((250_000.0 * cost * (0.5 + i as f64 / values as f64)) as u64).unwrap();
+        let ns = 250_000.0 * lane.cost * (0.5 + i as f64 / values as f64);
+        histogram.record(ns as u64).unwrap();
+    }
+    // One message of each of 32 connections waits for the pause.
+    if lane.pause_every.is_some() {
+        histogram.record_n(60_000_000, 32).unwrap();
     }
     rtswap_schema::histogram::encode(&histogram)
 }
