@@ -66,7 +66,7 @@ impl Notes {
         data: &Data,
         workload: &WorkloadSummary,
         cells: &[Cell],
-        control_differs: Vec<(Metric, Interval)>,
+        control_differs: Option<Interval>,
     ) {
         let name = &workload.name;
         let plan = &data.record.header.plan;
@@ -84,7 +84,7 @@ impl Notes {
             list.push(name.clone());
         }
         self.control_differs
-            .extend(control_differs.into_iter().map(|(metric, by)| (name.clone(), metric, by)));
+            .extend(control_differs.map(|by| (name.clone(), workload.deciding, by)));
         if workload.steal.is_some_and(|steal| steal > HEAVY_STEAL) {
             self.steal.0.push(name.clone());
             self.steal.1 = self.steal.1.max(workload.steal.unwrap_or_default());

@@ -141,7 +141,7 @@ fn closed_loop_has_latency_without_verdict() {
     let summary = Summary::of(&record);
     let cell = summary.cell(ECHO, "smol").unwrap();
     assert!(cell.latency_ns.is_some());
-    let none = Metric::LATENCY.iter().chain(&Metric::CAPACITY);
+    let none = Metric::LATENCY.iter().chain(&[Metric::CapacityPerS]);
     assert!(none.into_iter().all(|metric| !cell.metrics.contains_key(metric)));
     let workload = &summary.workloads[0];
     assert_eq!((workload.arrivals, workload.offered_per_s), (None, None));

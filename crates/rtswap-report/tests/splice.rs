@@ -66,9 +66,9 @@ fn sections_name_their_command() {
     assert!(sections["machine"].contains("2026-01-31 12:34:56 UTC"));
     assert!(sections["machine"].contains("seed 7"));
     assert!(sections["overview"].contains("| workload | smol |"));
-    assert!(sections["summary"].contains("smol handles"));
+    assert!(sections["summary"].contains("smol uses"));
     assert!(
-        !sections["tables"].contains("smol handles") && sections["tables"].contains("| smol |")
+        !sections["tables"].contains("smol uses") && sections["tables"].contains("| smol |")
     );
 }
 

@@ -9,7 +9,7 @@ use rtswap_report::{
     Bound, Cause, Figure, Metric, Role, Style, Summary, WarningKind, json, markdown,
     precise_enough, table,
 };
-use rtswap_schema::record::{Counts, Ended, Line, Record, Status, Stop};
+use rtswap_schema::record::{Counts, Deciding, Ended, Line, Record, Status, Stop};
 use rtswap_stats::Verdict;
 
 fn lanes() -> Run {
@@ -37,10 +37,10 @@ fn kinds(record: &Record) -> Vec<WarningKind> {
 fn summary_finds_true_ratios_and_verdicts() {
     let summary = Summary::of(&lanes().record());
     for (lane, cost, verdict) in [
-        ("local", 1.0, Verdict::Undecided),
+        ("local", 1.0, Verdict::Equivalent),
         ("smol", 1.28, Verdict::Worse),
         ("compio", 0.8, Verdict::Better),
-        ("control", 1.0, Verdict::Undecided),
+        ("control", 1.0, Verdict::Equivalent),
     ] {
         let speed = figure(&summary, lane, Metric::OpsPerS);
         let cpu = figure(&summary, lane, Metric::CpuNsPerOp);
@@ -48,16 +48,14 @@ fn summary_finds_true_ratios_and_verdicts() {
         assert!((cpu.ratio.unwrap() / cost - 1.0).abs() < 0.015, "{lane}: {cpu:?}");
         assert!(speed.lo < speed.ratio && speed.ratio < speed.hi);
         assert_eq!((speed.verdict, cpu.verdict), (Some(verdict), Some(verdict)), "{lane}");
-        let undecided = verdict == Verdict::Undecided;
         for figure in [speed, cpu] {
-            assert_eq!(figure.cause.is_some_and(Cause::no_difference), undecided, "{lane}");
-            assert_eq!(figure.why.is_some(), undecided, "{lane}");
+            assert_eq!((figure.cause, &figure.why), (None, &None), "{lane}");
             assert!(figure.is_decidable(), "{lane}");
         }
         assert!(speed.mde.unwrap() < 0.05 && speed.p.unwrap() <= 1.0);
     }
     let cell = summary.cell(ECHO, "smol").unwrap();
-    assert_eq!((cell.bound, cell.deciding), (Some(Bound::Lane), Some(Metric::OpsPerS)));
+    assert_eq!((cell.bound, cell.deciding), (Some(Bound::Lane), Some(Metric::CpuNsPerOp)));
     assert_eq!(figure(&summary, "smol", Metric::SyscallsPerOp).verdict, Some(Verdict::Worse));
     assert!((figure(&summary, "smol", Metric::SyscallsPerOp).value - 4.0).abs() < 0.01);
     assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
@@ -76,7 +74,9 @@ fn summary_does_not_compare_reference_with_itself() {
 
 #[test]
 fn summary_inverts_ratio_if_reference_is_exchanged() {
-    let mut record = lanes().record();
+    let mut run = lanes();
+    run.control = None;
+    let mut record = run.record();
     let before = figure(&Summary::of(&record), "smol", Metric::OpsPerS).clone();
     record.header.plan.reference = "smol".to_owned();
     let after = figure(&Summary::of(&record), "tokio", Metric::OpsPerS).clone();
@@ -86,14 +86,25 @@ fn summary_inverts_ratio_if_reference_is_exchanged() {
     assert!((product(before.hi, after.lo) - 1.0).abs() < 1e-12);
 }
 
+/// The lane's own ratio is the mean of its logs to either process of the reference.
 #[test]
-fn summary_draws_bootstrap_from_seed_of_record() {
+fn ratio_is_to_both_processes_of_reference() {
     let mut record = lanes().record();
-    let before = figure(&Summary::of(&record), "smol", Metric::OpsPerS).clone();
-    record.header.seed += 1;
-    let after = figure(&Summary::of(&record), "smol", Metric::OpsPerS).clone();
-    assert_eq!((before.value, before.ratio), (after.value, after.ratio));
-    assert_ne!((before.lo, before.hi), (after.lo, after.hi));
+    for slice in record.blocks.iter_mut().flat_map(|block| &mut block.slices) {
+        (slice.ops, slice.cpu_ns) = match slice.lane.as_str() {
+            "tokio" => (1_000, 8_000_000),
+            "control" => (1_000, 12_000_000),
+            _ => (1_000, 9_000_000),
+        };
+    }
+    let summary = Summary::of(&record);
+    let ratio = |lane| figure(&summary, lane, Metric::CpuNsPerOp).ratio.unwrap();
+    assert!((ratio("smol") - 9.0 / 96_f64.sqrt()).abs() < 1e-9, "{}", ratio("smol"));
+    assert!((ratio("control") - 1.5).abs() < 1e-9, "the control is held against one process");
+    for block in &mut record.blocks {
+        block.slices.retain(|slice| slice.lane != "control" || block.block > 0);
+    }
+    assert!(Summary::of(&record).cell(ECHO, "smol").unwrap().metrics[&Metric::CpuNsPerOp].ratio.is_some());
 }
 
 #[test]
@@ -121,7 +132,7 @@ fn json_has_documented_shape_and_parses_back() {
     assert!(text.ends_with("}\n"), "one line break at the end");
     assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(json["schema"], 2);
+    assert_eq!(json["schema"], 3);
     assert_eq!(json["reference"], "tokio");
     assert_eq!(json["seed"], 7);
     assert_eq!(json["environment"]["kernel"], "Linux 6.12.8");
@@ -145,11 +156,11 @@ fn json_has_documented_shape_and_parses_back() {
     }
     assert_eq!(smol["metrics"]["ops_per_s"]["verdict"], "worse");
     assert!(smol["metrics"]["ops_per_s"]["cause"].is_null());
-    let undecided = &of("local")["metrics"]["ops_per_s"];
-    assert_eq!(
-        (&undecided["verdict"], &undecided["cause"]),
-        (&"undecided".into(), &"not_significant".into())
-    );
+    assert_eq!(of("local")["metrics"]["ops_per_s"]["verdict"], "equivalent");
+    for key in ["lane_use", "generator_use"] {
+        assert!(smol[key].as_f64().unwrap() <= 1.0, "{key}");
+    }
+    assert_eq!(json["plan"]["margin"], 0.03);
     assert!(smol["latency_ns"]["p50"].is_u64() && smol["memory_bytes"].is_f64());
     assert_eq!(smol["info"]["driver"], "epoll");
     assert_eq!(of("control")["role"], "control");
@@ -158,7 +169,7 @@ fn json_has_documented_shape_and_parses_back() {
     assert_eq!(of("uring")["metrics"], serde_json::json!({}));
     assert_eq!(json["workloads"][0]["rounds"], 12);
     assert_eq!(json["workloads"][0]["stopped"], "rounds");
-    assert!(json["workloads"][0]["noise_floor"]["ops_per_s"].is_f64());
+    assert!(json["workloads"][0]["control"]["ops_per_s"]["lo"].is_f64());
 }
 
 #[test]
@@ -186,13 +197,33 @@ fn cpu_time_decides_if_generator_is_bottleneck() {
 }
 
 #[test]
-fn cpu_time_decides_for_single_lane_that_generator_limits() {
+fn deciding_metric_is_that_of_plan_whatever_the_bottleneck() {
+    for (planned, metric) in [
+        (None, Metric::CpuNsPerOp),
+        (Some(Deciding::CpuNsPerOp), Metric::CpuNsPerOp),
+        (Some(Deciding::OpsPerS), Metric::OpsPerS),
+    ] {
+        for load_ns in [1_900.0, 7_400.0, 12_000.0] {
+            let mut run = lanes();
+            run.load_ns = load_ns;
+            run.workloads[0].deciding = planned;
+            let summary = Summary::of(&run.record());
+            assert!(summary.cells.iter().all(|cell| cell.deciding == Some(metric)));
+            assert_eq!(summary.workloads[0].deciding, metric);
+        }
+    }
+}
+
+#[test]
+fn table_says_so_if_cpu_time_decides_at_unequal_load() {
     let mut run = lanes();
-    run.load_ns = 7_400.0;
-    let summary = Summary::of(&run.record());
-    let deciding = |lane| summary.cell(ECHO, lane).unwrap().deciding.unwrap();
-    assert_eq!([deciding("compio"), deciding("smol")], [Metric::CpuNsPerOp, Metric::OpsPerS]);
-    insta::assert_snapshot!(table(&summary, &Style::default()));
+    let says = |run: &Run| sentence(&run.record()).contains("is not like for like");
+    assert!(says(&run));
+    run.workloads[0].deciding = Some(Deciding::OpsPerS);
+    assert!(!says(&run), "operations per second decide");
+    run.workloads[0].deciding = None;
+    run.load_ns = 12_000.0;
+    assert!(!says(&run), "the generator's rate is the same for all");
 }
 
 #[test]
@@ -266,8 +297,7 @@ fn lanes_are_undecided_if_control_differs() {
     let mut run = lanes();
     run.control = Some(lane("control", 1.1));
     let record = run.record();
-    let differs = [WarningKind::ControlDiffers, WarningKind::ControlDiffers];
-    assert_eq!(kinds(&record), differs, "in both metrics");
+    assert_eq!(kinds(&record), [WarningKind::ControlDiffers]);
     let summary = Summary::of(&record);
     let cause = figure(&summary, "smol", Metric::OpsPerS).cause;
     assert_eq!(cause, Some(Cause::ControlDiffers));
@@ -411,7 +441,8 @@ fn count_of_zero_has_no_ratio() {
     }
     let summary = Summary::of(&record);
     let switches = figure(&summary, "compio", Metric::CtxSwitchesPerOp);
-    assert_eq!((switches.ratio, switches.cause), (Some(1.0), Some(Cause::NotSignificant)));
+    assert_eq!((switches.ratio, switches.cause), (Some(1.0), None));
+    assert_eq!(switches.verdict, Some(Verdict::Equivalent));
 }
 
 #[test]
@@ -455,6 +486,6 @@ fn precise_enough_needs_narrow_intervals_and_enough_rounds() {
     assert!(precise_enough(&record, ECHO, 0.03));
     assert!(!precise_enough(&record, ECHO, 0.001));
     assert!(!precise_enough(&record, "no-such-workload", 0.03));
-    run.rounds = 7;
+    run.rounds = 6;
     assert!(!precise_enough(&run.record(), ECHO, 0.5));
 }

@@ -57,14 +57,11 @@ impl<'a> Decided<'a> {
         self.controls.iter().find_map(|&lane| self.rows.get(&(lane, metric)).map(|row| row.0))
     }
 
-    /// The metrics in which the control differs from the reference, apart from exact counts.
-    pub fn control_differs(&self) -> Vec<(Metric, Interval)> {
-        let row = |(&(lane, metric), (estimate, decision)): (&(&str, Metric), &(Estimate, Decision))| {
-            let differs = decision.reason == Some(Reason::ControlDiffers)
-                && self.controls.contains(&lane)
-                && !Metric::COUNTED.contains(&metric);
-            differs.then(|| (metric, Interval::from(*estimate)))
-        };
-        self.rows.iter().filter_map(row).collect()
+    /// The control's ratio in a metric in which it differs from the reference.
+    pub fn control_differs(&self, metric: Metric) -> Option<Interval> {
+        self.controls.iter().find_map(|&lane| {
+            let (estimate, decision) = self.rows.get(&(lane, metric))?;
+            (decision.reason == Some(Reason::ControlDiffers)).then(|| (*estimate).into())
+        })
     }
 }
