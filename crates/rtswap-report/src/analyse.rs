@@ -12,9 +12,7 @@ use rtswap_stats::{Estimate, Options, Rule, estimate, median, pooled, rounds_nee
 use self::cell::{best_floor, cell};
 use self::decided::Decided;
 use crate::data::Data;
-use crate::summary::{
-    Cell, Interval, Metric, PlanSummary, Role, SCHEMA, Summary, WorkloadSummary,
-};
+use crate::summary::{Cell, Interval, Metric, PlanSummary, Role, SCHEMA, Summary, WorkloadSummary};
 use crate::{sentence, warn};
 
 /// The rule of records made before it was fixed in the plan.
@@ -102,9 +100,11 @@ pub fn precise_enough(record: &Record, workload: &str, precision: f64) -> bool {
     !lanes.is_empty()
         && data.rounds_measured() >= needed
         && lanes.iter().all(|lane| {
-            estimate(&data.paired(&lane.name, data.deciding()), &options(record)).is_some_and(|estimate| {
-                estimate.rounds >= needed && rtswap_stats::precise_enough(&estimate, precision)
-            })
+            estimate(&data.paired(&lane.name, data.deciding()), &options(record)).is_some_and(
+                |estimate| {
+                    estimate.rounds >= needed && rtswap_stats::precise_enough(&estimate, precision)
+                },
+            )
         })
 }
 
@@ -128,9 +128,7 @@ fn is_unequal(data: &Data, cells: &[Cell], margin: f64) -> bool {
     data.plan.by_generator
         && !data.is_offered()
         && data.deciding() == Metric::CpuNsPerOp
-        && compared
-            .filter_map(|cell| cell.metrics.get(&Metric::OpsPerS)?.ratio)
-            .any(differs)
+        && compared.filter_map(|cell| cell.metrics.get(&Metric::OpsPerS)?.ratio).any(differs)
 }
 
 fn stopped(data: &Data) -> Option<Stop> {

@@ -94,7 +94,8 @@ const MULTIPLE: f64 = 10.0;
 
 /// The decimals of a ratio that its interval warrants: those of the first significant digit of the half width.
 fn decimals(of: &Interval) -> usize {
-    let zeros = if of.ratio > 0.0 { (-of.ratio.log10().floor() - 1.0).clamp(0.0, 6.0) } else { 0.0 };
+    let zeros =
+        if of.ratio > 0.0 { (-of.ratio.log10().floor() - 1.0).clamp(0.0, 6.0) } else { 0.0 };
     let most = RATIO_DECIMALS + zeros as usize;
     let half = of.hi.map_or(0.0, |hi| (hi - of.lo) / 2.0);
     if half <= 0.0 {
@@ -305,7 +306,10 @@ mod tests {
         );
         assert_eq!(written.map(|it| ratio(&it))[4..6], ["0.0312", "86×"]);
         let unknown = Interval { ratio: 1.2345, lo: 0.0, hi: None };
-        assert_eq!((interval(&unknown), ratio(&unknown)), ("1.234 [unknown]".into(), "1.234".into()));
+        assert_eq!(
+            (interval(&unknown), ratio(&unknown)),
+            ("1.234 [unknown]".into(), "1.234".into())
+        );
     }
 
     #[test]

@@ -79,17 +79,19 @@ impl<'a> Grid<'a> {
     fn closed_columns(&self, error_bars: Option<usize>) -> Vec<Column> {
         let lead = self.workload.deciding;
         let other = if lead == Metric::OpsPerS { Metric::CpuNsPerOp } else { Metric::OpsPerS };
-        let total = if lead == Metric::OpsPerS {
-            Metric::TotalOpsPerS
-        } else {
-            Metric::TotalCpuNsPerOp
-        };
+        let total =
+            if lead == Metric::OpsPerS { Metric::TotalOpsPerS } else { Metric::TotalCpuNsPerOp };
         let error_bars = error_bars.map(|width| self.error_bar_column(lead, width));
         let latency = |name: &str, dispensable, entry: fn(&Latency) -> Option<u64>| {
-            self.column(["closed-loop", &format!("latency {name}")], dispensable, true, move |cell| {
-                let ns = cell.latency_ns.as_ref().and_then(entry)?;
-                Some(format::time(ns as f64))
-            })
+            self.column(
+                ["closed-loop", &format!("latency {name}")],
+                dispensable,
+                true,
+                move |cell| {
+                    let ns = cell.latency_ns.as_ref().and_then(entry)?;
+                    Some(format::time(ns as f64))
+                },
+            )
         };
         let others = [
             self.verdict_column(),
@@ -211,8 +213,8 @@ impl<'a> Grid<'a> {
     fn bare_ratio_column(&self, metric: Metric, dispensable: u8) -> Column {
         let entries = self.rows.iter().map(|cell| {
             let figure = cell.metrics.get(&metric);
-            let ratio = figure
-                .and_then(|figure| Some((format::ratio(&figure.interval()?), tone(figure))));
+            let ratio =
+                figure.and_then(|figure| Some((format::ratio(&figure.interval()?), tone(figure))));
             ratio.unwrap_or_else(|| (MISSING.to_owned(), Tone::Faint))
         });
         Column {

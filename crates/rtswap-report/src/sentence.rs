@@ -10,9 +10,7 @@ use rtswap_schema::record::{Kind, Status};
 use rtswap_stats::Verdict;
 
 use crate::format;
-use crate::summary::{
-    Bound, Cell, Figure, Metric, PlanSummary, Role, WorkloadSummary,
-};
+use crate::summary::{Bound, Cell, Figure, Metric, PlanSummary, Role, WorkloadSummary};
 
 /// Factor between two counts above which they are named as a possible reason for a difference.
 const NOTABLE: f64 = 1.1;
@@ -82,7 +80,8 @@ fn overheads<'a>(
         let Some(ratio) = figure.ratio else { continue };
         let part = format::percent((ratio - 1.0).abs());
         let (lane, than) = (&cell.lane, than(cell));
-        sentences.push(format!("{lane} uses {part} {word} CPU time than {than}{}.", bounds(figure)));
+        sentences
+            .push(format!("{lane} uses {part} {word} CPU time than {than}{}.", bounds(figure)));
     }
     sentences.extend(undecided(&figures, "", margin));
     sentences.extend(undecidable(&figures, ""));
@@ -99,7 +98,9 @@ fn bounds(figure: &Figure) -> String {
         return format!(" (between {lo} and {hi})");
     }
     if figure.interval().is_some_and(|it| it.holds_one()) {
-        let signed = |end: f64| format!("{}{}", if end < 1.0 { "-" } else { "+" }, format::percent((end - 1.0).abs()));
+        let signed = |end: f64| {
+            format!("{}{}", if end < 1.0 { "-" } else { "+" }, format::percent((end - 1.0).abs()))
+        };
         return format!(" (between {} and {})", signed(lo), signed(hi));
     }
     format!(" ({})", format::between((lo - 1.0).abs(), (hi - 1.0).abs()))

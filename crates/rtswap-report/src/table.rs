@@ -50,7 +50,10 @@ pub(crate) fn false_verdicts(summary: &Summary) -> String {
     let decided = summary.workloads.iter().filter(|it| it.mde.contains_key(&it.deciding)).count();
     let together = 1.0 - (1.0 - alpha).powi(i32::try_from(decided).unwrap_or(i32::MAX));
     let together = if decided > 1 {
-        format!(", and in at most {} of such tables of {decided} workloads", format::percent(together))
+        format!(
+            ", and in at most {} of such tables of {decided} workloads",
+            format::percent(together)
+        )
     } else {
         String::new()
     };

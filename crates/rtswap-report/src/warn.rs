@@ -11,9 +11,7 @@ use rtswap_stats::{median, rounds_needed};
 
 use crate::data::Data;
 use crate::format;
-use crate::summary::{
-    Bound, Cell, Interval, Metric, Role, Warning, WarningKind, WorkloadSummary,
-};
+use crate::summary::{Bound, Cell, Interval, Metric, Role, Warning, WarningKind, WorkloadSummary};
 
 /// CPUs that a waiting lane may keep busy before it disturbs the other lanes.
 const IDLE_BURN: f64 = 0.02;

@@ -63,7 +63,10 @@ fn paired_lane_is_compared_with_its_native_lane() {
         assert_eq!(summary.cell(ECHO, native).unwrap().role, Role::Reference);
     }
     let sentence = &summary.workloads[0].sentence;
-    assert!(sentence.starts_with("Equivalent to their native lanes within 3 %: tokio ("), "{sentence}");
+    assert!(
+        sentence.starts_with("Equivalent to their native lanes within 3 %: tokio ("),
+        "{sentence}"
+    );
     assert!(sentence.contains("more CPU time than native-smol (between"), "{sentence}");
     for text in [table(&summary, &wide()), markdown(&summary)] {
         assert!(text.contains("ratio to native") && !text.contains("\nnative-smol"), "{text}");

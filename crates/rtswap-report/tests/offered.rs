@@ -3,7 +3,9 @@
 mod common;
 
 use common::{ECHO, HTTP, Run, http, lane, run};
-use rtswap_report::{Bound, Cause, Figure, Metric, Summary, WarningKind, json, precise_enough};
+use rtswap_report::{
+    Bound, Cause, Figure, Metric, Role, Summary, WarningKind, json, precise_enough,
+};
 use rtswap_schema::record::{Record, Status};
 use rtswap_schema::workload::Arrivals;
 use rtswap_stats::Verdict;
@@ -59,20 +61,20 @@ fn latency_is_compared_by_round() {
 }
 
 #[test]
-fn latency_is_family_of_its_own() {
+fn each_metric_is_family_of_its_own() {
     let mut run = offered();
-    let least = |run: &Run, metrics: &[Metric]| {
+    let least = |run: &Run, metric: Metric| {
         let summary = Summary::of(&run.record());
-        let figures = summary.cells.iter().flat_map(|cell| &cell.metrics);
-        let family = figures.filter(|(metric, _)| metrics.contains(metric));
-        let least = family.filter_map(|(_, figure)| figure.p).min_by(f64::total_cmp).unwrap();
-        (least * 2.0_f64.powi(12 - 1)).round() as usize
+        let lanes = summary.cells.iter().filter(|cell| cell.role == Role::Lane);
+        let family = lanes.filter_map(|cell| cell.metrics.get(&metric)?.p);
+        (family.min_by(f64::total_cmp).unwrap() * 2.0_f64.powi(12 - 1)).round() as usize
     };
-    // The smallest p is multiplied by the comparisons: five lanes with the control.
-    assert_eq!(least(&run, &Metric::LATENCY), 5 * 4);
-    assert_eq!(least(&run, &[Metric::CpuNsPerOp]), 5);
+    // The smallest p is multiplied by the comparisons: four lanes, without the control.
+    for metric in [Metric::P99Ns, Metric::CpuNsPerOp] {
+        assert_eq!(least(&run, metric), 4);
+    }
     run.lanes.drain(1..4);
-    assert_eq!(least(&run, &Metric::LATENCY), 2 * 4);
+    assert_eq!(least(&run, Metric::P99Ns), 1);
 }
 
 #[test]
@@ -131,20 +133,29 @@ fn rounds_without_percentile_are_left_out() {
 }
 
 #[test]
-fn closed_loop_has_latency_without_verdict() {
+fn closed_loop_has_latency_with_verdict_and_no_capacity() {
     let mut run = offered();
     run.workloads = vec![common::echo()];
     let mut record = run.record();
     for its in record.rounds.iter_mut().flat_map(|round| round.lanes.values_mut()) {
         its.capacity_per_s = Some(100_000.0);
     }
+    for (lane, its) in record.rounds.iter_mut().flat_map(|round| &mut round.lanes) {
+        if lane == "smol" {
+            its.latency_hdr = common::latencies(1.5);
+        }
+    }
     let summary = Summary::of(&record);
     let cell = summary.cell(ECHO, "smol").unwrap();
-    assert!(cell.latency_ns.is_some());
-    let none = Metric::LATENCY.iter().chain(&[Metric::CapacityPerS]);
-    assert!(none.into_iter().all(|metric| !cell.metrics.contains_key(metric)));
+    for metric in [Metric::P50Ns, Metric::P99Ns, Metric::P999Ns] {
+        let figure = &cell.metrics[&metric];
+        assert_eq!(figure.verdict, Some(Verdict::Worse), "{metric:?}");
+        assert!((figure.ratio.unwrap() - 1.5).abs() < 0.01, "{figure:?}");
+    }
+    assert!(!cell.metrics.contains_key(&Metric::CapacityPerS));
     let workload = &summary.workloads[0];
     assert_eq!((workload.arrivals, workload.offered_per_s), (None, None));
+    assert!(workload.sentence.contains("closed-loop latency is 50 % higher on smol"));
 }
 
 #[test]
@@ -185,7 +196,7 @@ fn cpu_time_alone_is_timed_and_decides() {
     assert_eq!((workload.offered_per_s, workload.offered_share), (Some(123_000.0), None));
     assert!(!workload.mde.contains_key(&Metric::OpsPerS));
     assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
-    // Five comparisons need eight rounds, ten would need nine.
+    // Four comparisons need eight rounds.
     run.rounds = 8;
     assert!(precise_enough(&run.record(), name, 0.05));
     run.rounds = 7;
@@ -220,10 +231,10 @@ fn lane_is_overloaded_if_backlog_grows_in_most_slices() {
     let capacity = &smol.metrics[&Metric::CapacityPerS];
     assert_eq!((smol.metrics.len(), capacity.ratio, capacity.verdict), (1, None, None));
     assert_eq!(figure(&summary, "compio", Metric::CpuNsPerOp).verdict, Some(Verdict::Better));
-    // It takes part in no comparison, so the others need fewer rounds: 4 with the control.
-    assert_eq!(summary.workloads[0].rounds_needed, 8);
+    // It takes part in no comparison, so the others need fewer rounds: 3 lanes.
+    assert_eq!(summary.workloads[0].rounds_needed, 7);
     let p = figure(&summary, "compio", Metric::CpuNsPerOp).p.unwrap();
-    assert!(p <= 4.0 * 2.0_f64.powi(1 - 12));
+    assert!(p <= 3.0 * 2.0_f64.powi(1 - 12));
     assert!(precise_enough(&record, HTTP, 0.03));
 }
 

@@ -108,7 +108,7 @@ fn closed_loop_has_column_of_ops_per_wait_and_is_named() {
     let mut run = gallery();
     run.workloads.push(echo());
     let summary = Summary::of(&run.record());
-    for text in [table(&summary, &at(200)), markdown(&summary)] {
+    for text in [table(&summary, &at(280)), markdown(&summary)] {
         assert_eq!(text.matches("ops/wait").count(), 3, "two tables and the legend: {text}");
         let words = text.replace('\n', " ");
         assert!(words.contains("a closed loop at saturation, in which"), "{text}");

@@ -67,9 +67,7 @@ fn sections_name_their_command() {
     assert!(sections["machine"].contains("seed 7"));
     assert!(sections["overview"].contains("| workload | smol |"));
     assert!(sections["summary"].contains("smol uses"));
-    assert!(
-        !sections["tables"].contains("smol uses") && sections["tables"].contains("| smol |")
-    );
+    assert!(!sections["tables"].contains("smol uses") && sections["tables"].contains("| smol |"));
 }
 
 #[test]

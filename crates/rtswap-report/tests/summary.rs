@@ -104,7 +104,11 @@ fn ratio_is_to_both_processes_of_reference() {
     for block in &mut record.blocks {
         block.slices.retain(|slice| slice.lane != "control" || block.block > 0);
     }
-    assert!(Summary::of(&record).cell(ECHO, "smol").unwrap().metrics[&Metric::CpuNsPerOp].ratio.is_some());
+    assert!(
+        Summary::of(&record).cell(ECHO, "smol").unwrap().metrics[&Metric::CpuNsPerOp]
+            .ratio
+            .is_some()
+    );
 }
 
 #[test]

@@ -228,8 +228,7 @@ fn utilisation(data: &Data, lane: &str) -> (Option<f64>, Option<f64>) {
     };
     let slices = || data.slices(lane).filter(|slice| has_window(slice));
     let of_lane = median(slices().map(|s| used(s.cpu_ns, s.elapsed_ns, server_cpus)));
-    let of_load =
-        slices().filter_map(|s| Some(used(s.load_cpu_ns?, s.elapsed_ns, load_cpus)));
+    let of_load = slices().filter_map(|s| Some(used(s.load_cpu_ns?, s.elapsed_ns, load_cpus)));
     (of_lane, median(of_load).filter(|_| data.plan.by_generator))
 }
 

@@ -89,8 +89,7 @@ impl Data<'_> {
     /// Rounds in which the longest latency is more than [`STALL`] times the 99th percentile; `None` without
     /// latencies.
     pub fn stalled_rounds(&self, lane: &str) -> Option<usize> {
-        let mut rounds =
-            self.percentiles.iter().filter_map(|round| round.get(lane)).peekable();
+        let mut rounds = self.percentiles.iter().filter_map(|round| round.get(lane)).peekable();
         rounds.peek()?;
         Some(rounds.filter(|round| round.is_stalled).count())
     }

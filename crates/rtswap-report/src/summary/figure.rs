@@ -121,7 +121,9 @@ impl Metric {
             Self::TotalOpsPerS => "operations per second over all slices",
             Self::TotalCpuNsPerOp => "CPU time per operation over all slices",
             Self::Steadiness => "operations per second over all slices against the median slice",
-            Self::CpuSteadiness => "CPU time per operation over all slices against the median slice",
+            Self::CpuSteadiness => {
+                "CPU time per operation over all slices against the median slice"
+            }
             Self::SyscallsPerOp => "system calls per operation",
             Self::CtxSwitchesPerOp => "context switches per operation",
             Self::P50Ns => "median latency",

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use rtswap_schema::record::{
-    Block, Counts, CpuSource, Ended, Environment, Footer, Header, Kind, LaneFailure, LanePlan, LaneRound,
-    Plan, Record, Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
+    Block, Counts, CpuSource, Ended, Environment, Footer, Header, Kind, LaneFailure, LanePlan,
+    LaneRound, Plan, Record, Round, SCHEMA, Slice, Status, Stop, WorkloadPlan,
 };
 use rtswap_schema::workload::ParamValue;
 use rtswap_stats::simulate::{self, Noise};
@@ -372,6 +372,11 @@ fn lane_round(lane: &Lane, workload: &WorkloadPlan, round: u64) -> LaneRound {
         cpu_source: Some(CpuSource::TaskClock),
         ..LaneRound::default()
     }
+}
+
+/// Latencies of one round, all longer than the reference's by the factor.
+pub fn latencies(factor: f64) -> Option<String> {
+    Some(histogram(&lane("", factor), 13_000))
 }
 
 fn histogram(lane: &Lane, values: u64) -> String {

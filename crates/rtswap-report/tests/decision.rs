@@ -1,0 +1,196 @@
+//! What medians of slices hide, what cannot be decided, and what the system did: in sentences, tables and warnings.
+
+mod common;
+
+use common::{ECHO, Run, lane, own, run};
+use rtswap_report::claim::{Finding, judge};
+use rtswap_report::{Cause, Figure, Metric, Modes, Style, Summary, WarningKind, markdown, table};
+use rtswap_schema::record::{CpuSource, Line, Record, Rule};
+use rtswap_stats::Verdict;
+
+fn lanes() -> Run {
+    run(vec![lane("plain", 1.0), lane("other", 1.0), lane("pause", 1.0)])
+}
+
+fn figure<'a>(summary: &'a Summary, lane: &str, metric: Metric) -> &'a Figure {
+    &summary.cell(ECHO, lane).unwrap().metrics[&metric]
+}
+
+/// Like `pause.py`, which sleeps for 60 ms every 13,000 messages.
+#[test]
+fn lane_that_pauses_is_worse_over_all_slices_and_named() {
+    let mut run = lanes();
+    run.lanes[2].pause_every = Some(9);
+    let summary = Summary::of(&run.record());
+    let verdict = |metric| figure(&summary, "pause", metric).verdict;
+    assert_ne!(verdict(Metric::OpsPerS), Some(Verdict::Worse), "the median slice has no pause");
+    for metric in [Metric::TotalOpsPerS, Metric::Steadiness, Metric::P999Ns] {
+        assert_eq!(verdict(metric), Some(Verdict::Worse), "{metric:?}");
+    }
+    let total = figure(&summary, "pause", Metric::TotalOpsPerS).ratio.unwrap();
+    assert!((total - 8.0 / 9.0).abs() < 0.03, "{total}");
+    let sentence = &summary.workloads[0].sentence;
+    assert!(
+        sentence.contains("pause pauses: compared with plain, the throughput of pause"),
+        "{sentence}"
+    );
+    assert!(!sentence.contains("other pauses"), "{sentence}");
+    assert!(sentence.contains("pause stalls: its longest latency of 60"), "{sentence}");
+}
+
+#[test]
+fn slice_without_operations_counts_as_none_per_second() {
+    let mut record = lanes().record();
+    let slices = record.blocks.iter_mut().flat_map(|block| &mut block.slices);
+    let its = slices.filter(|slice| slice.lane == "pause");
+    for (at, slice) in its.enumerate().filter(|(at, _)| at % 10 < 6) {
+        (slice.ops, slice.cpu_ns) = (0, if at % 2 == 0 { 1_000 } else { 0 });
+    }
+    let summary = Summary::of(&record);
+    let per_s = figure(&summary, "pause", Metric::OpsPerS);
+    assert_eq!((per_s.value, per_s.ratio, per_s.verdict), (0.0, Some(0.0), Some(Verdict::Worse)));
+    let text = rtswap_report::json(&summary);
+    assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
+}
+
+#[test]
+fn two_modes_are_named_with_their_shares() {
+    let mut run = lanes();
+    run.lanes[1].mode = Some((3, 1.7));
+    let summary = Summary::of(&run.record());
+    let Modes { low_ns, high_ns, share_high, by_round } =
+        summary.cell(ECHO, "other").unwrap().modes.unwrap();
+    assert!((low_ns / 8_200.0 - 1.0).abs() < 0.1 && (high_ns / low_ns - 1.7).abs() < 0.1);
+    assert!((share_high - 1.0 / 3.0).abs() < 0.01 && by_round);
+    assert_eq!(summary.cell(ECHO, "pause").unwrap().modes, None);
+    let sentence = &summary.workloads[0].sentence;
+    assert!(sentence.contains("other has two modes: "), "{sentence}");
+    assert!(
+        sentence.contains("in 67 % of the rounds, ") && sentence.contains("in 33 %."),
+        "{sentence}"
+    );
+    let style = Style { width: 160, ..Style::default() };
+    assert!(table(&summary, &style).contains("us 33 %"));
+}
+
+/// An undecided lane, one for each word that only a decision allows.
+#[test]
+fn undecided_lane_has_what_the_run_could_see_and_no_difference() {
+    let mut run = lanes();
+    run.lanes.truncate(2);
+    run.lanes[1].cost = 1.02;
+    let mut record = run.record();
+    record.header.plan.rule = Some(Rule { alpha: 1e-3, margin: 0.001 });
+    let summary = Summary::of(&record);
+    let cpu = figure(&summary, "other", Metric::CpuNsPerOp);
+    assert_eq!((cpu.verdict, cpu.cause), (Some(Verdict::Undecided), Some(Cause::NotSignificant)));
+    assert!(cpu.longer.unwrap() > 1.0);
+    let sentence = &summary.workloads[0].sentence;
+    assert!(sentence.contains("other is undecided (this run finds differences of "), "{sentence}");
+    assert!(sentence.contains("the time would find 0.1 %"), "{sentence}");
+    assert!(!sentence.contains("uses") && !sentence.contains("quivalent"), "{sentence}");
+    for text in [table(&summary, &Style::default()), markdown(&summary)] {
+        assert!(text.contains("This run detects differences of"), "{text}");
+        assert!(text.contains("falsely called better or worse in at most 0.1 % of"), "{text}");
+        assert!(!text.contains("level"), "{text}");
+    }
+}
+
+#[test]
+fn equivalent_lane_has_margin_and_interval() {
+    let summary = Summary::of(&lanes().record());
+    let sentence = &summary.workloads[0].sentence;
+    assert!(sentence.contains("Equivalent to plain within 3 %: other (1.00"), "{sentence}");
+    assert!(table(&summary, &Style::default()).contains("equivalent"));
+}
+
+#[test]
+fn claim_is_undecided_if_control_differs() {
+    let mut run = run(vec![lane("uvloop", 1.0), lane("gevent", 3.0)]);
+    let finding = |run: &Run| judge(&Summary::of(&run.record()))[0].clone();
+    assert_eq!(finding(&run).finding, Finding::Holds);
+    run.control = Some(lane("control", 1.2));
+    let differs = finding(&run);
+    assert_eq!(differs.finding, Finding::Undecided);
+    assert!(differs.why.unwrap().contains("the control differs"));
+}
+
+#[test]
+fn table_marks_self_reported_figures() {
+    let mut run = lanes();
+    let shown =
+        |run: &Run| table(&Summary::of(&run.record()), &Style { width: 120, ..Style::default() });
+    assert!(!shown(&run).contains("self-reported"));
+    run.workloads = vec![own("spawn", "task", "one task spawned and joined")];
+    let text = shown(&run);
+    assert!(text.contains("per op #") && text.contains("# self-reported: "), "{text}");
+}
+
+#[test]
+fn table_shows_both_utilisations() {
+    let text = table(&Summary::of(&lanes().record()), &Style { width: 100, ..Style::default() });
+    assert!(text.contains("lane/generator") && text.contains("99/"), "{text}");
+}
+
+#[test]
+fn warnings_name_what_the_system_did() {
+    let mut record = lanes().record();
+    let warned = |record: &Record, kind| {
+        let warnings = Summary::of(record).warnings;
+        let warning = warnings.into_iter().find(|it| it.kind == kind);
+        warning.map(|it| format!("{}; {}", it.message, it.remedy))
+    };
+    let kinds = [
+        WarningKind::Throttled,
+        WarningKind::GeneratorDelayed,
+        WarningKind::StaleClock,
+        WarningKind::LeftBehind,
+    ];
+    assert!(kinds.into_iter().all(|kind| warned(&record, kind).is_none()));
+    record.rounds[0].throttled_ns = Some(1_200_000_000);
+    let child = vec!["sleep 1000".to_owned()];
+    record.rounds[2].left_behind.insert("pause".to_owned(), child);
+    for its in record.rounds.iter_mut().filter_map(|round| round.lanes.get_mut("other")) {
+        its.cpu_source = Some(CpuSource::ProcessClock);
+    }
+    for slice in record.blocks.iter_mut().flat_map(|block| &mut block.slices) {
+        slice.load_run_delay_ns = Some(slice.elapsed_ns / 20);
+    }
+    let parts = [
+        ["1.20 s", "cpu.max"],
+        ["CPU 1 for up to 5.0 %", "--load-cpus"],
+        ["CPU time of other comes", "perf_event_paranoid"],
+        ["pause left 1 process behind", "`sleep 1000`"],
+    ];
+    for (kind, parts) in kinds.into_iter().zip(parts) {
+        let text = warned(&record, kind).unwrap();
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    }
+}
+
+/// Records of every version that was ever published.
+#[test]
+fn published_records_have_summary() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results");
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|it| it != "jsonl") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap());
+        let Some(Line::Header(header)) = lines.next() else { panic!("{path:?} has no header") };
+        let mut record = Record::new(*header);
+        lines.for_each(|line| record.push(line));
+        let summary = Summary::of(&record);
+        assert!(summary.cells.iter().any(|cell| cell.decisive().is_some()), "{path:?}");
+        assert_eq!(
+            serde_json::from_str::<Summary>(&rtswap_report::json(&summary)).unwrap(),
+            summary
+        );
+        assert!(!table(&summary, &Style::default()).is_empty());
+        read += 1;
+    }
+    assert!(read >= 9, "{read}");
+}
