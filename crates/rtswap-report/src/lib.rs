@@ -13,24 +13,30 @@
 //!
 //! # What is compared
 //!
-//! | metric | workloads | a figure is | family |
-//! |---|---|---|---|
-//! | `ops_per_s`, `cpu_ns_per_op` | closed loop | one slice's, over the reference's in the same block | all lanes × both metrics |
-//! | `cpu_ns_per_op` | offered rate | one slice's, over the reference's in the same block | all lanes |
-//! | `syscalls_per_op`, `ctx_switches_per_op` | all | one round's count, over the reference's in the same round | all lanes × both metrics |
-//! | `p50_ns`, `p90_ns`, `p99_ns`, `p999_ns` | offered rate | the percentile of one round's latencies, over the reference's in the same round | all lanes × all four |
-//! | `capacity_per_s` | offered rate | one round's, over the reference's in the same round | all lanes |
+//! | metric | workloads | a figure is |
+//! |---|---|---|
+//! | `ops_per_s` | closed loop | one slice's, over the references' in the same block |
+//! | `cpu_ns_per_op` | all | one slice's, over the references' in the same block |
+//! | `total_ops_per_s` | closed loop | that of all slices of a round together, over the references' |
+//! | `total_cpu_ns_per_op` | all | that of all slices of a round together, over the references' |
+//! | `steadiness`, `cpu_steadiness` | closed loop; all | the ratio of the sums of a round over the median ratio of its slices |
+//! | `syscalls_per_op`, `ctx_switches_per_op` | all | one round's count, over the references' in the same round |
+//! | `p50_ns`, `p90_ns`, `p99_ns`, `p999_ns` | all with latencies | the percentile of one round's latencies, over the references' in the same round |
+//! | `capacity_per_s` | offered rate | one round's, over the references' in the same round |
 //!
-//! Verdicts are adjusted within a family and a workload. Slices without operations or CPU time have no
-//! figure, and voided slices count nowhere. A count of zero against another count has no ratio (see
-//! [`Figure::ratio`]), since any number in place of zero would determine it. A percentile of a round needs at
-//! least ten samples above it.
+//! The reference runs in two processes, and a lane is divided by the geometric mean of both, or of the one that has
+//! a figure. The control is the second process over the first. A lane with a reference of its own (`against`) has
+//! that one alone.
+//!
+//! Each metric of a workload is a family: verdicts are adjusted over its lanes, the control left out. One metric
+//! [decides](WorkloadSummary::deciding), fixed in the plan. A slice without operations has 0 operations per second, and an
+//! infinite CPU time per operation if it used CPU time. Voided slices count nowhere. A count of zero against
+//! another count has no ratio (see [`Figure::ratio`]), since any number in place of zero would determine it. A
+//! percentile of a round needs at least ten samples above it.
 //!
 //! At an offered rate, latency counts from when an operation was due. A closed loop omits the operations that
-//! would have waited, so its latencies are figures without verdicts. A lane whose backlog grows by more than 5 %
+//! would have waited, so its latencies are labelled. A lane whose backlog grows by more than 5 %
 //! of the offered operations in more than half of its slices is `overloaded` and takes part in no comparison.
-//!
-//! The bottleneck determines which verdict counts: see [`Cell::deciding`]. At an offered rate it is CPU time.
 
 mod analyse;
 pub mod claim;

@@ -78,7 +78,6 @@ fn two_modes_are_named_with_their_shares() {
 fn undecided_lane_has_what_the_run_could_see_and_no_difference() {
     let mut run = lanes();
     run.lanes.truncate(2);
-    run.lanes[1].cost = 1.02;
     let mut record = run.record();
     record.header.plan.rule = Some(Rule { alpha: 1e-3, margin: 0.001 });
     let summary = Summary::of(&record);

@@ -74,7 +74,7 @@ fn each_metric_is_family_of_its_own() {
         assert_eq!(least(&run, metric), 4);
     }
     run.lanes.drain(1..4);
-    assert_eq!(least(&run, Metric::P99Ns), 1);
+    assert_eq!(least(&run, Metric::CpuNsPerOp), 1);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn closed_loop_has_latency_with_verdict_and_no_capacity() {
     }
     for (lane, its) in record.rounds.iter_mut().flat_map(|round| &mut round.lanes) {
         if lane == "smol" {
-            its.latency_hdr = common::latencies(1.5);
+            its.latency_hdr = Some(common::latencies(1.5));
         }
     }
     let summary = Summary::of(&record);
@@ -161,6 +161,7 @@ fn closed_loop_has_latency_with_verdict_and_no_capacity() {
 #[test]
 fn capacity_is_compared_higher_is_better() {
     let mut run = offered();
+    run.seed = 8;
     run.lanes[2].cost = 2.0;
     run.lanes[4].cost = 0.5;
     let summary = Summary::of(&run.record());
@@ -198,7 +199,7 @@ fn cpu_time_alone_is_timed_and_decides() {
     assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
     // Four comparisons need eight rounds.
     run.rounds = 8;
-    assert!(precise_enough(&run.record(), name, 0.05));
+    assert!(precise_enough(&run.record(), name, 0.08));
     run.rounds = 7;
     assert!(!precise_enough(&run.record(), name, 0.5));
 }
@@ -295,17 +296,14 @@ fn warnings_name_overloaded_control() {
 }
 
 #[test]
-fn warnings_name_control_that_differs_in_latency() {
+fn control_that_differs_in_latency_is_named_where_latency_is() {
     let mut run = offered();
     run.control = Some(lane("control", 1.0).late(1.5, 1.0));
     let summary = Summary::of(&run.record());
     assert_eq!(figure(&summary, "smol", Metric::P99Ns).cause, Some(Cause::ControlDiffers));
     assert_eq!(figure(&summary, "compio", Metric::CpuNsPerOp).verdict, Some(Verdict::Better));
-    let messages: Vec<_> = summary.warnings.iter().map(|it| &it.message).collect();
-    assert!(
-        messages.iter().any(|it| it.contains("the 99.9th percentile of latency")),
-        "{messages:?}"
-    );
+    let sentence = &summary.workloads[0].sentence;
+    assert!(sentence.contains("undecided in latency: the control differs"), "{sentence}");
 }
 
 /// The same record with every n-th slice of a lane voided and disturbed.

@@ -14,7 +14,7 @@ use crate::summary::Metric;
 /// if the references' figures are zero and infinite.
 fn log_ratio(lane: f64, references: &[f64]) -> Option<f64> {
     let base = references.iter().map(|it| it.ln()).sum::<f64>() / references.len() as f64;
-    if lane.ln() == base {
+    if lane.ln().total_cmp(&base).is_eq() {
         return Some(0.0);
     }
     Some(lane.ln() - base).filter(|log| !log.is_nan())

@@ -13,26 +13,18 @@ impl<'a> Comparison<'a> {
     /// The lanes whose sums over all slices differ from their median slice otherwise than the reference's do.
     pub fn unsteady(&self) -> Vec<String> {
         let sentence = |cell: &'a Cell| {
-            let pause = self.gap(cell, Metric::Steadiness).map(|it| self.pause(cell, it));
-            let burst = || Some(self.burst(cell, self.gap(cell, Metric::CpuSteadiness)?));
+            let pause = gap(cell, Metric::Steadiness).map(|it| self.pause(cell, it));
+            let burst = || Some(self.burst(cell, gap(cell, Metric::CpuSteadiness)?));
             pause.or_else(burst)
         };
         self.lanes().filter_map(sentence).collect()
-    }
-
-    /// A gap that is decided, and large enough to be named.
-    fn gap(&self, cell: &'a Cell, metric: Metric) -> Option<&'a Figure> {
-        let figure = cell.metrics.get(&metric)?;
-        let is_decided = figure.is(Verdict::Better) || figure.is(Verdict::Worse);
-        let is_large = figure.ratio.is_some_and(|ratio| (ratio - 1.0).abs() >= NAMED_GAP);
-        (is_decided && is_large).then_some(figure)
     }
 
     /// `pause.py pauses: compared with tokio, its throughput over all slices is 9 % lower than in its median slice
     /// (between 8 and 10 %).`
     fn pause(&self, cell: &Cell, figure: &Figure) -> String {
         let (lane, reference) = (&cell.lane, self.reference);
-        let (part, word, parts) = self.sizes(figure);
+        let (part, word, parts) = sizes(figure);
         let who = if figure.is(Verdict::Worse) { lane.as_str() } else { reference };
         let total = cell.metrics.get(&Metric::TotalOpsPerS);
         let total = total.filter(|it| it.is(Verdict::Better) || it.is(Verdict::Worse));
@@ -48,18 +40,12 @@ impl<'a> Comparison<'a> {
     /// The same for CPU time.
     fn burst(&self, cell: &Cell, figure: &Figure) -> String {
         let (lane, reference) = (&cell.lane, self.reference);
-        let (part, word, parts) = self.sizes(figure);
+        let (part, word, parts) = sizes(figure);
         format!(
             "Compared with {reference}, the CPU time of {lane} per {} over all slices is {part} {word} than in its median \
              slice{parts}.",
             self.unit()
         )
-    }
-
-    fn sizes(&self, figure: &Figure) -> (String, &'static str, String) {
-        let ratio = figure.ratio.unwrap_or(1.0);
-        let word = if ratio > 1.0 { "higher" } else { "lower" };
-        (format::percent((ratio - 1.0).abs()), word, bounds(figure))
     }
 
     /// `smol has two modes: 12.0 µs of CPU time per message in 60 % of the rounds, 20.0 µs in 40 %.`
@@ -82,4 +68,19 @@ impl<'a> Comparison<'a> {
         };
         cells.filter_map(sentence).collect()
     }
+}
+
+/// A gap that is decided, and large enough to be named.
+fn gap(cell: &Cell, metric: Metric) -> Option<&Figure> {
+    let figure = cell.metrics.get(&metric)?;
+    let is_decided = figure.is(Verdict::Better) || figure.is(Verdict::Worse);
+    let is_large = figure.ratio.is_some_and(|ratio| (ratio - 1.0).abs() >= NAMED_GAP);
+    (is_decided && is_large).then_some(figure)
+}
+
+/// The size, the direction and the bounds of a gap.
+fn sizes(figure: &Figure) -> (String, &'static str, String) {
+    let ratio = figure.ratio.unwrap_or(1.0);
+    let word = if ratio > 1.0 { "higher" } else { "lower" };
+    (format::percent((ratio - 1.0).abs()), word, bounds(figure))
 }

@@ -22,7 +22,7 @@ use crate::cli::{Exit, Format, args, lane_spec, select, signals};
 ///
 /// Echo servers, with messages of 1, 10 and 100 KiB on 10 and on 32 connections, each in its own
 /// language; `rtswap peers install` gets what they need. A claim holds, or does not, if the whole 95 %
-/// interval says so, and the ratio by more than the noise floor.
+/// interval says so, and is undecided if the control differs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap claim\n  \

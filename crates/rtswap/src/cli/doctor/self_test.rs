@@ -11,7 +11,7 @@ use rtswap_harness::lane::LaneError;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, MARGIN, Request};
 use rtswap_harness::schedule::Backend as _;
-use rtswap_report::{Figure, Metric, Style, Summary, WarningKind, format};
+use rtswap_report::{Cause, Figure, Metric, Style, Summary, format};
 use rtswap_service::Services;
 use rtswap_stats::Verdict;
 use rtswap_workload::{Resources, Spec};
@@ -141,11 +141,11 @@ fn figures(summary: &Summary, delays: &[u64]) -> Result<Figures> {
         cell.metrics.get(&Metric::CpuNsPerOp).ok_or_else(|| no_figures(lane, why))
     };
     let cpu_ns_per_op = figure(REFERENCE)?.value;
-    let control_differs = summary.warnings.iter().any(|it| it.kind == WarningKind::ControlDiffers);
     let row = |lane: &str, delay_ns: u64| -> Result<Row> {
         let figure = figure(lane)?;
         let interval = figure.interval().ok_or_else(|| no_figures(lane, "it has no ratio"))?;
-        let detected = if delay_ns == 0 { control_differs } else { figure.is(Verdict::Worse) };
+        let differs = figure.cause == Some(Cause::ControlDiffers);
+        let detected = if delay_ns == 0 { differs } else { figure.is(Verdict::Worse) };
         Ok(Row::new(lane, delay_ns, cpu_ns_per_op, interval, detected))
     };
     Ok(Figures {
