@@ -151,7 +151,9 @@ fn undecided(figures: &[(&Cell, &Figure)], what: &str, margin: f64) -> Option<St
         format!(" (this run finds differences of {} in {whose}{longer})", format::percent(mde))
     });
     let verb = if more { "are" } else { "is" };
-    Some(format!("{} {verb} undecided{what}{seen}.", format::list(&lanes)))
+    let all = more && lanes.len() == figures.len();
+    let lanes = if all { "All lanes".to_owned() } else { format::list(&lanes) };
+    Some(format!("{lanes} {verb} undecided{what}{seen}."))
 }
 
 /// The lanes that the run cannot decide, grouped by reason, which is mostly the same for all. `what` says in what

@@ -114,7 +114,7 @@ fn list_has_every_name_in_every_format() {
 #[test]
 fn summary_has_documented_shape() {
     let summary = json(DONE.stdout.as_bytes());
-    assert_eq!(summary["schema"], 2);
+    assert_eq!(summary["schema"], 3);
     assert_eq!(summary["reference"], "tokio-local");
     for field in ["rtswap", "command", "kernel", "cpu_model", "cpus", "started_unix_s"] {
         assert!(!summary["environment"][field].is_null(), "the environment has no {field}");

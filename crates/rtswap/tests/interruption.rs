@@ -20,7 +20,7 @@ fn args(lanes: &[String]) -> Vec<&str> {
 /// Completes the record of a run that was cut short, and reads it before and after.
 fn assert_resumes(case: &Case) {
     let summary = || case.rtswap().args(["summary", RECORD, "--format", "json"]).unwrap();
-    assert_eq!(json(&summary().stdout)["schema"], 2);
+    assert_eq!(json(&summary().stdout)["schema"], 3);
     let resume = ["run", "--resume", RECORD, "--format", "json"];
     let resumed = case.rtswap().args(resume).assert().success();
     case.assert_complete();

@@ -20,6 +20,14 @@ fn log_ratio(lane: f64, references: &[f64]) -> Option<f64> {
     Some(lane.ln() - base).filter(|log| !log.is_nan())
 }
 
+/// The log of a lane's figure over each of the references' figures of the same block.
+///
+/// Two values, and not one over their mean: in a mean a disturbance of the lane counts fully and one of a
+/// reference by half, so that a median over blocks is biased (by -0.45 % for CPU time, in simulation).
+fn log_ratios(lane: f64, references: impl Iterator<Item = f64>) -> impl Iterator<Item = f64> {
+    references.filter_map(move |reference| log_ratio(lane, &[reference]))
+}
+
 /// The sums over slices.
 #[derive(Clone, Copy, Default)]
 struct Totals {
@@ -60,21 +68,19 @@ impl<'a> Data<'a> {
         references
     }
 
-    /// The log ratios to the references, in the blocks that have the lane and any of them.
+    /// The log ratios to each of the references, in the blocks that have the lane and any of them.
     pub fn paired(&self, lane: &str, metric: Metric) -> Paired {
         self.paired_with(lane, &self.references(lane), metric)
     }
 
-    /// The log ratios to other lanes, in the blocks that have the lane and any of them.
+    /// The log ratios to each of other lanes, in the blocks that have the lane and any of them.
     pub fn paired_with(&self, lane: &str, others: &[&str], metric: Metric) -> Paired {
         let mut rounds: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for block in &self.blocks {
             let figure = |lane: &str| figure(block, lane, metric);
             let Some(own) = figure(lane) else { continue };
-            let others: Vec<f64> = others.iter().filter_map(|lane| figure(lane)).collect();
-            if let Some(log) = log_ratio(own, &others).filter(|_| !others.is_empty()) {
-                rounds.entry(block.round).or_default().push(log);
-            }
+            let others = others.iter().filter_map(|lane| figure(lane));
+            rounds.entry(block.round).or_default().extend(log_ratios(own, others));
         }
         Paired { rounds: rounds.into_values().collect() }
     }
@@ -125,10 +131,9 @@ impl<'a> Data<'a> {
             for (lane, slice) in &others {
                 round.entry(lane).or_default().add(slice);
             }
-            let figures: Vec<f64> =
-                others.iter().filter_map(|(_, slice)| timed(of_slices, slice)).collect();
-            if let Some(own) = timed(of_slices, own).filter(|_| !figures.is_empty()) {
-                medians.entry(block.round).or_default().extend(log_ratio(own, &figures));
+            let figures = others.iter().filter_map(|(_, slice)| timed(of_slices, slice));
+            if let Some(own) = timed(of_slices, own) {
+                medians.entry(block.round).or_default().extend(log_ratios(own, figures));
             }
         }
         let ratio = |round: u32, totals: &BTreeMap<&str, Totals>| {
