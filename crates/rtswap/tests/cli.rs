@@ -119,7 +119,10 @@ fn summary_has_documented_shape() {
     for field in ["rtswap", "command", "kernel", "cpu_model", "cpus", "started_unix_s"] {
         assert!(!summary["environment"][field].is_null(), "the environment has no {field}");
     }
-    assert_ratio_in_interval(&summary["control"]["ops_per_s"]);
+    // Too few rounds on a busy machine have no interval, and are not pooled.
+    if let Some(control) = summary["control"].get("ops_per_s") {
+        assert_ratio_in_interval(control);
+    }
     let cells = summary["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 2 * 4, "workloads by lanes, the reference and the control among them");
     for cell in cells {
@@ -140,7 +143,7 @@ fn assert_ratio_in_interval(figure: &Value) {
     // On a busy machine there may be too few rounds for an interval with two ends.
     let [lo, hi] =
         [("lo", 0.0), ("hi", f64::MAX)].map(|(end, no)| figure[end].as_f64().unwrap_or(no));
-    let ratio = figure["ratio"].as_f64().unwrap();
+    let ratio = figure["ratio"].as_f64().unwrap_or_else(|| panic!("no ratio: {figure}"));
     assert!(ratio > 0.0 && lo <= ratio && ratio <= hi, "{figure}");
 }
 
@@ -156,7 +159,7 @@ fn assert_measured(cell: &Value) {
     }
     if cell["lane"] != "tokio-local" {
         for name in ["ops_per_s", "cpu_ns_per_op"] {
-            one_of(&metrics[name]["verdict"], &["better", "worse", "undecided"]);
+            one_of(&metrics[name]["verdict"], &["better", "worse", "equivalent", "undecided"]);
             assert_ratio_in_interval(&metrics[name]);
         }
     }

@@ -159,8 +159,10 @@ fn overhead_pairs_adapter_with_native_lane() {
         assert_eq!(adapter["role"], "lane", "poll-NAME is compared with it");
     }
     let block = case.lines().into_iter().find(|line| line["kind"] == "block").unwrap();
-    let order: Vec<_> =
+    let mut order: Vec<_> =
         block["slices"].as_array().unwrap().iter().map(|slice| slice["lane"].clone()).collect();
+    // A slice that does not count is measured again at once.
+    order.dedup();
     let at = |lane: &str| order.iter().position(|other| other == lane).unwrap();
     let mut chain = ["native-smol-local", "smol-local", "poll-smol-local"].map(at);
     chain.sort_unstable();

@@ -82,11 +82,17 @@ fn share_of_capacity_is_offered_to_all_lanes() {
 
 #[test]
 fn lane_that_cannot_keep_up_is_overloaded_and_not_lost() {
-    let case = Case::new();
     // It can do 2,000 a second, which takes little of the generator.
     let slow = "smol-local?delay_ns=500000";
-    let summary = run(&case, "tcp-echo/size=64/conns=2/rate=5k", &["tokio-local", slow]);
-    let cell = cell(&summary, slow);
+    let measured = || {
+        let case = Case::new();
+        let summary = run(&case, "tcp-echo/size=64/conns=2/rate=5k", &["tokio-local", slow]);
+        let cell = cell(&summary, slow).clone();
+        // On a busy machine the generator may be late in every slice.
+        let is_late = cell["status"] == "skipped";
+        (!is_late).then_some((case, cell))
+    };
+    let (case, cell) = (0..5).find_map(|_| measured()).expect("a machine that is less busy");
     assert_eq!(cell["status"], "overloaded", "{cell:#}");
     assert_eq!(cell["latency_ns"], Value::Null);
     let lines = case.lines();

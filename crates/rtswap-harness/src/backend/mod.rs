@@ -43,7 +43,10 @@ const WARM_UP_MOST: Duration = Duration::from_secs(2);
 const ZERO_CPU_SLICES_MOST: u32 = 3;
 
 /// The share of a slice for which the threads of the generator may wait for their CPUs.
-const LOAD_DELAY_MOST: f64 = 0.15;
+const LOAD_DELAY_MOST: f64 = 0.25;
+/// How many slices in a row are voided for that. On a machine that stays busy the next one counts, with its delay in
+/// the record: figures with a warning are more useful than none.
+const STARVED_IN_A_ROW_MOST: u32 = 2;
 /// CPU time of the kernel's threads during a slice above which the next lane waits until they are quiet.
 const KERNEL_WORK: Duration = Duration::from_micros(300);
 
@@ -75,6 +78,8 @@ pub struct ProcessBackend {
     running: BTreeMap<usize, RunningLane>,
     /// The last pace of each workload: system calls are counted at it.
     paces: BTreeMap<String, Pace>,
+    /// Slices in a row that were voided because the generator waited for its CPUs.
+    starved_in_a_row: u32,
     /// Slices in a row with operations and without CPU time, by lane.
     zero_cpu_slices: BTreeMap<usize, u32>,
 }
@@ -124,6 +129,7 @@ impl ProcessBackend {
             left_behind: BTreeMap::new(),
             running: BTreeMap::new(),
             paces: BTreeMap::new(),
+            starved_in_a_row: 0,
             zero_cpu_slices: BTreeMap::new(),
         })
     }
@@ -248,6 +254,7 @@ impl ProcessBackend {
         slice.load_run_delay_ns = load_delay.map(nanos);
         if slice.voided.is_none() {
             slice.voided = load_delay.and_then(|delay| self.starved(delay, took));
+            self.starved_in_a_row = slice.voided.as_ref().map_or(0, |_| self.starved_in_a_row + 1);
         }
         slice.cpu_ns = nanos(after.saturating_sub(before));
         self.check_cpu_time(lane, &slice)?;
@@ -271,7 +278,7 @@ impl ProcessBackend {
     /// Why a slice does not count during which the generator waited for its CPUs.
     fn starved(&self, delay: Duration, took: Duration) -> Option<String> {
         let share = delay.as_secs_f64() / (took.as_secs_f64() * self.load_threads.len() as f64);
-        if share < LOAD_DELAY_MOST {
+        if share < LOAD_DELAY_MOST || self.starved_in_a_row >= STARVED_IN_A_ROW_MOST {
             return None;
         }
         let mut cpus: Vec<_> = self.load_threads.values().copied().collect();

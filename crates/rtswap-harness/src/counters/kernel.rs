@@ -1,15 +1,16 @@
 //! Work that the kernel does in threads of its own.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt as _;
+use std::fs;
 use std::time::{Duration, Instant};
 
 /// The process that starts the kernel's threads.
 const KTHREADD: i32 = 2;
 
 /// CPU time of the kernel's threads, which take down rings and write pages back after a process has gone on.
+///
+/// Holds no file open: descriptors may be few where connections are many.
 #[derive(Debug)]
-pub struct KernelWork(Vec<File>);
+pub struct KernelWork(Vec<String>);
 
 impl KernelWork {
     /// The threads that there are now. None where the kernel hides them, as in a container: nothing is waited for
@@ -17,17 +18,15 @@ impl KernelWork {
     pub fn list() -> Self {
         let path = format!("/proc/{KTHREADD}/task/{KTHREADD}/children");
         let threads = fs::read_to_string(path).unwrap_or_default();
-        let open = |tid: &str| File::open(format!("/proc/{tid}/schedstat")).ok();
-        Self(threads.split_ascii_whitespace().filter_map(open).collect())
+        let path = |tid: &str| format!("/proc/{tid}/schedstat");
+        Self(threads.split_ascii_whitespace().map(path).collect())
     }
 
     /// CPU time that they have used. The time of a running thread is added at the next tick.
     pub fn cpu_time(&self) -> Duration {
-        let of = |file: &File| -> Option<u64> {
-            let mut text = [0; 64];
+        let of = |path: &String| -> Option<u64> {
             // The error of a thread that has ended.
-            let length = file.read_at(&mut text, 0).ok()?;
-            let text = std::str::from_utf8(&text[..length]).ok()?;
+            let text = fs::read_to_string(path).ok()?;
             text.split_ascii_whitespace().next()?.parse().ok()
         };
         Duration::from_nanos(self.0.iter().filter_map(of).sum())

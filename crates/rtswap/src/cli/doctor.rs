@@ -22,7 +22,7 @@ use facts::Facts;
 /// Without --self-test and --agree: checks everything that is known to distort a measurement and prints a remedy for each
 /// problem. Changes nothing. Exits with 1 if a check is bad, otherwise with 0; warnings are not bad.
 ///
-/// With --self-test: measures tokio against itself and against itself slowed down by about 1, 2 and 5 % of its
+/// With --self-test: measures tokio against itself and against itself slowed down by about 2 and 5 % of its
 /// CPU time per message, in the way `rtswap run` measures lanes, and shows which of these differences were
 /// detected. One interval in twenty misses the true effect by chance. Exits with 0 if every lane slowed down by 1.5 % or more was detected and the control shows no
 /// difference, otherwise with 4.
@@ -59,7 +59,7 @@ pub(super) struct Args {
         requires = "self_test"
     )]
     budget: Duration,
-    /// Delays per message in nanoseconds, one lane each, instead of 1, 2 and 5 %.
+    /// Delays per message in nanoseconds, one lane each, instead of 2 and 5 %.
     #[arg(
         long, value_name = "NS,NS,...", value_delimiter = ',', requires = "self_test",
         value_parser = clap::value_parser!(u64).range(1..=1_000_000_000)

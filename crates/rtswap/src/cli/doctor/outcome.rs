@@ -19,6 +19,8 @@ pub(super) struct Figures {
     /// The reference's CPU time per operation.
     pub cpu_ns_per_op: f64,
     pub control: Row,
+    /// A third process of the reference.
+    pub same: Row,
     /// The lane with the smallest delay first.
     pub lanes: Vec<Row>,
     /// Share of the machine's CPU time that the hypervisor gave to others, 0 to 1.
@@ -50,7 +52,8 @@ pub(super) struct Row {
 pub(super) struct Outcome {
     #[serde(flatten)]
     figures: Figures,
-    /// Whether every lane slower by [`REQUIRED`] was detected, and no difference of the control.
+    /// Whether every lane slower by [`REQUIRED`] was detected, and no difference of the control or of the third
+    /// process.
     passed: bool,
     sentence: String,
     /// What to do; `None` if passed.
@@ -67,8 +70,8 @@ impl Row {
 
     fn line(&self, style: Style) -> String {
         let (injected, verdict, good) = match (self.injected_ns, self.detected) {
-            (0, true) => ("control".to_owned(), "differs", false),
-            (0, false) => ("control".to_owned(), "no difference", true),
+            (0, true) => (self.lane.clone(), "differs", false),
+            (0, false) => (self.lane.clone(), "no difference", true),
             (ns, true) => (format!("{ns} ns"), "detected", true),
             (ns, false) => (format!("{ns} ns"), "missed", false),
         };
@@ -92,7 +95,8 @@ impl Outcome {
     pub fn of(figures: Figures) -> Self {
         let mut required = figures.lanes.iter().filter(|row| row.effect >= REQUIRED).peekable();
         let too_small = required.peek().is_none();
-        let passed = !figures.control.detected && !too_small && required.all(|row| row.detected);
+        let is_sound = !figures.control.detected && !figures.same.detected;
+        let passed = is_sound && !too_small && required.all(|row| row.detected);
         let remedy = if too_small {
             let required = format::percent(REQUIRED);
             format!("no lane was slowed down by {required} or more: inject more (`--delays`)")
@@ -119,7 +123,7 @@ impl Outcome {
             format!("{}: {} takes {cpu} of CPU time per {}", it.workload, it.reference, it.unit);
         let measured = "measured [95 % interval]";
         let head = columns("injected", "true effect", measured, "verdict      ", "holds the truth");
-        let rows = iter::once(&it.control).chain(&it.lanes).map(|row| row.line(style));
+        let rows = [&it.control, &it.same].into_iter().chain(&it.lanes).map(|row| row.line(style));
         let smallest = format!(
             "Smallest difference that four of five such runs detect: {} ({} of {}).",
             it.smallest_effect.map_or("unknown".to_owned(), format::percent),
@@ -153,8 +157,10 @@ fn sentence(figures: &Figures) -> String {
     let control = if figures.control.detected {
         "The control differs from the reference, although it is the same program: nothing here is \
          reliable."
+    } else if figures.same.detected {
+        "A third process of the same program is called different: a false alarm."
     } else {
-        "The control shows no difference."
+        "The control and a third process of the same program show no difference."
     };
     format!("{detects}{missed} {control}")
 }
@@ -165,18 +171,20 @@ mod tests {
 
     /// Lanes slower by 1, 2 and 5 %, each detected or not, and a control.
     fn outcome(detected: [bool; 3], control_differs: bool) -> Outcome {
-        let row = |ns, detected| {
+        let named = |name: &str, ns, detected| {
             let truth = 1.0 + ns as f64 / 8_000.0;
             let measured =
                 Interval { ratio: truth + 0.001, lo: truth - 0.005, hi: Some(truth + 0.006) };
-            Row::new("tokio", ns, 8_000.0, measured, detected)
+            Row::new(name, ns, 8_000.0, measured, detected)
         };
+        let row = |ns, detected| named("tokio", ns, detected);
         Outcome::of(Figures {
             workload: "tcp-echo/size=1024/conns=32".to_owned(),
             unit: "message".to_owned(),
             reference: "tokio".to_owned(),
             cpu_ns_per_op: 8_000.0,
-            control: row(0, control_differs),
+            control: named("control", 0, control_differs),
+            same: named("same", 0, false),
             lanes: iter::zip([80, 160, 400], detected).map(|(ns, it)| row(ns, it)).collect(),
             steal: None,
             smallest_effect: Some(0.009),
@@ -212,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn outcome_fails_if_third_process_is_called_different() {
+        let mut figures = outcome([true; 3], false).figures;
+        figures.same.detected = true;
+        let outcome = Outcome::of(figures);
+        assert!(!outcome.passed && outcome.sentence.contains("a false alarm"), "{outcome:?}");
+    }
+
+    #[test]
     fn outcome_fails_if_all_effects_are_small() {
         let mut figures = outcome([true; 3], false).figures;
         figures.lanes.truncate(1);
@@ -237,6 +253,7 @@ tcp-echo/size=1024/conns=32: tokio takes 8.00 us of CPU time per message
 
    injected  true effect  measured [95 % interval]   verdict        holds the truth
     control       0.00 %  +0.10 % [-0.50, +0.60]     no difference  yes
+       same       0.00 %  +0.10 % [-0.50, +0.60]     no difference  yes
       80 ns       1.00 %  +1.10 % [+0.50, +1.60]     missed         yes
      160 ns       2.00 %  +2.10 % [+1.50, +2.60]     detected       yes
      400 ns       5.00 %  +5.10 % [+4.50, +5.60]     detected       no
@@ -245,7 +262,7 @@ Smallest difference that four of five such runs detect: 0.9 % (30 rounds of 8
   blocks).
 
 This machine detects differences of 2.0 % and more. It missed 1.0 %. The control
-  shows no difference.
+  and a third process of the same program show no difference.
 ";
         assert_eq!(Outcome::of(figures).text(style), expected);
     }
