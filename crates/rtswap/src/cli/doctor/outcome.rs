@@ -1,7 +1,5 @@
 //! What a self-test shows: from its figures to a table and a sentence. Pure.
 
-use std::iter;
-
 use rtswap_report::{Interval, Style, Tone, format};
 use serde::Serialize;
 
@@ -185,7 +183,7 @@ mod tests {
             cpu_ns_per_op: 8_000.0,
             control: named("control", 0, control_differs),
             same: named("same", 0, false),
-            lanes: iter::zip([80, 160, 400], detected).map(|(ns, it)| row(ns, it)).collect(),
+            lanes: std::iter::zip([80, 160, 400], detected).map(|(ns, it)| row(ns, it)).collect(),
             steal: None,
             smallest_effect: Some(0.009),
             rounds: 30,
