@@ -153,11 +153,11 @@ fn warnings_name_what_the_system_did() {
         its.cpu_source = Some(CpuSource::ProcessClock);
     }
     for slice in record.blocks.iter_mut().flat_map(|block| &mut block.slices) {
-        slice.load_run_delay_ns = Some(slice.elapsed_ns / 20);
+        slice.load_run_delay_ns = Some(slice.elapsed_ns / 5);
     }
     let parts = [
         ["1.20 s", "cpu.max"],
-        ["CPU 1 for up to 5.0 %", "--load-cpus"],
+        ["CPU 1 for up to 20 %", "--load-cpus"],
         ["CPU time of other comes", "perf_event_paranoid"],
         ["pause left 1 process behind", "`sleep 1000`"],
     ];

@@ -10,8 +10,9 @@ use crate::data::Data;
 use crate::format;
 use crate::summary::{Warning, WarningKind};
 
-/// Share of the window for which threads of the load generator may wait for a CPU in the median slice.
-const DELAYED: f64 = 0.02;
+/// Share of the window for which threads of the load generator may wait for a CPU in the median slice. On a quiet
+/// machine of two CPUs, where the harness and the trickle run on the generator's CPU, they wait for 4 to 8 %.
+const DELAYED: f64 = 0.1;
 
 /// Processes that a message names.
 const NAMED: usize = 3;
