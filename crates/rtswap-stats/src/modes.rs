@@ -97,7 +97,7 @@ fn find(groups: &[Vec<f64>]) -> Option<Found> {
     let medians: Vec<f64> =
         groups.iter().filter_map(|round| median(round.iter().copied())).collect();
     let (of_rounds, of_values) = (of_rounds(&medians), of_values(&groups.concat()));
-    // Values that cannot be told apart one by one say nothing of the time within rounds.
+    // Values that cannot be distinguished one by one show nothing about the time in rounds.
     let by_round = of_values.as_ref().is_none_or(|split| share_within(&groups, split) < PURE);
     let split = of_rounds.or(of_values)?;
     let overall = centre(&medians, &Walsh::of(&medians))?;
