@@ -47,6 +47,8 @@ pub struct Launch {
     pub command: Vec<OsString>,
     /// CPU time to burn in each operation, nanoseconds.
     pub delay_ns: u64,
+    /// Whether CPU time is read from the clock of the process although perf is allowed: to compare the two.
+    pub process_clock: bool,
 }
 
 /// A lane of a plan and how to start it.
@@ -132,7 +134,8 @@ impl Lane {
             .stderr(stderr.try_clone().map_err(cannot)?);
         let mut child = spawn_confined(&mut command, cpus).map_err(cannot)?;
         // Before it has started threads: they inherit the counter, and one is read faster than many.
-        let clock = CpuClock::of(child.id()).ok();
+        let clock =
+            if launch.process_clock { CpuClock::process_clock } else { CpuClock::of }(child.id()).ok();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut lane = Self {

@@ -56,6 +56,36 @@ impl SystemLoad {
     }
 }
 
+/// Time since boot in which some CPUs were idle or ran other virtual machines, summed over the CPUs.
+#[derive(Clone, Debug)]
+pub struct UnusedTime {
+    unused: Duration,
+    cpus: Vec<usize>,
+    at: std::time::Instant,
+}
+
+impl UnusedTime {
+    /// Reads it for `cpus`; `None` without `/proc/stat`, or if it lacks one of them.
+    pub fn of(cpus: &[usize]) -> Option<Self> {
+        let stat = procfs::KernelStats::current().ok()?;
+        let mut ticks = 0;
+        for &cpu in cpus {
+            let cpu = stat.cpu_time.get(cpu)?;
+            ticks += cpu.idle + cpu.iowait.unwrap_or(0) + cpu.steal.unwrap_or(0);
+        }
+        let unused = Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64);
+        Some(Self { unused, cpus: cpus.to_vec(), at: std::time::Instant::now() })
+    }
+
+    /// Share of the CPUs' time since `before` that went to others than those that used `own` of CPU time, 0 to 1.
+    /// `None` for less than a second: a tick is 10 ms.
+    pub fn used_by_others_since(&self, before: &Self, own: Duration) -> Option<f64> {
+        let all = self.at.duration_since(before.at).as_secs_f64() * self.cpus.len() as f64;
+        let unused = self.unused.saturating_sub(before.unused) + own;
+        (all >= 1.0).then(|| (1.0 - unused.as_secs_f64() / all).clamp(0.0, 1.0))
+    }
+}
+
 /// Sockets in `TIME_WAIT`, of all processes.
 pub fn time_wait() -> Option<u64> {
     let stat = std::fs::read_to_string("/proc/net/sockstat").ok()?;
@@ -85,6 +115,27 @@ mod tests {
         let after = time_wait().unwrap();
         // Half, because sockets of other processes leave the state meanwhile.
         assert!(after >= before + CONNS / 2, "{before} before, {after} after");
+    }
+
+    #[test]
+    fn used_by_others_is_rest_of_time() {
+        let begin = std::time::Instant::now();
+        let at = |s, unused_ms| UnusedTime {
+            unused: Duration::from_millis(unused_ms),
+            cpus: vec![0, 1],
+            at: begin + Duration::from_secs(s),
+        };
+        let others = |own_ms| {
+            at(3, 1_500).used_by_others_since(&at(1, 500), Duration::from_millis(own_ms)).unwrap()
+        };
+        // Two CPUs for two seconds, of which one second is unused.
+        assert!((others(1_000) - 0.5).abs() < 1e-9);
+        assert!((others(3_000) - 0.0).abs() < 1e-9);
+        assert!((others(4_000) - 0.0).abs() < 1e-9, "clocks that disagree by a tick");
+        let short = at(1, 500).used_by_others_since(&at(1, 500), Duration::ZERO);
+        assert_eq!(short, None);
+        assert!(UnusedTime::of(&cpus()).is_some());
+        assert!(UnusedTime::of(&[1 << 20]).is_none());
     }
 
     #[test]

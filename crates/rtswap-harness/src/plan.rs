@@ -295,7 +295,7 @@ mod tests {
                         control: name == "control",
                         ..LanePlan::default()
                     },
-                    launch: Launch { command: Vec::new(), delay_ns: 0 },
+                    launch: Launch { command: Vec::new(), delay_ns: 0, process_clock: false },
                 })
                 .to_vec(),
             reference: "tokio".to_owned(),

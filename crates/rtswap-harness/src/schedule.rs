@@ -97,7 +97,7 @@ pub trait Backend {
 }
 
 /// The machine during a round; `None` for a figure that it does not provide.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Conditions {
     /// [`Round::steal`].
     pub steal: Option<f64>,
@@ -107,6 +107,10 @@ pub struct Conditions {
     pub time_wait: Option<u64>,
     /// [`Round::throttled_ns`].
     pub throttled_ns: Option<u64>,
+    /// [`Round::others_cpu`].
+    pub others_cpu: Option<f64>,
+    /// [`Round::others_program`].
+    pub others_program: Option<String>,
 }
 
 /// The figures of a lane at the end of a round.
@@ -436,7 +440,7 @@ impl Run<'_> {
                 Err(error) => self.drop_lane(workload, round, lane, error)?,
             }
         }
-        let Conditions { steal, cpu_pressure, time_wait, throttled_ns } = self.backend.conditions();
+        let conditions = self.backend.conditions();
         self.backend.stop(None);
         let left_behind = self.backend.left_behind();
         if !left_behind.is_empty() {
@@ -446,10 +450,12 @@ impl Run<'_> {
             workload: workload.name.clone(),
             round,
             lanes: finished,
-            steal,
-            cpu_pressure,
-            time_wait,
-            throttled_ns,
+            steal: conditions.steal,
+            cpu_pressure: conditions.cpu_pressure,
+            time_wait: conditions.time_wait,
+            throttled_ns: conditions.throttled_ns,
+            others_cpu: conditions.others_cpu,
+            others_program: conditions.others_program,
             left_behind,
         }))?;
         let lanes = self.lanes_in(workload);

@@ -201,7 +201,7 @@ impl Notes {
                 lanes: Vec::new(),
             });
         }
-        all.extend(self.system.warnings(&record.header.plan.load_cpus));
+        all.extend(self.system.warnings(&record.header.plan));
         for (reason, (workloads, lanes)) in self.counts {
             all.push(Warning {
                 kind: WarningKind::CountsMissing,

@@ -141,12 +141,18 @@ fn warnings_name_what_the_system_did() {
     };
     let kinds = [
         WarningKind::Throttled,
+        WarningKind::OtherPrograms,
         WarningKind::GeneratorDelayed,
         WarningKind::StaleClock,
         WarningKind::LeftBehind,
     ];
     assert!(kinds.into_iter().all(|kind| warned(&record, kind).is_none()));
     record.rounds[0].throttled_ns = Some(1_200_000_000);
+    for (at, round) in record.rounds.iter_mut().enumerate() {
+        round.others_cpu = Some(0.08);
+        let program = if at == 0 { "cc1 (process 7)" } else { "sh (process 8)" };
+        round.others_program = Some(program.to_owned());
+    }
     let child = vec!["sleep 1000".to_owned()];
     record.rounds[2].left_behind.insert("pause".to_owned(), child);
     for its in record.rounds.iter_mut().filter_map(|round| round.lanes.get_mut("other")) {
@@ -157,6 +163,7 @@ fn warnings_name_what_the_system_did() {
     }
     let parts = [
         ["1.20 s", "cpu.max"],
+        ["used 8.0 % of CPU 0 of the lanes, most of it sh (process 8)", "--server-cpus"],
         ["CPU 1 for up to 20 %", "--load-cpus"],
         ["CPU time of other comes", "perf_event_paranoid"],
         ["pause left 1 process behind", "`sleep 1000`"],

@@ -344,6 +344,13 @@ pub struct Round {
     /// quota.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled_ns: Option<u64>,
+    /// Share of the time of the lanes' CPUs in this round that neither the lanes used nor was left: other programs
+    /// and the kernel's threads, 0 to 1. `None` for rounds of less than a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others_cpu: Option<f64>,
+    /// The program that used most of that at the end of the round, with its process id: `sh (process 123)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others_program: Option<String>,
     /// Processes that lanes left behind and that were ended, by lane: program and arguments.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_behind: BTreeMap<String, Vec<String>>,

@@ -24,7 +24,7 @@ use crate::counters::{
 use crate::descendants::{self, Tag};
 use crate::lane::{Lane, LaneError, PlannedLane};
 use crate::machine::quota::ControlGroups;
-use crate::machine::{SystemLoad, time_wait};
+use crate::machine::{SystemLoad, UnusedTime, time_wait};
 use crate::plan::{capacity_timing, count_ms};
 use crate::record::{Counts, CpuSource, LaneRound, Slice, WorkloadPlan};
 use crate::schedule::{Backend, Conditions, RoundResult};
@@ -47,6 +47,8 @@ const LOAD_DELAY_MOST: f64 = 0.25;
 /// How many slices in a row are voided for that. On a machine that stays busy the next one counts, with its delay in
 /// the record: figures with a warning are more useful than none.
 const STARVED_IN_A_ROW_MOST: u32 = 2;
+/// The share of the lanes' CPUs used by others above which the program is looked for, which takes 30 ms.
+const OTHERS_NAMED: f64 = 0.02;
 /// CPU time of the kernel's threads during a slice above which the next lane waits until they are quiet.
 const KERNEL_WORK: Duration = Duration::from_micros(300);
 
@@ -71,6 +73,10 @@ pub struct ProcessBackend {
     control_groups: ControlGroups,
     /// At the start of the round.
     throttled_before: Option<Duration>,
+    /// At the start of the round.
+    unused_before: Option<UnusedTime>,
+    /// CPU time of lanes that ended before the end of the round.
+    ended_cpu: Duration,
     /// The tags of the processes that were started, and what those that ended have left behind.
     tags: BTreeMap<usize, Tag>,
     left_behind: BTreeMap<String, Vec<String>>,
@@ -125,6 +131,8 @@ impl ProcessBackend {
             load_before: None,
             control_groups: ControlGroups::of_self(),
             throttled_before: None,
+            unused_before: None,
+            ended_cpu: Duration::ZERO,
             tags: BTreeMap::new(),
             left_behind: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -283,9 +291,7 @@ impl ProcessBackend {
         }
         let mut cpus: Vec<_> = self.load_threads.values().copied().collect();
         cpus.sort_unstable();
-        let by = busiest_on(&cpus).filter(|(_, pid)| !self.is_lane(*pid));
-        let by =
-            by.map(|(name, pid)| format!(" used by {name} (process {pid})")).unwrap_or_default();
+        let by = self.other_on(&cpus).map(|it| format!(" used by {it}")).unwrap_or_default();
         let cpus: Vec<_> = cpus.iter().map(ToString::to_string).collect();
         Some(format!(
             "the load generator waited {:.0} % of the time for its CPU {}{by}",
@@ -294,8 +300,18 @@ impl ProcessBackend {
         ))
     }
 
-    fn is_lane(&self, pid: i32) -> bool {
-        self.running.values().any(|running| running.lane.pid().cast_signed() == pid)
+    /// [`rtswap_schema::record::Round::others_cpu`]. All lanes of the round are still running or have ended.
+    fn used_by_others(&self) -> Option<f64> {
+        let cpu_times: Option<Duration> = self.running.values().map(RunningLane::cpu_time).sum();
+        let now = UnusedTime::of(&self.server_cpus)?;
+        now.used_by_others_since(self.unused_before.as_ref()?, self.ended_cpu + cpu_times?)
+    }
+
+    /// The program other than a lane that uses most of the time of `cpus` now.
+    fn other_on(&self, cpus: &[usize]) -> Option<String> {
+        let lanes = self.running.values().map(|running| running.lane.pid()).collect();
+        let (name, pid) = busiest_on(cpus, &lanes)?;
+        Some(format!("{name} (process {pid})"))
     }
 
     /// Fails a lane whose work is done by another process.
@@ -356,6 +372,8 @@ impl Backend for ProcessBackend {
     ) -> Vec<Result<(), LaneError>> {
         self.load_before = SystemLoad::now();
         self.throttled_before = self.control_groups.throttled();
+        self.unused_before = UnusedTime::of(&self.server_cpus);
+        self.ended_cpu = Duration::ZERO;
         self.tags = lanes.iter().map(|&lane| (lane, Tag::new())).collect();
         self.kernel_work = KernelWork::list();
         // A service that has ended between two rounds fails no lane.
@@ -461,7 +479,8 @@ impl Backend for ProcessBackend {
 
     fn stop(&mut self, lane: Option<usize>) {
         let tags: BTreeMap<_, _> = if let Some(lane) = lane {
-            drop(self.running.remove(&lane));
+            let running = self.running.remove(&lane);
+            self.ended_cpu += running.and_then(|it| it.cpu_time()).unwrap_or_default();
             self.tags.remove_entry(&lane).into_iter().collect()
         } else {
             self.running.clear();
@@ -489,7 +508,12 @@ impl Backend for ProcessBackend {
 
     fn conditions(&mut self) -> Conditions {
         let both = self.load_before.as_ref().zip(SystemLoad::now());
+        let others_cpu = self.used_by_others();
+        let others_program =
+            others_cpu.filter(|share| *share > OTHERS_NAMED).and_then(|_| self.other_on(&self.server_cpus));
         Conditions {
+            others_cpu,
+            others_program,
             steal: both.and_then(|(before, now)| now.steal_since(before)),
             cpu_pressure: both.and_then(|(before, now)| now.pressure_since(before)),
             time_wait: time_wait(),

@@ -200,6 +200,11 @@ impl RunningLane {
         loaded.map_err(|error| lane_error(&mut self.lane, &error))
     }
 
+    /// CPU time since its start.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        self.clock.now()
+    }
+
     pub fn cpu_source(&self) -> CpuSource {
         self.clock.source()
     }

@@ -1,6 +1,6 @@
 //! Time for which threads wait for a CPU, and the processes that they wait for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
@@ -41,13 +41,16 @@ pub fn own_threads(prefix: &str) -> BTreeMap<i32, usize> {
     tids.into_iter().filter_map(|tid| Some((tid, named(&tid)?))).collect()
 }
 
-/// The process that uses most CPU time on one of `cpus` while this function waits for 30 ms, this process aside: its
-/// name and id. `None` if there is none that uses more than a tick.
-pub fn busiest_on(cpus: &[usize]) -> Option<(String, i32)> {
-    let own = std::process::id().cast_signed();
+/// The process that uses most CPU time on one of `cpus` while this function waits for 30 ms, this process and
+/// those of `except` aside: its name and id. `None` if there is none that uses more than a tick.
+pub fn busiest_on(cpus: &[usize], except: &BTreeSet<u32>) -> Option<(String, i32)> {
+    let is_left_out = |pid: i32| {
+        let pid = pid.cast_unsigned();
+        pid == std::process::id() || except.contains(&pid)
+    };
     let used = || -> BTreeMap<i32, (u64, i32, String)> {
         let stats = all_processes().into_iter().flatten().flatten();
-        let stats = stats.filter_map(|process| process.stat().ok()).filter(|stat| stat.pid != own);
+        let stats = stats.filter_map(|process| process.stat().ok()).filter(|stat| !is_left_out(stat.pid));
         stats
             .map(|stat| {
                 (stat.pid, (stat.utime + stat.stime, stat.processor.unwrap_or(-1), stat.comm))
@@ -91,7 +94,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         };
         let (name, pid) = loop {
-            if let Some(busiest) = busiest_on(&[cpu]) {
+            if let Some(busiest) = busiest_on(&[cpu], &BTreeSet::new()) {
                 break busiest;
             }
             assert!(begin.elapsed() < Duration::from_secs(20));

@@ -27,6 +27,8 @@ pub enum WarningKind {
     CountsMissing,
     /// Slices do not count because the load generator or the harness was disturbed.
     Voided,
+    /// Other programs used the lanes' CPUs.
+    OtherPrograms,
     /// Threads of the load generator waited for a CPU.
     GeneratorDelayed,
     /// A CPU quota stopped the lanes or the harness.

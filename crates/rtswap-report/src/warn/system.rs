@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rtswap_schema::record::CpuSource;
+use rtswap_schema::record::{CpuSource, Plan};
 use rtswap_stats::median;
 
 use super::{push_new, some};
@@ -14,6 +14,9 @@ use crate::summary::{Warning, WarningKind};
 /// machine of two CPUs, where the harness and the trickle run on the generator's CPU, they wait for 4 to 8 %.
 const DELAYED: f64 = 0.1;
 
+/// Share of the lanes' CPUs that other programs may use in the median round.
+const OTHERS: f64 = 0.05;
+
 /// Processes that a message names.
 const NAMED: usize = 3;
 
@@ -22,6 +25,9 @@ const NAMED: usize = 3;
 pub(super) struct Notes {
     delayed: (Vec<String>, f64),
     throttled: (Vec<String>, u64),
+    others: (Vec<String>, f64),
+    /// How often each program used most of that.
+    other_programs: BTreeMap<String, usize>,
     /// By lane: the workloads, and the processes.
     left: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// By source that the record names, or not: the workloads and the lanes.
@@ -44,6 +50,14 @@ impl Notes {
             self.throttled.0.push(name.clone());
             self.throttled.1 += throttled_ns;
         }
+        let share = median(data.rounds.iter().filter_map(|round| round.others_cpu));
+        if let Some(share) = share.filter(|share| *share > OTHERS) {
+            self.others.0.push(name.clone());
+            self.others.1 = self.others.1.max(share);
+            for program in data.rounds.iter().filter_map(|round| round.others_program.clone()) {
+                *self.other_programs.entry(program).or_default() += 1;
+            }
+        }
         for (lane, processes) in data.rounds.iter().flat_map(|round| &round.left_behind) {
             let (workloads, left) = self.left.entry(lane.clone()).or_default();
             push_new(workloads, name);
@@ -61,7 +75,7 @@ impl Notes {
     }
 
     /// The warnings, the most serious first.
-    pub fn warnings(self, load_cpus: &[usize]) -> Vec<Warning> {
+    pub fn warnings(self, plan: &Plan) -> Vec<Warning> {
         let mut all = Vec::new();
         let mut warn = |kind, workloads, lanes, message, remedy: &str| {
             all.push(Warning { kind, workloads, lanes, message, remedy: remedy.to_owned() });
@@ -77,17 +91,27 @@ impl Notes {
                           of it";
             warn(WarningKind::Throttled, workloads, Vec::new(), message, remedy);
         }
+        if !self.others.0.is_empty() {
+            let (workloads, share) = self.others;
+            let program = self.other_programs.iter().max_by_key(|(_, rounds)| **rounds);
+            let program = program
+                .map(|(program, _)| format!(", most of it {}", format::one_line(program)))
+                .unwrap_or_default();
+            let message = format!(
+                "other programs used {} of {} of the lanes{program} ({})",
+                format::percent(share),
+                numbered(&plan.server_cpus),
+                some(&workloads)
+            );
+            let remedy = "stop that program, or give the lanes other CPUs (`--server-cpus`)";
+            warn(WarningKind::OtherPrograms, workloads, Vec::new(), message, remedy);
+        }
         if !self.delayed.0.is_empty() {
             let (workloads, share) = self.delayed;
-            let cpus: Vec<String> = load_cpus.iter().map(ToString::to_string).collect();
-            let cpus = match &cpus[..] {
-                [] => "its CPUs".to_owned(),
-                [one] => format!("CPU {one}"),
-                several => format!("CPUs {}", format::list(several)),
-            };
             let message = format!(
-                "threads of the load generator waited for {cpus} for up to {} of the median slice ({}), so another \
+                "threads of the load generator waited for {} for up to {} of the median slice ({}), so another \
                  program runs there",
+                numbered(&plan.load_cpus),
                 format::percent(share),
                 some(&workloads)
             );
@@ -127,5 +151,14 @@ impl Notes {
             warn(WarningKind::LeftBehind, workloads, vec![lane], message, remedy);
         }
         all
+    }
+}
+
+fn numbered(cpus: &[usize]) -> String {
+    let numbers: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+    match &numbers[..] {
+        [] => "the CPUs".to_owned(),
+        [one] => format!("CPU {one}"),
+        several => format!("CPUs {}", format::list(several)),
     }
 }

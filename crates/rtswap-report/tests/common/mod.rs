@@ -315,6 +315,8 @@ impl Run {
                 cpu_pressure: Some(0.1),
                 time_wait: None,
                 throttled_ns: None,
+                others_cpu: Some(0.01),
+                others_program: None,
                 left_behind: BTreeMap::new(),
             });
         }

@@ -26,10 +26,36 @@ pub(super) struct LaneSpec<'a> {
 /// What a lane's process runs.
 #[derive(Clone, Debug)]
 enum Program<'a> {
-    /// A lane of the registry, with CPU time to burn in each operation.
-    Registered { lane: &'a Lane, delay_ns: u64 },
+    /// A lane of the registry, with what its spec sets.
+    Registered { lane: &'a Lane, settings: Settings },
     /// A command, which the shell reads.
     Command(&'a str),
+}
+
+/// What the part of a spec after the question mark sets: `delay_ns=110&cpu_clock=process`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Settings {
+    /// CPU time to burn in each operation, nanoseconds.
+    delay_ns: u64,
+    /// Whether CPU time is read from the clock of the process although perf is allowed.
+    process_clock: bool,
+}
+
+impl Settings {
+    /// `None` if something else is set, or a value is out of range.
+    fn parse(text: &str) -> Option<Self> {
+        let mut settings = Self::default();
+        for setting in text.split('&') {
+            match setting.split_once('=')? {
+                ("delay_ns", ns) => {
+                    settings.delay_ns = ns.parse().ok().filter(|ns| *ns <= DELAY_NS_MOST)?;
+                }
+                ("cpu_clock", "process") => settings.process_clock = true,
+                _ => return None,
+            }
+        }
+        Some(settings)
+    }
 }
 
 /// Why a text is not a lane spec.
@@ -46,11 +72,12 @@ pub(super) enum LaneSpecError {
         /// The name.
         name: String,
     },
-    /// The part after the question mark is not a delay.
+    /// The part after the question mark sets nothing that is known.
     #[error(
-        "invalid lane spec `{0}`: expected NAME?delay_ns=N, nanoseconds, at most {DELAY_NS_MOST}"
+        "invalid lane spec `{0}`: expected NAME?delay_ns=N, nanoseconds, at most {DELAY_NS_MOST}, or \
+         NAME?cpu_clock=process"
     )]
-    Delay(String),
+    Settings(String),
     /// No lane has this name.
     #[error("no lane is called `{name}`{}; `rtswap list` shows all lanes", hint(.nearest.as_deref()))]
     Unknown {
@@ -81,26 +108,27 @@ impl<'a> LaneSpec<'a> {
             }
             return Ok(Self { text, name, program: Program::Command(command) });
         }
-        let (base, delay_ns) = match text.split_once('?') {
-            None => (text, 0),
-            Some((base, delay)) => {
-                let delay = delay.strip_prefix("delay_ns=").and_then(|value| value.parse().ok());
-                let delay = delay.filter(|delay| *delay <= DELAY_NS_MOST);
-                (base, delay.ok_or_else(|| LaneSpecError::Delay(text.to_owned()))?)
-            }
+        let (base, settings) = match text.split_once('?') {
+            None => (text, Some(Settings::default())),
+            Some((base, settings)) => (base, Settings::parse(settings)),
         };
+        let settings = settings.ok_or_else(|| LaneSpecError::Settings(text.to_owned()))?;
         let lane = registered(registry, base)?;
-        Ok(Self { text, name: text, program: Program::Registered { lane, delay_ns } })
+        Ok(Self { text, name: text, program: Program::Registered { lane, settings } })
     }
 
     /// How to start the lane: this executable, which is the lane or becomes the command.
     pub fn launch(&self) -> Launch {
-        let (arguments, delay_ns) = match self.program {
-            Program::Registered { lane, delay_ns } => (vec![lane.name.as_str()], delay_ns),
-            Program::Command(command) => (vec!["--exec", command], 0),
+        let (arguments, settings) = match self.program {
+            Program::Registered { lane, settings } => (vec![lane.name.as_str()], settings),
+            Program::Command(command) => (vec!["--exec", command], Settings::default()),
         };
         let program = ["/proc/self/exe", "lane"];
-        Launch { command: program.into_iter().chain(arguments).map(Into::into).collect(), delay_ns }
+        Launch {
+            command: program.into_iter().chain(arguments).map(Into::into).collect(),
+            delay_ns: settings.delay_ns,
+            process_clock: settings.process_clock,
+        }
     }
 
     /// The lane as part of a plan.
@@ -164,6 +192,10 @@ mod tests {
         assert_eq!(delayed.launch.command, ["/proc/self/exe", "lane", "tokio"]);
         assert_eq!((delayed.plan.kind, delayed.launch.delay_ns), (Kind::Runtime, 110));
 
+        let by_ticks = planned("tokio?delay_ns=110&cpu_clock=process");
+        assert_eq!((by_ticks.launch.delay_ns, by_ticks.launch.process_clock), (110, true));
+        assert!(!delayed.launch.process_clock);
+
         let command = planned("mine=python3 lane.py --a=b?c");
         assert_eq!(command.plan.name, "mine");
         let expected = ["/proc/self/exe", "lane", "--exec", "python3 lane.py --a=b?c"];
@@ -192,8 +224,10 @@ mod tests {
             let name = name.to_owned();
             assert_eq!(error(&spec), LaneSpecError::NameTaken { spec: spec.clone(), name });
         }
-        for spec in ["tokio?speed=1", "tokio?delay_ns=-1", "tokio?delay_ns=1000000001", "tokio?"] {
-            assert_eq!(error(spec), LaneSpecError::Delay(spec.to_owned()));
+        let delays = ["delay_ns=-1", "delay_ns=1000000001", "delay_ns=1&"];
+        for settings in delays.into_iter().chain(["speed=1", "", "cpu_clock=other"]) {
+            let spec = format!("tokio?{settings}");
+            assert_eq!(error(&spec), LaneSpecError::Settings(spec));
         }
         for spec in ["zzz?delay_ns=1", "zzz", ""] {
             assert!(matches!(error(spec), LaneSpecError::Unknown { nearest: None, .. }), "{spec}");

@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// Workloads: names or globs (`rtswap list` shows them); may be repeated.
     #[arg(short, long, value_name = "GLOB")]
     workload: Vec<String>,
-    /// Lanes: names, globs, `NAME?delay_ns=N`, or `NAME=COMMAND`; may be repeated.
+    /// Lanes: names, globs, `NAME?delay_ns=N`, `NAME?cpu_clock=process`, or `NAME=COMMAND`; may be repeated.
     ///
     /// A glob matches lanes in other languages only if it begins as only their names do: `uv*`, `asyncio*` and
     /// `go*`, but not `*` or `g*`.
