@@ -135,7 +135,8 @@ impl Lane {
         let mut child = spawn_confined(&mut command, cpus).map_err(cannot)?;
         // Before it has started threads: they inherit the counter, and one is read faster than many.
         let clock =
-            if launch.process_clock { CpuClock::process_clock } else { CpuClock::of }(child.id()).ok();
+            if launch.process_clock { CpuClock::process_clock } else { CpuClock::of }(child.id())
+                .ok();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut lane = Self {

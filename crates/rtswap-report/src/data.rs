@@ -111,7 +111,7 @@ impl<'a> Data<'a> {
 
     /// Whether the lane has figures that count.
     pub fn live(&self, lane: &str) -> bool {
-        self.failure(lane).is_none()
+        self.failure(lane).is_none_or(|failure| failure.rounds_count)
             && !self.overloaded.contains_key(lane)
             && self.slices(lane).any(|slice| slice.ops > 0 && has_window(slice))
     }

@@ -13,8 +13,8 @@ use crate::summary::{Cell, PlanSummary, Summary};
 const GAP: u16 = 2;
 
 /// The terms of every report.
-const LEGEND: &str = "op: operation. ratio: the lane's figure divided by the reference's, the geometric mean of its two \
-    processes, from slices in the same blocks, with its 95 % confidence interval. control: one process of the reference \
+const LEGEND: &str = "op: operation. ratio: the lane's figure divided by that of each of the reference's two processes in \
+    the same block, summarized over blocks and rounds, with its 95 % confidence interval. control: one process of the reference \
     divided by the other; if it differs from 1, nothing is decided. to detect: to find four times out of five. \
     faster, slower: by operations per second; less CPU, more CPU: by CPU time per operation. equivalent: the whole \
     interval lies within the margin. undecided: none of these was shown; undecided ?: the run cannot decide. all slices: \

@@ -43,6 +43,8 @@ pub(crate) struct Notes {
     pressure: (Vec<String>, f64),
     voided: (Vec<String>, f64),
     system: system::Notes,
+    /// By lane and why it ended: the workloads.
+    partly: BTreeMap<(String, String), Vec<String>>,
     /// By reason: workloads and lanes.
     counts: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// Workloads with fewer blocks than planned, not by the stop rule.
@@ -103,6 +105,10 @@ impl Notes {
                 workloads.push(name.clone());
                 *largest = largest.max(idle);
             }
+            if let Some(failure) = data.failure(&cell.lane).filter(|_| cell.live()) {
+                let key = (cell.lane.clone(), format::one_line(&failure.reason));
+                push_new(self.partly.entry(key).or_default(), name);
+            }
             let missing =
                 data.lane_rounds(&cell.lane).rev().find_map(|round| round.counts_missing.as_ref());
             if let Some(reason) = missing.filter(|_| cell.live()) {
@@ -132,8 +138,21 @@ impl Notes {
     pub fn warnings(self, record: &Record) -> Vec<Warning> {
         let mut all = Vec::new();
         all.extend(self.interrupted(record));
+        all.extend(resumed(record));
         all.extend(self.control(record));
         all.extend(self.rounds());
+        for ((lane, reason), workloads) in self.partly {
+            all.push(Warning {
+                kind: WarningKind::PartlyMeasured,
+                message: format!(
+                    "{lane} has the rounds from before the run was resumed alone: it could not be started again, {reason} ({})",
+                    some(&workloads)
+                ),
+                remedy: format!("make {lane} work, then measure again"),
+                workloads,
+                lanes: vec![lane],
+            });
+        }
         for (workload, lanes) in &self.generator {
             all.push(Warning {
                 kind: WarningKind::GeneratorBound,
@@ -310,6 +329,26 @@ fn push_new(list: &mut Vec<String>, item: &str) {
     if !list.iter().any(|have| have == item) {
         list.push(item.to_owned());
     }
+}
+
+/// The differences that were accepted with `--force`.
+fn resumed(record: &Record) -> Option<Warning> {
+    let differences: Vec<String> = record
+        .resumed
+        .iter()
+        .flat_map(|resumed| &resumed.differences)
+        .map(|difference| format::one_line(difference))
+        .collect();
+    (!differences.is_empty()).then(|| Warning {
+        kind: WarningKind::Resumed,
+        workloads: Vec::new(),
+        lanes: Vec::new(),
+        message: format!(
+            "the run was resumed with --force although something had changed ({}), so its rounds may not be comparable",
+            differences.join("; ")
+        ),
+        remedy: "measure again on one machine and with the same programs".to_owned(),
+    })
 }
 
 fn some(workloads: &[String]) -> String {

@@ -5,7 +5,7 @@ mod common;
 use common::{ECHO, Run, lane, own, run};
 use rtswap_report::claim::{Finding, judge};
 use rtswap_report::{Cause, Figure, Metric, Modes, Style, Summary, WarningKind, markdown, table};
-use rtswap_schema::record::{CpuSource, Line, Record, Rule};
+use rtswap_schema::record::{CpuSource, LaneFailure, Line, Record, Resumed, Rule, Status};
 use rtswap_stats::Verdict;
 
 fn lanes() -> Run {
@@ -172,6 +172,37 @@ fn warnings_name_what_the_system_did() {
         let text = warned(&record, kind).unwrap();
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     }
+}
+
+#[test]
+fn finished_rounds_of_lane_that_cannot_be_resumed_count() {
+    let mut record = lanes().record();
+    let whole = Summary::of(&record);
+    let figure = |summary: &Summary| {
+        let cell = summary.cells.iter().find(|cell| cell.lane == "other").unwrap();
+        cell.metrics.get(&Metric::CpuNsPerOp).cloned()
+    };
+    let workload = record.header.plan.workloads[0].name.clone();
+    record.failures.push(LaneFailure {
+        workload,
+        lane: "other".to_owned(),
+        round: 99,
+        status: Status::Failed,
+        reason: "cannot start other: not found".to_owned(),
+        rounds_count: true,
+    });
+    record.resumed.push(Resumed {
+        environment: record.header.environment.clone(),
+        differences: vec!["kernel: \"6.1\" in the record, \"6.2\" now".to_owned()],
+    });
+    let summary = Summary::of(&record);
+    assert_eq!(figure(&summary), figure(&whole));
+    let warned = |kind| summary.warnings.iter().find(|it| it.kind == kind).unwrap();
+    let partly = warned(WarningKind::PartlyMeasured);
+    assert!(partly.message.contains("cannot start other: not found"), "{partly:?}");
+    assert!(warned(WarningKind::Resumed).message.contains("kernel: \"6.1\""));
+    record.failures[0].rounds_count = false;
+    assert_eq!(figure(&Summary::of(&record)), None);
 }
 
 /// Records of every version that was ever published.

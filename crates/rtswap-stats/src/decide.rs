@@ -166,9 +166,12 @@ impl fmt::Display for Reason {
 ///   interval of 95 %.
 /// - `undecided`: otherwise. [`Decision::reason`] says why.
 ///
-/// The control is not part of Holm's family. It is tested by itself at alpha. If it differs from the
-/// reference, has too few rounds to show it or is missing, every row is undecided. Too few rounds in one lane
-/// (after a crash) do not affect the other lanes.
+/// The control is not part of Holm's family. It is tested by itself at a fifth of alpha: a difference between two
+/// processes of one program shows a fault of the machine or of the method, which is rare and not small, while at
+/// alpha itself chance would take away every verdict of one sound workload in twenty. With too few rounds for that
+/// level, rounds that all lie on one side are a difference. If the control differs, has too few rounds to show
+/// anything or is missing, every row is undecided. Too few rounds in one lane (after a crash) do not affect the other
+/// lanes.
 ///
 /// Decisions are in the order of `family`.
 pub fn decide(family: &[Comparison], rule: &Rule) -> Vec<Decision> {
@@ -183,7 +186,7 @@ pub fn decide(family: &[Comparison], rule: &Rule) -> Vec<Decision> {
     let controls: Vec<_> = family.iter().filter(|c| c.control).collect();
     let veto = if controls.is_empty() {
         Some(Reason::NoControl)
-    } else if controls.iter().any(|c| differs(c, c.estimate.p)) {
+    } else if controls.iter().any(|c| control_differs(&c.estimate, alpha)) {
         Some(Reason::ControlDiffers)
     } else {
         controls.iter().find_map(|c| too_few(c, 1))
@@ -215,6 +218,13 @@ pub fn decide(family: &[Comparison], rule: &Rule) -> Vec<Decision> {
         Decision { verdict, p_adjusted: p, mde, reason, longer }
     };
     family.iter().map(row).collect()
+}
+
+fn control_differs(estimate: &Estimate, alpha: f64) -> bool {
+    // With all rounds on one side.
+    let smallest = 0.5_f64.powf(estimate.rounds as f64 - 1.0);
+    let level = (alpha / 5.0).max(smallest * 1.0001);
+    estimate.p < level.min(alpha) && !estimate.holds(1.0)
 }
 
 /// The smallest relative effect found with a power of 80 % at Holm's strictest level.
@@ -372,7 +382,13 @@ mod tests {
         let mut differs = sound.clone();
         differs[0].estimate = sound[1].estimate;
         // The control is no member of the family: its p is not adjusted.
-        differs[0].estimate.p = 0.049;
+        differs[0].estimate.p = 0.0099;
+        refused(&differs, Reason::ControlDiffers);
+        differs[0].estimate.p = 0.0101;
+        assert_eq!(verdicts(&differs)[1], Verdict::Worse);
+        // The smallest p of six rounds is 1/32.
+        differs[0].estimate.rounds = 6;
+        differs[0].estimate.p = 0.5_f64.powi(5);
         refused(&differs, Reason::ControlDiffers);
         let mut short = sound;
         short[0].estimate.rounds = 5;

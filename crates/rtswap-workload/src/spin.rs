@@ -16,23 +16,32 @@ impl Spin {
     /// No delay. [`burn`](Self::burn) is then one comparison.
     pub const NONE: Self = Self { turns: 0 };
 
-    /// Measures this CPU for about 20 ms and returns a spin of `delay`.
+    /// Measures this CPU for about 50 ms and returns a spin of `delay`.
     pub fn calibrated(delay: Duration) -> Self {
         const TURNS: u64 = 200_000;
         if delay.is_zero() {
             return Self::NONE;
         }
-        // The fastest of many: whatever else the machine does only makes a try slower.
-        let fastest = (0..20)
-            .map(|_| {
-                let start = Instant::now();
-                Self { turns: TURNS }.burn();
-                start.elapsed()
+        let turn_ns = fastest_ns(|| Self { turns: TURNS }.burn()) / TURNS as f64;
+        let delay_ns = delay.as_nanos() as f64;
+        let turns = |ns: f64| Self { turns: (ns / turn_ns).round().max(1.0) as u64 };
+        let spin = turns(delay_ns);
+        if delay > SHORT {
+            return spin;
+        }
+        // The processor begins what follows a spin before it has ended, so that a short one costs less than its
+        // turns. Between system calls, as in a server.
+        let calls = |spin: Self| {
+            fastest_ns(|| {
+                (0..CALLS).for_each(|_| {
+                    std::process::id();
+                    spin.burn();
+                });
             })
-            .min()
-            .unwrap_or_default();
-        let turn_ns = fastest.as_nanos() as f64 / TURNS as f64;
-        Self { turns: (delay.as_nanos() as f64 / turn_ns).round().max(1.0) as u64 }
+        };
+        let cost_ns = (calls(spin) - calls(Self::NONE)) / f64::from(CALLS);
+        // A disturbed measurement must not change the delay by much.
+        turns(delay_ns + (delay_ns - cost_ns).clamp(-0.2 * delay_ns, 0.2 * delay_ns))
     }
 
     /// Burns it once for each of `ops` operations.
@@ -53,6 +62,20 @@ impl Spin {
         }
         black_box(chain);
     }
+}
+
+/// Above this time what overlaps does not matter.
+const SHORT: Duration = Duration::from_micros(5);
+const CALLS: u32 = 2_000;
+
+/// The fastest of many tries, nanoseconds: whatever else the machine does only makes a try slower.
+fn fastest_ns(run: impl Fn()) -> f64 {
+    let time = |_| {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    };
+    (0..20).map(time).min().unwrap_or_default().as_nanos() as f64
 }
 
 #[cfg(test)]

@@ -227,6 +227,31 @@ fn doctor_self_test_measures_the_injected_delay() {
     assert_eq!(outcome["passed"], output.status.success());
 }
 
+/// A workload that the lane drives itself, and one at a share of its capacity.
+#[test]
+fn doctor_self_test_measures_any_workload() {
+    let case = Case::new();
+    for workload in ["spawn/tasks=10", "http/conns=2/rate=10%"] {
+        let args = ["doctor", "--self-test", "--budget", "2s", "--format", "json", "--workload"];
+        let output = case.rtswap().args(args).arg(workload).output().unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
+        let outcome = json(&output.stdout);
+        let expected = workload.split('/').next().unwrap();
+        assert!(outcome["workload"].as_str().unwrap().starts_with(expected), "{outcome:#}");
+        let effects: Vec<f64> = outcome["lanes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|lane| lane["effect"].as_f64().unwrap())
+            .collect();
+        assert!(0.0 < effects[0] && effects[0] < effects[1], "{outcome:#}");
+    }
+    let both = ["doctor", "--self-test", "--workload", "spawn", "--workload", "yield"];
+    let output = case.rtswap().args(both).output().unwrap();
+    let text = assert_one_line(std::str::from_utf8(&output.stderr).unwrap());
+    assert!(output.status.code() == Some(2) && text.contains("measures one workload"), "{text}");
+}
+
 /// `script` runs a command on a terminal of its own.
 #[test]
 fn terminal_gets_colours_unless_no_color() {

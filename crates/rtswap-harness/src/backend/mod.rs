@@ -509,8 +509,9 @@ impl Backend for ProcessBackend {
     fn conditions(&mut self) -> Conditions {
         let both = self.load_before.as_ref().zip(SystemLoad::now());
         let others_cpu = self.used_by_others();
-        let others_program =
-            others_cpu.filter(|share| *share > OTHERS_NAMED).and_then(|_| self.other_on(&self.server_cpus));
+        let others_program = others_cpu
+            .filter(|share| *share > OTHERS_NAMED)
+            .and_then(|_| self.other_on(&self.server_cpus));
         Conditions {
             others_cpu,
             others_program,

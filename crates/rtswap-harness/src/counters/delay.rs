@@ -50,7 +50,8 @@ pub fn busiest_on(cpus: &[usize], except: &BTreeSet<u32>) -> Option<(String, i32
     };
     let used = || -> BTreeMap<i32, (u64, i32, String)> {
         let stats = all_processes().into_iter().flatten().flatten();
-        let stats = stats.filter_map(|process| process.stat().ok()).filter(|stat| !is_left_out(stat.pid));
+        let stats =
+            stats.filter_map(|process| process.stat().ok()).filter(|stat| !is_left_out(stat.pid));
         stats
             .map(|stat| {
                 (stat.pid, (stat.utime + stat.stime, stat.processor.unwrap_or(-1), stat.comm))

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum WarningKind {
     /// The run was killed or interrupted: blocks are missing.
     Interrupted,
+    /// The run was resumed on a changed machine or with changed programs.
+    Resumed,
+    /// A lane was not measured to the end.
+    PartlyMeasured,
     /// The run has too few rounds to decide.
     TooFewRounds,
     /// The control differs from the reference.

@@ -23,9 +23,10 @@ use facts::Facts;
 /// problem. Changes nothing. Exits with 1 if a check is bad, otherwise with 0; warnings are not bad.
 ///
 /// With --self-test: measures tokio against itself and against itself slowed down by about 2 and 5 % of its
-/// CPU time per message, in the way `rtswap run` measures lanes, and shows which of these differences were
-/// detected. One interval in twenty misses the true effect by chance. Exits with 0 if every lane slowed down by 1.5 % or more was detected and the control shows no
-/// difference, otherwise with 4.
+/// CPU time per operation, in the way `rtswap run` measures lanes, and shows which of these differences were
+/// detected. One interval in twenty misses the true effect by chance. Exits with 0 if every lane slowed down by
+/// 1.5 % or more was detected and neither the control nor a third process of tokio shows a difference, otherwise
+/// with 4.
 ///
 /// With --agree: loads every lane in one run with the slices of `rtswap run`, with the same generator without a
 /// pause, and with clients that are not part of rtswap (wrk, wrk2, h2load, oha, and an echo client in C), as far
@@ -39,6 +40,7 @@ use facts::Facts;
     rtswap doctor --format json | jq '.[] | select(.status != \"ok\")'\n  \
     rtswap doctor --self-test\n  \
     rtswap doctor --self-test --budget 5m --delays 20,40,80\n  \
+    rtswap doctor --self-test --workload http/rate=60%\n  \
     rtswap doctor --self-test --format json > self-test.json\n  \
     rtswap doctor --agree\n  \
     rtswap doctor --agree --lane tokio --lane 'mine=COMMAND' --workload tcp-echo --repetitions 5\n  \
@@ -59,7 +61,7 @@ pub(super) struct Args {
         requires = "self_test"
     )]
     budget: Duration,
-    /// Delays per message in nanoseconds, one lane each, instead of 2 and 5 %.
+    /// Delays per operation in nanoseconds, one lane each, instead of 2 and 5 %.
     #[arg(
         long, value_name = "NS,NS,...", value_delimiter = ',', requires = "self_test",
         value_parser = clap::value_parser!(u64).range(1..=1_000_000_000)

@@ -26,14 +26,16 @@ pub(super) fn default_reference(registry: &Registry) -> &str {
     any.map_or("tokio", |lane| &lane.name)
 }
 
-/// CPUs of the lanes and of the load generator: the lists that are given, or half of the cores each.
+/// CPUs of the lanes and of the load generator: the lists that are given, or half of the cores each. If one list is
+/// given, the other side gets cores that are not in it, as long as there are any.
 pub(super) fn placement(
     server: Option<&CpuList>,
     load: Option<&CpuList>,
 ) -> Result<(Vec<usize>, Vec<usize>)> {
     let cpus = machine::cpus();
-    let default = Topology::of(&cpus).placement();
-    let chosen = |list: Option<&CpuList>, default| match list {
+    let topology = Topology::of(&cpus);
+    let default = topology.placement();
+    let chosen = |list: Option<&CpuList>, default: Vec<usize>| match list {
         None => Ok(default),
         Some(CpuList(list)) => match list.iter().find(|cpu| !cpus.contains(cpu)) {
             None => Ok(list.clone()),
@@ -42,7 +44,27 @@ pub(super) fn placement(
             }
         },
     };
-    Ok((chosen(server, default.server)?, chosen(load, default.load)?))
+    let (server_default, load_default) = match (server, load) {
+        (Some(CpuList(server)), None) => {
+            (Vec::new(), apart(&topology, server, &default.load, &default.server))
+        }
+        (None, Some(CpuList(load))) => {
+            (apart(&topology, load, &default.server, &default.load), Vec::new())
+        }
+        _ => (default.server, default.load),
+    };
+    Ok((chosen(server, server_default)?, chosen(load, load_default)?))
+}
+
+/// As many CPUs as in `first`, those first, that share no core with `taken`; `first` if there are none.
+fn apart(topology: &Topology, taken: &[usize], first: &[usize], then: &[usize]) -> Vec<usize> {
+    let is_free = |cpu: &usize| {
+        !taken.contains(cpu) && topology.shared_cores(taken, std::slice::from_ref(cpu)).is_empty()
+    };
+    let mut chosen: Vec<usize> =
+        first.iter().chain(then).copied().filter(is_free).take(first.len()).collect();
+    chosen.sort_unstable();
+    if chosen.is_empty() { first.to_vec() } else { chosen }
 }
 
 /// The lanes of a run: the reference first, then the lanes that `patterns` select, then the control.
@@ -199,6 +221,16 @@ mod tests {
         let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
         let lanes = lanes(&Registry::standard(), &patterns, reference)?;
         Ok(lanes.into_iter().map(|lane| lane.plan.name).collect())
+    }
+
+    #[test]
+    fn other_side_gets_cores_that_are_free() {
+        // No folder describes these, so each is a core of its own.
+        let topology = Topology::read(std::path::Path::new("/nonexistent"), &[0, 1, 2, 3]);
+        assert_eq!(apart(&topology, &[2], &[2, 3], &[0, 1]), [0, 3]);
+        assert_eq!(apart(&topology, &[0], &[2, 3], &[0, 1]), [2, 3]);
+        assert_eq!(apart(&topology, &[1, 2, 3], &[2, 3], &[0, 1]), [0]);
+        assert_eq!(apart(&topology, &[0, 1, 2, 3], &[2, 3], &[0, 1]), [2, 3], "there is no other");
     }
 
     #[test]

@@ -34,9 +34,10 @@ pub(super) struct Args {
     /// Lanes of --agree, as for `rtswap run`: names, globs or NAME=COMMAND; those of `rtswap run` by default.
     #[arg(short, long, value_name = "GLOB", requires = "agree")]
     lane: Vec<String>,
-    /// Workloads of --agree: tcp-echo or http, with parameters; by default both, with 32 connections.
-    #[arg(short, long, value_name = "GLOB", requires = "agree")]
-    workload: Vec<String>,
+    /// Workloads of --agree: tcp-echo or http, with parameters; by default both, with 32 connections. Or the one
+    /// workload of --self-test: any that tokio does, by default tcp-echo.
+    #[arg(short, long, value_name = "GLOB", requires = "mode")]
+    pub workload: Vec<String>,
     /// Rate of --agree, the same for all lanes and clients: a share of the capacity of the slowest lane, or
     /// operations per second.
     #[arg(long, value_name = "RATE", default_value = "30%", requires = "agree")]

@@ -12,10 +12,11 @@ use rtswap_harness::lane::LaneError;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{self, MARGIN, Request};
 use rtswap_harness::schedule::Backend as _;
+use rtswap_lane::Pace;
 use rtswap_report::{Cause, Figure, Metric, Style, Summary, format};
 use rtswap_service::Services;
 use rtswap_stats::Verdict;
-use rtswap_workload::{Resources, Spec};
+use rtswap_workload::{Rate, Resources, Spec};
 
 use super::outcome::{Figures, Outcome, Row};
 use super::{Args, print};
@@ -24,7 +25,7 @@ use crate::cli::measure::Job;
 use crate::cli::{Exit, message, select, signals};
 
 const REFERENCE: &str = "tokio";
-/// The workload whose noise and cost are known best.
+/// The default workload: the one whose noise and cost are known best.
 const WORKLOAD: &str = "tcp-echo/size=1024/conns=32";
 const EFFECTS: [f64; 2] = [0.02, 0.05];
 /// A third process of the reference: every difference that is found in it is a false alarm.
@@ -49,17 +50,20 @@ pub(super) fn run(
     }
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
-    let spec = select::workloads(registry, &[WORKLOAD.to_owned()])?.swap_remove(0);
+    let spec = workload(registry, &args.agreement.workload)?;
     let mut delays = args.delays.clone();
     if delays.is_empty() {
         let alone = select::lanes_or(registry, &[REFERENCE.to_owned()], |_| true)?;
         let (server, load) = (server_cpus.clone(), load_cpus.clone());
-        let backend = ProcessBackend::new(alone, server, load, Services::default(), cancel.clone())
+        let uses = spec.family().uses.iter().copied().collect();
+        let config = rtswap_service::Config { cpus: load.clone(), ..Default::default() };
+        let services = Services::start(&uses, &config);
+        let backend = ProcessBackend::new(alone, server, load, services, cancel.clone())
             .context("cannot start the load generator")?;
         let cpu_ns = estimate(backend, &spec)?;
         delays = delays_for(cpu_ns);
         note!(
-            "{REFERENCE} takes about {} of CPU time per {}; delays in ns: {delays:?}",
+            "{REFERENCE} uses about {} of CPU time per {}; delays in ns: {delays:?}",
             format::time(cpu_ns),
             spec.family().unit
         );
@@ -97,13 +101,24 @@ pub(super) fn run(
     }
 }
 
+fn workload(registry: &Registry, asked: &[String]) -> Result<Spec> {
+    let default = [WORKLOAD.to_owned()];
+    let asked = if asked.is_empty() { &default } else { asked };
+    let mut specs = select::workloads(registry, asked)?;
+    if specs.len() != 1 {
+        let usage = format!("--self-test measures one workload, and these are {}", specs.len());
+        return Err(Exit::Usage(usage).into());
+    }
+    Ok(specs.swap_remove(0))
+}
+
 fn lane(delay_ns: u64) -> String {
     format!("{REFERENCE}?delay_ns={delay_ns}")
 }
 
 fn no_figures(lane: &str, why: &str) -> anyhow::Error {
     anyhow!(
-        "{lane} has no figures: {}; `rtswap verify --lane {REFERENCE} --workload tcp-echo` shows whether it works",
+        "{lane} has no figures: {}; `rtswap verify --lane {REFERENCE}` shows whether it works",
         format::one_line(why)
     )
 }
@@ -116,13 +131,22 @@ fn estimate(mut backend: ProcessBackend, spec: &Spec) -> Result<f64> {
         LaneError::Cancelled => anyhow::Error::from(Exit::Interrupted(String::new())),
         LaneError::Failure(_, reason) => no_figures(REFERENCE, &reason),
     };
-    let mut figures = Vec::new();
+    let (mut figures, mut pace) = (Vec::new(), None);
     for process in 0..ESTIMATE_PROCESSES {
         // The seed decides the length of the environment alone.
         let mut rng = Pcg64::seed_from_u64(process);
         backend.start(&workload, &[0], &mut rng).swap_remove(0).map_err(failed)?;
+        if let (None, Some(rate)) = (pace, workload.rate()) {
+            let rate_per_s = match rate {
+                Rate::PerSecond(number) => f64::from(number),
+                Rate::Share(percent) => {
+                    backend.capacity(&workload, 0).map_err(failed)? * f64::from(percent) / 100.0
+                }
+            };
+            pace = Some(Pace { rate_per_s, arrivals: workload.arrivals(), seed: process });
+        }
         for _ in 0..ESTIMATE_SLICES {
-            let slice = backend.slice(&workload, 0, None).map_err(failed)?;
+            let slice = backend.slice(&workload, 0, pace.as_ref()).map_err(failed)?;
             if slice.ops > 0 {
                 figures.push(slice.cpu_ns as f64 / slice.ops as f64);
             }
