@@ -194,13 +194,13 @@ pub fn decide(family: &[Comparison], rule: &Rule) -> Vec<Decision> {
     let decided = |c: &Comparison, p: f64, comparisons: usize| {
         if let Some(reason) = veto {
             (Verdict::Undecided, Some(reason))
-        } else if differs(c, p) {
+        } else if !c.control && differs(c, p) {
             (Verdict::of(c.estimate.ratio, c.direction), None)
         } else if 1.0 / (1.0 + margin) <= c.estimate.lo && c.estimate.hi <= 1.0 + margin {
             (Verdict::Equivalent, None)
         } else if let Some(reason) = too_few(c, comparisons) {
             (Verdict::Undecided, Some(reason))
-        } else if p < alpha {
+        } else if !c.control && p < alpha {
             (Verdict::Undecided, Some(Reason::IntervalHoldsOne))
         } else {
             (Verdict::Undecided, Some(Reason::NotSignificant))
@@ -385,7 +385,7 @@ mod tests {
         differs[0].estimate.p = 0.0099;
         refused(&differs, Reason::ControlDiffers);
         differs[0].estimate.p = 0.0101;
-        assert_eq!(verdicts(&differs)[1], Verdict::Worse);
+        assert_eq!(verdicts(&differs)[..2], [Verdict::Undecided, Verdict::Worse]);
         // The smallest p of six rounds is 1/32.
         differs[0].estimate.rounds = 6;
         differs[0].estimate.p = 0.5_f64.powi(5);
