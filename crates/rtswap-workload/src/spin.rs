@@ -34,7 +34,7 @@ impl Spin {
         let calls = |spin: Self| {
             fastest_ns(|| {
                 (0..CALLS).for_each(|_| {
-                    std::process::id();
+                    black_box(std::process::id());
                     spin.burn();
                 });
             })

@@ -141,6 +141,62 @@ fn value_of_sweep_without_figure_exits_with_1() {
     case.rtswap().args(&args).arg("--allow-missing").assert().success();
 }
 
+#[test]
+fn lane_that_claims_the_impossible_loses_its_cell() {
+    let case = Case::new();
+    for (lie, status, reason) in [
+        ("huge", "invalid", "impossible on"),
+        ("zero", "failed", "no operation"),
+        ("two", "invalid", "answer"),
+    ] {
+        let lanes = [lane(lie, &format!("liar.py {lie}"))];
+        let done = case.quick_run("spawn/tasks=1", &lanes).assert().code(1);
+        let failures = of_kind(&case, "lane-failure");
+        let text = failures[0]["reason"].as_str().unwrap();
+        assert_eq!(failures[0]["status"], status, "{failures:?}");
+        assert!(text.contains(reason), "{lie}: {text}");
+        assert!(stderr(done.get_output()).contains(&format!("{lie} on spawn")));
+        fs::remove_file(case.path(RECORD)).unwrap();
+    }
+}
+
+/// The summary of a run of an honest echo server and one with a fault, in the same language.
+fn beside_honest(case: &Case, fault: &str, more: &[&str]) -> Value {
+    let (plain, faulty) = (lane("plain", "lane.py"), lane("faulty", &format!("lane.py {fault}")));
+    let args = ["run", "--reference", "plain", "--format", "json", "--out", RECORD];
+    let lanes = ["--lane", &plain, "--lane", &faulty];
+    let done = case.rtswap().args(args).args(lanes).args(more).assert().success();
+    serde_json::from_slice(&done.get_output().stdout).unwrap()
+}
+
+fn cell(summary: &Value) -> &Value {
+    let cells = summary["cells"].as_array().unwrap();
+    cells.iter().find(|cell| cell["lane"] == "faulty").unwrap()
+}
+
+#[test]
+fn lane_that_pauses_is_worse_in_tail() {
+    let case = Case::new();
+    let more = ["--workload", "tcp-echo/size=1024/conns=8/rate=60%", "--budget", "20s"];
+    let summary = beside_honest(&case, "pause", &more);
+    let tail = &cell(&summary)["metrics"]["p999_ns"];
+    assert_eq!(tail["verdict"], "worse", "{tail:#}");
+    assert!(tail["ratio"].as_f64().unwrap() > 3.0, "{tail:#}");
+}
+
+#[test]
+fn modes_by_process_are_named() {
+    let case = Case::new();
+    let more =
+        ["--workload", "tcp-echo/size=1024/conns=8", "--budget", "25s", "--precision", "0.1%"];
+    let summary = beside_honest(&case, "half-slow", &more);
+    let modes = &cell(&summary)["modes"];
+    assert_eq!(modes["by_round"], true, "{modes:#}");
+    let [low, high, share] =
+        ["low_ns", "high_ns", "share_high"].map(|key| modes[key].as_f64().unwrap());
+    assert!(high > low * 1.1 && (0.1..0.9).contains(&share), "{modes:#}");
+}
+
 /// A run of `mine=python3 lane.py` in the folder `here`, interrupted after a round.
 fn interrupted_in_here(case: &Case) {
     let here = case.path("here");
@@ -364,7 +420,7 @@ fn churn_of_ipv6_lane_survives_few_ports() {
         exec "$@""#;
     let mut command = Command::new("unshare");
     command.args(["--net", "sh", "-ec", script, "sh"]).arg(program());
-    let lanes = [lane("six", "lane6.py")];
+    let lanes = [lane("six", "lane.py ipv6")];
     command.args(quick_run("3s", "churn/conns=8", &lanes));
     let (status, stderr) = case.spawn_command(&mut command).wait();
     if stderr.contains("unshare failed") || stderr.contains("ip: not found") {
