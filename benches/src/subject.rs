@@ -45,7 +45,7 @@ impl Subject {
             Topology::of(&machine::cpus()).placement();
         let command = [program.as_os_str(), "lane".as_ref(), lane.as_ref()];
         let command = command.map(Into::into).to_vec();
-        let launch = Launch { command, delay_ns: 0 };
+        let launch = Launch { command, delay_ns: 0, process_clock: false };
         let mut lane = Lane::start(
             &launch,
             &Tag::new(),

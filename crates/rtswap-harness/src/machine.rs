@@ -78,11 +78,11 @@ impl UnusedTime {
     }
 
     /// Share of the CPUs' time since `before` that went to others than those that used `own` of CPU time, 0 to 1.
-    /// `None` for less than a second: a tick is 10 ms.
+    /// `None` for less than half a second: a tick is 10 ms.
     pub fn used_by_others_since(&self, before: &Self, own: Duration) -> Option<f64> {
         let all = self.at.duration_since(before.at).as_secs_f64() * self.cpus.len() as f64;
         let unused = self.unused.saturating_sub(before.unused) + own;
-        (all >= 1.0).then(|| (1.0 - unused.as_secs_f64() / all).clamp(0.0, 1.0))
+        (all >= 0.5).then(|| (1.0 - unused.as_secs_f64() / all).clamp(0.0, 1.0))
     }
 }
 

@@ -20,8 +20,13 @@ const ROUNDS_SPARE: u32 = 4;
 pub const ALPHA: f64 = 0.05;
 /// The default of [`Request::margin`].
 pub const MARGIN: f64 = 0.03;
-/// The most blocks of a round. More rounds are worth more than more blocks: each samples new processes.
-pub const BLOCKS_MOST: u32 = 8;
+/// The blocks of a round where starting is quick. More rounds are worth more than more blocks: each samples new
+/// processes.
+const BLOCKS: u32 = 8;
+/// The most blocks of a round, where starting is slow.
+pub const BLOCKS_MOST: u32 = 24;
+/// How many times as long as its start the blocks of a round take, up to [`BLOCKS_MOST`].
+const BLOCKS_OVER_START: f64 = 7.0;
 
 /// Rounds of each workload, from the first, in which system calls are counted. The counts hardly vary, so that the
 /// median of three is as good as that of all rounds, and the time goes to slices.
@@ -101,8 +106,10 @@ pub fn make(request: Request) -> Plan {
     let counts: f64 = workloads.iter().map(|it| counts_s(it, &lanes)).sum();
 
     let rounds_at = |blocks: u32| ((budget_s - counts) / (fixed + one * f64::from(blocks))) as u32;
+    let wanted = (BLOCKS_OVER_START * fixed / one).round() as u32;
+    let most = wanted.clamp(BLOCKS, BLOCKS_MOST);
     // As many blocks as the default number of rounds allows, then as many rounds as fit.
-    let blocks = (1..=BLOCKS_MOST).rev().find(|&blocks| rounds_at(blocks) >= ROUNDS).unwrap_or(1);
+    let blocks = (1..=most).rev().find(|&blocks| rounds_at(blocks) >= ROUNDS).unwrap_or(1);
     // Workloads that are precise enough early leave their time to the others.
     let share = if request.precision.is_some() { ROUNDS_SPARE } else { 1 };
     let rounds = rounds_at(blocks).saturating_mul(share).max(ROUNDS_LEAST);
@@ -156,7 +163,7 @@ fn participants(lanes: &[LanePlan], workload: &WorkloadPlan) -> usize {
 /// the plan's.
 fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     const START_S: f64 = 0.012;
-    /// An interpreter's start, and its libraries'.
+    /// An interpreter's start, and its libraries'. A command may be one.
     const PEER_START_S: f64 = 0.1;
     const ORDER_S: f64 = 0.001;
     let (once, each) = connect_s(workload);
@@ -168,7 +175,10 @@ fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
         0.0
     };
     let takes_part = |lane: &&LanePlan| lane.does(&workload.family);
-    let start = |lane: &LanePlan| if lane.kind == Kind::Peer { PEER_START_S } else { START_S };
+    let start = |lane: &LanePlan| match lane.kind {
+        Kind::Peer | Kind::Command => PEER_START_S,
+        _ => START_S,
+    };
     let starts: f64 = lanes.iter().filter(takes_part).map(start).sum();
     let lanes = participants(lanes, workload) as f64;
     // The first slice of each process does not count.
@@ -323,8 +333,12 @@ mod tests {
     fn make_spends_time_on_blocks_then_on_rounds() {
         let [short, long, longer] = [20, 60, 600].map(|seconds| make(request(&["spawn"], seconds)));
         assert!(short.blocks <= long.blocks);
-        assert_eq!(longer.blocks, BLOCKS_MOST);
+        assert!((BLOCKS..BLOCKS_MOST).contains(&longer.blocks), "{}", longer.blocks);
         assert!(longer.rounds > long.rounds);
+        // Slow starts are spread over more slices.
+        let mut request = request(&["spawn"], 600);
+        request.lanes.iter_mut().for_each(|lane| lane.plan.kind = Kind::Command);
+        assert!(make(request).blocks > longer.blocks);
     }
 
     #[test]

@@ -345,7 +345,7 @@ pub struct Round {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled_ns: Option<u64>,
     /// Share of the time of the lanes' CPUs in this round that neither the lanes used nor was left: other programs
-    /// and the kernel's threads, 0 to 1. `None` for rounds of less than a second.
+    /// and the kernel's threads, 0 to 1. `None` for rounds of less than half a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others_cpu: Option<f64>,
     /// The program that used most of that at the end of the round, with its process id: `sh (process 123)`.
