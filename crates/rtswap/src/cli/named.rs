@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use rtswap_harness::record::{LanePlan, Status};
-use rtswap_report::Summary;
+use rtswap_report::{Cell, Summary, WarningKind};
 
 /// The lanes that `specs` name, as opposed to those that a glob or the default selects, and `reference` if it
 /// was given.
@@ -44,10 +44,16 @@ pub(super) fn check<'a>(
     bail!("named lanes without a result: {}; the output above has the reasons", missing.join(", "))
 }
 
-/// [`check`] for the cells of a summary.
+/// [`check`] for the cells of a summary. A lane that has figures, but was not measured to the end, has failed.
 pub(super) fn check_summary(named: &[&str], summary: &Summary) -> Result<()> {
+    let ended_early = |cell: &Cell| {
+        let mut warnings =
+            summary.warnings.iter().filter(|it| it.kind == WarningKind::PartlyMeasured);
+        warnings.any(|it| it.lanes.contains(&cell.lane) && it.workloads.contains(&cell.name))
+    };
+    let outcome = |cell: &'_ Cell| if ended_early(cell) { Status::Failed } else { cell.status };
     let cells = summary.cells.iter();
-    check(named, cells.map(|cell| (cell.lane.as_str(), cell.name.as_str(), cell.status)))
+    check(named, cells.map(|cell| (cell.lane.as_str(), cell.name.as_str(), outcome(cell))))
 }
 
 /// Fails if one of the named workloads has no figure of any lane.
