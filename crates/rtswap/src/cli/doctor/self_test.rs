@@ -42,6 +42,7 @@ pub(super) fn run(
     load_cpus: Vec<usize>,
 ) -> Result<ExitCode> {
     let begin = Instant::now();
+    let spec = workload(registry, &args.agreement.workload)?;
     if cfg!(debug_assertions) {
         note!(
             "warning: built without optimisation, so this says little about real runs; \
@@ -50,7 +51,6 @@ pub(super) fn run(
     }
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
-    let spec = workload(registry, &args.agreement.workload)?;
     let mut delays = args.delays.clone();
     if delays.is_empty() {
         let alone = select::lanes_or(registry, &[REFERENCE.to_owned()], |_| true)?;
