@@ -304,7 +304,7 @@ fn histogram_grows_over_slices() {
     // After the slices of the first block, the warm-up and the counted one.
     let lanes = [format!("{} --after 2", case.own_lane("outlier", "outlier"))];
     let mut run = case.rtswap();
-    let done = run.args(quick_run("4s", "spawn/tasks=1", &lanes)).assert().success();
+    let done = run.args(quick_run("10s", "spawn/tasks=1", &lanes)).assert().success();
     assert!(case.lines()[0]["plan"]["blocks"].as_u64() > Some(1), "they are summed over blocks");
     let summary = json(&done.get_output().stdout);
     let cell = cell(&summary, "outlier");

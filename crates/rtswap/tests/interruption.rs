@@ -180,9 +180,9 @@ fn full_disk_ends_run_that_resumes() {
         support::skip("a full disk: only root may mount one; run this test as root");
         return;
     }
-    // 12 KiB: the header and a few rounds. What is on it is gone with the namespace, so it is copied.
+    // 8 KiB: the header and a few rounds. What is on it is gone with the namespace, so it is copied.
     let script = r#"
-        mount -t tmpfs -o size=12k tmpfs disk
+        mount -t tmpfs -o size=8k tmpfs disk
         code=0
         "$@" || code=$?
         echo $code > code
