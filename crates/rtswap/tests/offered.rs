@@ -155,6 +155,6 @@ fn harness_that_was_stopped_voids_slices_and_blames_no_lane() {
     let latest = voided.iter().max_by_key(late_ns);
     let latest = latest.unwrap_or_else(|| panic!("no slice is voided: {stderr}"));
     assert!(late_ns(&latest) > 50_000_000, "{latest:#}");
-    assert!(latest["voided"].as_str().unwrap().contains("the load generator"));
+    assert!(latest["voided"].as_str().unwrap().contains("the load generator was late"));
     assert!(case.lines().iter().all(|line| line["kind"] != "lane-failure"), "{stderr}");
 }
