@@ -149,7 +149,7 @@ fn warnings_name_what_the_system_did() {
     assert!(kinds.into_iter().all(|kind| warned(&record, kind).is_none()));
     record.rounds[0].throttled_ns = Some(1_200_000_000);
     for (at, round) in record.rounds.iter_mut().enumerate() {
-        round.others_cpu = Some(0.08);
+        round.others_cpu = Some(0.2);
         let program = if at == 0 { "cc1 (process 7)" } else { "sh (process 8)" };
         round.others_program = Some(program.to_owned());
     }
@@ -163,7 +163,7 @@ fn warnings_name_what_the_system_did() {
     }
     let parts = [
         ["1.20 s", "cpu.max"],
-        ["used 8.0 % of CPU 0 of the lanes, most of it sh (process 8)", "--server-cpus"],
+        ["used 20 % of CPU 0 of the lanes, most of it sh (process 8)", "--server-cpus"],
         ["CPU 1 for up to 20 %", "--load-cpus"],
         ["CPU time of other comes", "perf_event_paranoid"],
         ["pause left 1 process behind", "`sleep 1000`"],

@@ -147,15 +147,16 @@ fn lane_that_claims_the_impossible_loses_its_cell() {
     for (lie, status, reason) in [
         ("huge", "invalid", "impossible on"),
         ("zero", "failed", "no operation"),
-        // Which of the two comes first decides what is said of it.
-        ("two", "invalid", ""),
+        ("two", "invalid", "answer"),
     ] {
         let lanes = [lane(lie, &format!("liar.py {lie}"))];
         let done = case.quick_run("spawn/tasks=1", &lanes).assert().code(1);
         let failures = of_kind(&case, "lane-failure");
         let text = failures[0]["reason"].as_str().unwrap();
         assert_eq!(failures[0]["status"], status, "{failures:?}");
-        assert!(text.contains(reason), "{lie}: {text}");
+        // The second answer comes unasked, or is taken for that to the next order, which it does not fit.
+        let is_taken = lie == "two" && text.contains("reported, but");
+        assert!(text.contains(reason) || is_taken, "{lie}: {text}");
         assert!(stderr(done.get_output()).contains(&format!("{lie} on spawn")));
         fs::remove_file(case.path(RECORD)).unwrap();
     }

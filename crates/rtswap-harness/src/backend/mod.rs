@@ -47,8 +47,9 @@ const LOAD_DELAY_MOST: f64 = 0.25;
 /// How many slices in a row are voided for that. On a machine that stays busy the next one counts, with its delay in
 /// the record: figures with a warning are more useful than none.
 const STARVED_IN_A_ROW_MOST: u32 = 2;
-/// The share of the lanes' CPUs used by others above which the program is looked for, which takes 30 ms.
-const OTHERS_NAMED: f64 = 0.02;
+/// The share of the lanes' CPUs used by others above which the program is looked for, which takes 30 ms. On a quiet
+/// machine, where the harness itself is one of the others, a round has 0 to 10 %.
+const OTHERS_NAMED: f64 = 0.1;
 /// CPU time of the kernel's threads during a slice above which the next lane waits until they are quiet.
 const KERNEL_WORK: Duration = Duration::from_micros(300);
 
