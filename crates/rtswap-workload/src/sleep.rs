@@ -76,22 +76,32 @@ impl Driven for Sleep {
 /// all of them due at once, and a runtime wakes those in batches.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// Sleeps that end 2 ms apart must end in that order: the first of each length, which has no other of its
-/// length before it. Of the later ones nothing can be asked: a timer that finds many due at once, after a
-/// stall, may go through all of one length before it comes to what is left of another, and threads overtake
-/// each other between the timer and the task.
+/// Lengths that are 2 ms or more apart must end in their order. Each length is judged by its first, which has
+/// no other of its length before it: of the later ones nothing can be asked, as a timer that finds many due at
+/// once, after a stall, may go through all of one length before it comes to what is left of another.
+///
+/// Where one thread of several has stalled, one length ends after those that others have woken: that is half
+/// of the six pairs at most, and not the runtime's doing.
 fn in_order(finished: &[Vec<Duration>]) -> Result<(), Fault> {
     let firsts: Vec<_> = finished.iter().map(|times| times.iter().min()).collect();
-    for pair in firsts.windows(3) {
-        if let (Some(sooner), Some(later)) = (pair[0], pair[2])
-            && *sooner > *later + SLACK
-        {
-            return Err(Fault::Wrong(format!(
-                "sleeps 2 ms shorter ended later: {sooner:?} against {later:?}"
-            )));
+    let mut pairs = 0;
+    let mut wrong = Vec::new();
+    for (shorter, sooner) in firsts.iter().enumerate() {
+        for later in firsts.iter().skip(shorter + 2) {
+            let (Some(sooner), Some(later)) = (sooner, later) else { continue };
+            pairs += 1;
+            if **sooner > **later + SLACK {
+                wrong.push((sooner, later));
+            }
         }
     }
-    Ok(())
+    match wrong.first() {
+        Some((sooner, later)) if wrong.len() * 2 > pairs => Err(Fault::Wrong(format!(
+            "{} of {pairs} shorter sleeps ended later: {sooner:?} against {later:?}",
+            wrong.len()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The two coroutines that explain an event loop in most tutorials: each prints, sleeps for as long,
@@ -128,7 +138,15 @@ mod tests {
         assert!(in_order(&at([20, 20, 20, 20, 20])).is_ok(), "all at once after a stall");
         assert!(in_order(&at([11, 10, 12, 14, 13])).is_ok(), "1 ms apart may be rounded");
         assert!(in_order(&at([21, 20, 20, 20, 20])).is_ok(), "in any order after a stall");
-        assert!(in_order(&at([14, 11, 12, 13, 10])).is_err());
+        assert!(in_order(&at([18, 17, 16, 15, 14])).is_err());
+        assert!(in_order(&at([18, 17, 12, 12, 14])).is_err(), "most pairs");
+    }
+
+    /// What Go did: the thread that had the sleeps of 10 ms stalled, and another one woke the rest.
+    #[test]
+    fn one_length_may_be_late() {
+        assert!(in_order(&at([14, 11, 12, 12, 12])).is_ok());
+        assert!(in_order(&at([10, 11, 18, 13, 14])).is_ok());
     }
 
     /// What Node.js did on a machine that had stalled: most of the shorter ones after the longer ones.

@@ -160,10 +160,18 @@ func sleeps(tasks, ms int) (int64, error) {
 		}
 		firsts[number%5] = min(firsts[number%5], at[number])
 	}
-	for i := 2; i < len(firsts); i++ {
-		if firsts[i-2] > firsts[i]+time.Millisecond {
-			return 0, refuse("invalid", "sleeps 2 ms shorter ended later: %v against %v", firsts[i-2], firsts[i])
+	// One length may be late, where a thread has stalled: half of the pairs.
+	pairs, wrong := 0, 0
+	for i := range firsts {
+		for j := i + 2; j < len(firsts); j++ {
+			pairs++
+			if firsts[i] > firsts[j]+time.Millisecond {
+				wrong++
+			}
 		}
+	}
+	if wrong*2 > pairs {
+		return 0, refuse("invalid", "%d of %d shorter sleeps ended later: %v", wrong, pairs, firsts)
 	}
 	return int64(tasks), nil
 }

@@ -100,9 +100,11 @@ function sleeps(count, ms) {
     });
     const firsts = [0, 1, 2, 3, 4].map((group) =>
       ends.reduce((first, { at }, number) => (number % 5 === group ? Math.min(first, at) : first), Infinity));
-    for (let i = 2; i < Math.min(count, 5); i++)
-      if (firsts[i - 2] > firsts[i] + 1e6)
-        throw new Refusal("invalid", `sleeps 2 ms shorter ended later: ${firsts[i - 2]} against ${firsts[i]} ns`);
+    // One length may be late, where the machine has stalled: half of the pairs. A missing length is Infinity.
+    const pairs = firsts.flatMap((sooner, i) => firsts.slice(i + 2).filter(isFinite).map((later) => [sooner, later]));
+    const wrong = pairs.filter(([sooner, later]) => sooner > later + 1e6);
+    if (wrong.length * 2 > pairs.length)
+      throw new Refusal("invalid", `${wrong.length} of ${pairs.length} shorter sleeps ended later: ${firsts} ns`);
     return count;
   };
 }

@@ -65,9 +65,11 @@ def sleeps(count, ms, early_ns):
             if slept_ns + early_ns < ms * 1_000_000:
                 raise lane.Refusal("invalid", f"a sleep of {ms} ms ended after {slept_ns} ns")
         firsts = [min(at for _, at in ends[group::5]) for group in range(min(count, 5))]
-        for sooner, later in zip(firsts, firsts[2:]):
-            if sooner > later + 1_000_000:
-                raise lane.Refusal("invalid", f"sleeps 2 ms shorter ended later: {sooner} against {later} ns")
+        pairs = [(sooner, later) for i, sooner in enumerate(firsts) for later in firsts[i + 2 :]]
+        wrong = sum(sooner > later + 1_000_000 for sooner, later in pairs)
+        # One length may be late, where the machine has stalled: half of the pairs.
+        if wrong * 2 > len(pairs):
+            raise lane.Refusal("invalid", f"{wrong} of {len(pairs)} shorter sleeps ended later: {firsts} ns")
         return count
 
     return batch
