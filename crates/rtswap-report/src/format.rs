@@ -250,6 +250,7 @@ pub(crate) fn ascii(text: &str) -> String {
             '≤' => plain.push_str("<="),
             '≈' => plain.push('~'),
             '†' => plain.push('#'),
+            '‡' => plain.push_str("##"),
             '∞' => plain.push_str("inf"),
             '×' => plain.push('x'),
             '▲' => plain.push('+'),

@@ -95,6 +95,7 @@ impl<'a> Grid<'a> {
         };
         let others = [
             self.verdict_column(),
+            self.overhead_column(),
             self.column(["share of", "best floor"], 3, true, |cell| {
                 cell.of_floor.as_ref().map(|it| format::percent(it.share))
             }),
@@ -152,6 +153,13 @@ impl<'a> Grid<'a> {
         })
     }
 
+    /// What of the lane's cost is the contract's own.
+    fn overhead_column(&self) -> Column {
+        self.column(["overhead of", "contract ‡"], 1, true, |cell| {
+            cell.overhead.as_ref().map(format::interval)
+        })
+    }
+
     /// `12.1 µs 60 %, 20.3 µs 40 %`.
     fn modes_column(&self, dispensable: u8) -> Column {
         self.column(["modes of CPU", "time per op"], dispensable, false, |cell| {
@@ -184,6 +192,7 @@ impl<'a> Grid<'a> {
         };
         let others = [
             self.verdict_column(),
+            self.overhead_column(),
             self.modes_column(3),
             latency("p50", 3, Metric::P50Ns, |it| Some(it.p50)),
             latency("p99", 1, Metric::P99Ns, |it| Some(it.p99)),

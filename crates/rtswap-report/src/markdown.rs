@@ -87,7 +87,7 @@ fn section(grid: &Grid) -> String {
             .map(|cell| format!("- {}: {}", code(&cell.lane), escaped(&loss(cell))));
         parts.push(lost.collect::<Vec<_>>().join("\n"));
     }
-    parts.extend(grid.footnote().map(escaped));
+    parts.extend(grid.footnotes().map(escaped));
     parts.push(escaped(&workload.sentence));
     if !grid.is_empty() {
         parts.push(format!("<sub>{}</sub>", escaped(&grid.foot())));

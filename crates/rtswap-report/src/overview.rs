@@ -61,8 +61,13 @@ impl<'a> Overview<'a> {
             .any(|cell| cell.role == Role::Lane && cell.deciding == Some(Metric::CpuNsPerOp));
         let cpu =
             if by_cpu { "; cpu: ratio of CPU time per operation, lower is better" } else { "" };
+        let overhead = if self.summary.cells.iter().any(|cell| cell.overhead.is_some()) {
+            "; ‡: the contract's own overhead is part of it, see the workload's table"
+        } else {
+            ""
+        };
         format!(
-            "Ratios to {reference}. {better}: better than {reference}; {worse}: worse; {same}: equivalent within {margin}; {none}: undecided; ?: undecided, the run cannot decide{cpu}."
+            "Ratios to {reference}. {better}: better than {reference}; {worse}: worse; {same}: equivalent within {margin}; {none}: undecided; ?: undecided, the run cannot decide{cpu}{overhead}."
         )
     }
 }
@@ -86,6 +91,7 @@ fn entry(cell: Option<&Cell>) -> (String, Tone) {
         return (format!("{interval} {sign}"), tone(figure));
     }
     let ratio = figure.interval().map_or(MISSING.to_owned(), |it| format::ratio(&it));
+    let mark = if cell.overhead.is_some() { " ‡" } else { "" };
     let cpu = if cell.deciding == Some(Metric::CpuNsPerOp) { " cpu" } else { "" };
-    (format!("{ratio} {sign}{cpu}"), tone(figure))
+    (format!("{ratio} {sign}{cpu}{mark}"), tone(figure))
 }

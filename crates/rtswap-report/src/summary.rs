@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod figure;
+mod overhead;
 mod warning;
 
 pub use figure::{Cause, Figure, Interval, Metric};
@@ -226,6 +227,10 @@ pub struct Cell {
     pub memory_per_conn_bytes: Option<f64>,
     /// The lane against the best floor, if a floor takes part.
     pub of_floor: Option<FloorShare>,
+    /// What the contract costs the lane per operation, from [`Summary::mark_overhead`]: 1.27 is 27 % more than
+    /// the same program written for the runtime. `None` where the interval contains 1, and where it is not known.
+    #[serde(default)]
+    pub overhead: Option<Interval>,
     /// CPU time of the load generator per operation, nanoseconds.
     pub load_cpu_ns_per_op: Option<f64>,
     /// CPUs that the lane kept busy while other lanes were measured, median over rounds.

@@ -137,7 +137,7 @@ fn block(grid: &Grid, style: Style) -> String {
         }
     }
     parts.push(String::new());
-    parts.extend(grid.footnote().map(|note| style.wrap(note, "", "  ")));
+    parts.extend(grid.footnotes().map(|note| style.wrap(note, "", "  ")));
     if !grid.is_empty() {
         let foot = style.wrap(&grid.foot(), "", "  ");
         parts.extend(foot.lines().map(|line| style.paint(line, Tone::Faint)));

@@ -145,3 +145,66 @@ fn memory_per_connection_is_growth_by_connections() {
     assert_eq!(per_conn(ECHO, "smol"), None, "only in `idle`");
     assert!(table(&summary, &wide()).contains("memory per"));
 }
+
+/// A run shows what the contract costs a lane where another run has found a difference, and only there.
+#[test]
+fn overhead_of_another_run_is_marked() {
+    let mut overhead = run(vec![
+        lane("native-tokio", 1.0),
+        lane("tokio", 1.0).against("native-tokio"),
+        lane("native-monoio", 0.5),
+        lane("monoio", 0.65).against("native-monoio"),
+    ]);
+    overhead.control = Some(lane("control", 1.0).against("native-tokio"));
+    overhead.rounds = 24;
+    let measured = Summary::of(&overhead.record());
+
+    let mut offered = run(vec![lane("tokio", 1.0), lane("monoio", 0.65), lane("smol", 1.5)]);
+    offered.workloads[0].name = format!("{ECHO}/rate=60%");
+    offered.workloads[0].params.insert("rate".to_owned(), ParamValue::Name("60%".to_owned()));
+    let mut summary = Summary::of(&offered.record());
+    summary.mark_overhead(&measured);
+    let marked: Vec<_> = summary
+        .cells
+        .iter()
+        .filter(|cell| cell.overhead.is_some())
+        .map(|cell| &cell.lane)
+        .collect();
+    assert_eq!(marked, ["monoio"]);
+    let monoio = summary.cell(&format!("{ECHO}/rate=60%"), "monoio").unwrap().overhead.unwrap();
+    assert!(monoio.lo < 1.3 && 1.3 < monoio.hi.unwrap(), "{monoio:?}");
+
+    let text = table(&summary, &Style { width: 300, unicode: true, ..Style::default() });
+    assert!(text.contains("overhead of"), "{text}");
+    assert!(text.contains("‡ cost per operation over that of the same program"), "{text}");
+    let plain = table(
+        &Summary::of(&offered.record()),
+        &Style { width: 300, unicode: true, ..Style::default() },
+    );
+    assert!(!plain.contains('‡'), "{plain}");
+
+    let mut other = run(vec![lane("tokio", 1.0), lane("monoio", 0.65)]);
+    other.workloads[0].params.insert("size".to_owned(), ParamValue::Number(102_400));
+    let mut summary = Summary::of(&other.record());
+    summary.mark_overhead(&measured);
+    assert!(summary.cells.iter().all(|cell| cell.overhead.is_none()), "another size");
+}
+
+/// Operations per second are the inverse of a cost.
+#[test]
+fn overhead_in_operations_per_second_is_a_cost() {
+    let mut overhead =
+        run(vec![lane("native-monoio", 1.0), lane("monoio", 1.25).against("native-monoio")]);
+    overhead.control = Some(lane("control", 1.0).against("native-monoio"));
+    overhead.workloads = vec![own("spawn", "task", "a task spawned and joined")];
+    let mut measured = Summary::of(&overhead.record());
+    for cell in &mut measured.cells {
+        cell.deciding = Some(Metric::OpsPerS);
+    }
+    let mut run = run(vec![lane("tokio", 1.0), lane("monoio", 1.25)]);
+    run.workloads = overhead.workloads.clone();
+    let mut summary = Summary::of(&run.record());
+    summary.mark_overhead(&measured);
+    let it = summary.cell("spawn", "monoio").unwrap().overhead.unwrap();
+    assert!((it.ratio / 1.25 - 1.0).abs() < 0.03 && it.lo > 1.0 && it.hi > Some(it.lo), "{it:?}");
+}

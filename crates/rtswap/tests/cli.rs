@@ -179,6 +179,26 @@ fn summary_of_record_equals_output_of_run() {
     assert_eq!(String::from_utf8(summary.stdout).unwrap(), DONE.stdout);
 }
 
+/// What the contract costs comes from a record that compares lanes with their native lanes, and from no other.
+#[test]
+fn summary_takes_overhead_from_a_record_of_overhead_alone() {
+    let case = with_record();
+    let refused = case.rtswap().args(["summary", RECORD, "--overhead", RECORD]).assert().code(2);
+    let stderr = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    let error = assert_one_line(&stderr);
+    assert!(error.contains("is not a record of `rtswap overhead`"), "{error}");
+
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../../results");
+    let [run, overhead] = ["reference", "overhead"].map(|name| format!("{results}/{name}.jsonl"));
+    let args = ["summary", &run, "--overhead", &overhead, "--format", "json"];
+    let marked = case.rtswap().args(args).unwrap();
+    let marked = json(&marked.stdout);
+    let cells = marked["cells"].as_array().unwrap();
+    let of = |lane: &str| cells.iter().find(|c| c["lane"] == lane && c["workload"] == "sleep");
+    assert!(of("monoio").unwrap()["overhead"]["lo"].as_f64().unwrap() > 1.0);
+    assert!(of("tokio").unwrap()["overhead"].is_null());
+}
+
 #[test]
 fn summary_has_every_lane_figure_and_reason_in_text_formats() {
     let case = with_record();

@@ -55,6 +55,7 @@ pub(super) fn cell(data: &Data, lane: &LanePlan, decided: &Decided, floor: Optio
         metrics: BTreeMap::new(),
         latency_ns: None,
         stalled_rounds: None,
+        overhead: None,
         ops_per_wait: None,
         memory_bytes: None,
         memory_per_conn_bytes: None,

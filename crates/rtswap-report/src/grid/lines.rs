@@ -32,13 +32,17 @@ impl Grid<'_> {
         !self.workload.by_generator
     }
 
-    /// The meaning of the dagger, if there is one.
-    pub fn footnote(&self) -> Option<&'static str> {
-        let marked = self.is_self_reported() && !self.is_empty();
-        marked.then_some(
+    /// The meaning of the daggers that there are.
+    pub fn footnotes(&self) -> impl Iterator<Item = &'static str> {
+        let self_reported = (self.is_self_reported() && !self.is_empty()).then_some(
             "† self-reported: the lane counts its own operations and times its own window; CPU time and memory are read \
              from outside",
-        )
+        );
+        let overhead = self.rows.iter().any(|cell| cell.overhead.is_some()).then_some(
+            "‡ cost per operation over that of the same program written for the runtime, without the contract, in a run \
+             of their own: part of the ratio is this project's and not the runtime's",
+        );
+        self_reported.into_iter().chain(overhead)
     }
 
     /// What this run could see: `this run detects differences of 3.4 % in CPU time per operation (median of the

@@ -1,5 +1,5 @@
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -7,7 +7,7 @@ use rtswap_harness::record::{Record, RecordFile as _};
 use rtswap_report::format::counted;
 use rtswap_report::{Style, Summary};
 
-use crate::cli::{Format, message};
+use crate::cli::{Exit, Format, message};
 
 /// Compute the results of a record again, without measuring anything.
 ///
@@ -15,10 +15,14 @@ use crate::cli::{Format, message};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap summary record.jsonl\n  \
-    rtswap summary record.jsonl --format json | jq '.cells[] | select(.lane == \"smol\")'")]
+    rtswap summary record.jsonl --format json | jq '.cells[] | select(.lane == \"smol\")'\n  \
+    rtswap summary record.jsonl --overhead results/overhead.jsonl")]
 pub(super) struct Args {
     /// A record that `rtswap run` has kept.
     record: PathBuf,
+    /// Mark what the contract costs each lane, from a record of `rtswap overhead`.
+    #[arg(long, value_name = "RECORD")]
+    overhead: Option<PathBuf>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -26,7 +30,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let (record, cut) = Record::read_whole_lines(&args.record)?;
-    print(&Summary::of(&record), args.format)?;
+    let mut summary = Summary::of(&record);
+    mark_overhead(&mut summary, args.overhead.as_deref())?;
+    print(&summary, args.format)?;
     let path = args.record.display();
     let rounds = counted(record.rounds.len(), "finished round");
     if let Some(line) = cut {
@@ -36,6 +42,18 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Marks what the contract costs each lane, if a record of it is given.
+pub(super) fn mark_overhead(summary: &mut Summary, record: Option<&Path>) -> Result<()> {
+    let Some(path) = record else { return Ok(()) };
+    let measured = Summary::of(&Record::read(path)?);
+    if !measured.is_paired() {
+        let text = format!("{} is not a record of `rtswap overhead`", path.display());
+        return Err(Exit::Usage(text).into());
+    }
+    summary.mark_overhead(&measured);
+    Ok(())
 }
 
 /// Prints results on standard output and their warnings on standard error.
