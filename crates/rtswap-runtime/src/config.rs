@@ -44,6 +44,9 @@ pub struct About {
 pub enum Streams {
     /// The runtime's own streams are polled.
     Native,
+    /// The runtime waits for readiness and calls the system itself, where its own streams give the
+    /// kernel their buffer.
+    Readiness,
     /// Through a [`Bridge`](crate::Bridge), with a copy each way.
     Bridged,
     /// The runtime has no streams: it does not implement [`Net`](crate::Net).
@@ -55,6 +58,7 @@ impl Streams {
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Readiness => "readiness",
             Self::Bridged => "bridged",
             Self::None => "none",
         }
