@@ -3,13 +3,15 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::{Buffer, ReadOwned, TcpStream, WriteOwned};
 
+mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -24,25 +26,23 @@ const READ_LEAST: usize = 8 << 10;
 /// does not carry at once.
 const READ_MOST: usize = 64 << 10;
 
-/// Bytes that a write takes at most.
-const WRITE_MOST: usize = 64 << 10;
-
-/// A larger buffer is given back when all is flushed: it costs an allocation for each 16 KiB and more
-/// that are written, and ten thousand idle connections would hold 640 MiB.
-const WRITE_KEPT: usize = 16 << 10;
+/// Bytes that a write takes at most: more than an answer of 64 KiB with its head, of which the rest
+/// would wait for the first part. Larger ones are parts of 128 KiB, each in memory that a cache holds.
+const WRITE_MOST: usize = 128 << 10;
 
 /// The poll face of a stream with owned buffers.
 ///
 /// A completion runtime's kernel keeps the buffer of an operation until it is done, so it cannot be the
 /// caller's, which `poll_read` gives back at once: the bridge has one of its own for each direction,
-/// and copies once. They are made at the first use and never filled with zeros, and no more than one
-/// operation is in flight in each direction. What a read has brought and nobody has taken stays: a read
-/// that is given up loses nothing, unlike one of [`ReadOwned`].
+/// and copies once. That of reads is made at the first use and stays; that of a write is the thread's
+/// again when the write has ended. Neither is filled with zeros, and no more than one operation is in
+/// flight in each direction. What a read has brought and nobody has taken stays: a read that is given
+/// up loses nothing, unlike one of [`ReadOwned`].
 ///
 /// A write is accepted when it is in the buffer and its operation has begun; the next write, flush or
 /// shutdown waits for that, and has its error. So what is written has to be flushed, as the
 /// documentation of `AsyncWrite` asks, before something else is waited for. A task that reads instead
-/// keeps the write going all the same, unless another one waits for it.
+/// keeps the write going all the same, also where a flush was given up, or another task waits for it.
 ///
 /// The two directions may be polled by two tasks, and the last waker of each counts.
 ///
@@ -54,7 +54,7 @@ pub struct Bridge<S: TcpStream> {
 }
 
 type ReadOp<H> = ReusableBoxFuture<'static, (io::Result<usize>, Buffer, H)>;
-type WriteOp<H> = ReusableBoxFuture<'static, (io::Result<()>, Buffer, H)>;
+type WriteOp<H> = ReusableBoxFuture<'static, (io::Result<()>, H)>;
 
 /// One direction: the half and its buffer when idle, the operation that has them otherwise. The
 /// operation's memory is kept from one to the next.
@@ -68,10 +68,10 @@ struct Reading<H> {
 }
 
 struct Writing<H> {
-    idle: Option<(H, Buffer)>,
+    idle: Option<H>,
     operation: Option<WriteOp<H>>,
-    /// Whether somebody waits for the operation, whose waker must stay.
-    awaited: bool,
+    /// Who waited last for the operation that is under way, and perhaps still does.
+    waiter: Option<Waker>,
     /// Of a write that was accepted.
     error: Option<io::Error>,
     /// Whether the shutdown has begun.
@@ -90,9 +90,9 @@ impl<S: TcpStream> Bridge<S> {
                 operation: None,
             },
             writing: Writing {
-                idle: Some((write, Buffer::default())),
+                idle: Some(write),
                 operation: None,
-                awaited: false,
+                waiter: None,
                 error: None,
                 shut: false,
             },
@@ -116,13 +116,24 @@ async fn read<H: ReadOwned>(mut half: H, buffer: Buffer) -> (io::Result<usize>, 
     (result, buffer, half)
 }
 
-async fn write<H: WriteOwned>(mut half: H, buffer: Buffer) -> (io::Result<()>, Buffer, H) {
+async fn write<H: WriteOwned>(mut half: H, buffer: Buffer) -> (io::Result<()>, H) {
     let (result, buffer) = half.write_all(buffer).await;
-    (result, buffer, half)
+    spare::give(buffer.into_vec());
+    (result, half)
 }
 
-async fn shutdown<H: WriteOwned>(mut half: H, buffer: Buffer) -> (io::Result<()>, Buffer, H) {
-    (half.shutdown().await, buffer, half)
+async fn shutdown<H: WriteOwned>(mut half: H) -> (io::Result<()>, H) {
+    (half.shutdown().await, half)
+}
+
+/// Wakes two tasks.
+struct Both(Waker, Waker);
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+        self.1.wake_by_ref();
+    }
 }
 
 impl<H: ReadOwned + Send + 'static> Reading<H> {
@@ -171,9 +182,10 @@ impl<H: ReadOwned + Send + 'static> Reading<H> {
 impl<H: WriteOwned + Send + 'static> Writing<H> {
     /// Waits for the operation that is under way, if one is.
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.awaited = true;
-        ready!(self.poll_operation(cx));
-        self.awaited = false;
+        if self.poll_operation(cx).is_pending() {
+            self.waiter = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         Poll::Ready(self.error.take().map_or(Ok(()), Err))
     }
 
@@ -181,18 +193,24 @@ impl<H: WriteOwned + Send + 'static> Writing<H> {
     fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.idle.is_none() {
             let operation = self.operation.as_mut().expect("idle or under way");
-            let (result, buffer, half) = ready!(operation.poll(cx));
-            self.idle = Some((half, buffer));
+            let (result, half) = ready!(operation.poll(cx));
+            self.idle = Some(half);
+            self.waiter = None;
             self.error = result.err();
         }
         Poll::Ready(())
     }
 
-    /// For a task that is about to wait for something else, and has perhaps not flushed.
+    /// For a task that is about to wait for something else, and has perhaps not flushed. Who waits for
+    /// the write may have given up, which nobody tells; if not, it must be woken too.
     fn keep_going(&mut self, cx: &mut Context<'_>) {
-        if !self.awaited {
-            let _ = self.poll_operation(cx);
-        }
+        let both = self
+            .waiter
+            .as_ref()
+            .filter(|waiter| !waiter.will_wake(cx.waker()))
+            .map(|waiter| Waker::from(Arc::new(Both(waiter.clone(), cx.waker().clone()))));
+        let waker = both.as_ref().unwrap_or(cx.waker());
+        let _ = self.poll_operation(&mut Context::from_waker(waker));
     }
 
     fn poll_write(
@@ -205,12 +223,8 @@ impl<H: WriteOwned + Send + 'static> Writing<H> {
             return Poll::Ready(Ok(0));
         }
         ready!(self.poll_done(cx))?;
-        let (half, buffer) = self.idle.take().expect("done");
-        let mut bytes = buffer.into_vec();
-        if bytes.capacity() < accepted {
-            bytes = Vec::with_capacity(accepted.next_power_of_two());
-        }
-        bytes.clear();
+        let half = self.idle.take().expect("done");
+        let mut bytes = spare::take(accepted);
         for part in parts {
             let some = part.len().min(accepted - bytes.len());
             bytes.extend_from_slice(&part[..some]);
@@ -220,21 +234,11 @@ impl<H: WriteOwned + Send + 'static> Writing<H> {
         Poll::Ready(Ok(accepted))
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_done(cx))?;
-        if let Some((_, buffer)) = &mut self.idle
-            && buffer.capacity() > WRITE_KEPT
-        {
-            *buffer = Buffer::default();
-        }
-        Poll::Ready(Ok(()))
-    }
-
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.shut {
             ready!(self.poll_done(cx))?;
-            let (half, buffer) = self.idle.take().expect("done");
-            begin(&mut self.operation, shutdown(half, buffer));
+            let half = self.idle.take().expect("done");
+            begin(&mut self.operation, shutdown(half));
             self.shut = true;
         }
         let done = ready!(self.poll_done(cx));
@@ -284,7 +288,7 @@ impl<S: TcpStream> AsyncWrite for Bridge<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writing.poll_flush(cx)
+        self.writing.poll_done(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

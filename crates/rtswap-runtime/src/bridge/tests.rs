@@ -426,18 +426,28 @@ fn a_write_takes_no_more_than_its_most_also_in_parts() {
 }
 
 #[test]
-fn writes_use_the_same_memory_but_a_large_one_is_given_back_by_flushing() {
+fn an_answer_of_64_kib_with_its_head_is_one_write() {
     let mut case = Case::new();
+    let body = vec![7; 64 << 10];
+    let parts = [IoSlice::new(&[b'h'; 200]), IoSlice::new(&body)];
+    let written = case.poll(|bridge, cx| bridge.poll_write_vectored(cx, &parts));
+    assert_eq!(ready(written), 200 + body.len());
+}
+
+#[test]
+fn writes_use_the_same_memory_and_idle_connections_have_none() {
+    let (mut case, mut other) = (Case::new(), Case::new());
     let memory = |case: &mut Case, len: usize| {
         case.mock.write.answer(Ok(b""));
         assert_eq!(ready(case.write(&vec![7; len])), len);
         ready(case.flush());
         case.mock.write.side().memory
     };
-    let first = memory(&mut case, 1000);
-    assert_eq!((memory(&mut case, 10), memory(&mut case, 1024)), (first, first));
-    assert_eq!(memory(&mut case, WRITE_MOST).1, WRITE_MOST);
-    assert_eq!(memory(&mut case, 10).1, 16);
+    let first = memory(&mut case, WRITE_MOST);
+    assert_eq!(first.1, WRITE_MOST);
+    for len in [10, WRITE_MOST] {
+        assert_eq!((memory(&mut case, len), memory(&mut other, len)), (first, first));
+    }
 }
 
 #[test]
@@ -460,7 +470,26 @@ fn a_task_that_reads_leaves_the_waker_of_one_that_flushes() {
     let writer = case.switch();
     assert!(case.read(8).is_pending());
     case.mock.write.answer(Ok(b""));
-    assert_eq!((writer.0.load(Ordering::SeqCst), case.woken()), (1, 0));
+    assert_eq!((writer.0.load(Ordering::SeqCst), case.woken()), (1, 1));
+}
+
+#[test]
+fn a_flush_that_was_given_up_does_not_stop_the_write() {
+    for another in [false, true] {
+        let mut case = Case::new();
+        ready(case.write(b"question"));
+        assert!(case.flush().is_pending());
+        if another {
+            case.switch();
+        }
+        // From here on, the bridge is read and nothing else.
+        assert!(case.read(8).is_pending());
+        case.mock.write.answer(Ok(b""));
+        assert_eq!(case.woken(), 1);
+        assert!(case.read(8).is_pending());
+        let written = case.mock.write.side().written.clone();
+        assert_eq!(written, b"question", "another task reads: {another}");
+    }
 }
 
 #[test]
