@@ -68,6 +68,8 @@ mod confined;
 pub mod file;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+pub mod owned;
+mod polled;
 pub mod ring;
 pub mod socket;
 pub mod task;
@@ -77,6 +79,7 @@ pub use bridge::Bridge;
 pub use buffer::Buffer;
 pub use config::{About, Config, Driver, Effective, Files, Streams, Threads};
 pub use confined::Confined;
+pub use polled::Polled;
 pub use traits::{
     Elapsed, File, Fs, JoinHandle, Net, Open, ReadOwned, Runtime, TcpListener, TcpStream,
     WriteOwned,

@@ -1,5 +1,9 @@
 #![warn(missing_docs)]
-#![expect(clippy::disallowed_methods, reason = "tokio-uring has a tokio inside")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tokio-uring has a tokio inside"
+)]
 //! tokio-uring under the rtswap contract: [`TokioUring`].
 //!
 //! What maps to what, and tokio-uring's limits, is in this crate's README.
@@ -18,7 +22,6 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::time::Duration;
 
-use io_uring::IoUring;
 use rtswap_runtime::{
     About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams, Threads,
     ring,
@@ -26,15 +29,76 @@ use rtswap_runtime::{
 
 pub use file::File;
 pub use lanes::{lanes, lanes_of};
-pub use net::{Half, Io, Listener, Socket, Stream};
+pub use net::{Io, Listener, ReadHalf, Socket, Stream, WriteHalf};
 pub use task::JoinHandle;
 
 /// tokio-uring on the calling thread: `io_uring` under a current-thread tokio.
+///
+/// Streams read and write on the ring, and are polled as streams of the tokio inside, unless the value
+/// says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TokioUring;
+pub struct TokioUring {
+    setup: Setup,
+}
 
-/// The first Linux that has all it needs of `io_uring`.
-const SINCE: &str = "5.11";
+/// How the ring is built, and whose streams there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Setup {
+    #[default]
+    Ring,
+    Bridge,
+    Net,
+    Coop,
+}
+
+impl TokioUring {
+    /// Streams that read and write on the ring when they are polled, too: through a
+    /// [`Bridge`](rtswap_runtime::Bridge).
+    pub fn bridge() -> Self {
+        Self { setup: Setup::Bridge }
+    }
+
+    /// All streams are those of the tokio inside, `tokio::net`, which uses epoll. Files are on the ring.
+    pub fn net() -> Self {
+        Self { setup: Setup::Net }
+    }
+
+    /// The ring does not interrupt the thread: the kernel does its work at the thread's next system call.
+    pub fn coop() -> Self {
+        Self { setup: Setup::Coop }
+    }
+
+    pub(crate) fn build(self) -> io::Result<tokio_uring::Runtime> {
+        let mut builder = tokio_uring::builder();
+        tokio_uring::Runtime::new(builder.entries(RING_ENTRIES).uring_builder(&self.setup.ring()))
+    }
+}
+
+impl Setup {
+    /// Flags of the ring, as `io_uring_setup(2)` has them after `IORING_SETUP_`.
+    fn flags(self) -> &'static str {
+        match self {
+            Self::Ring | Self::Bridge | Self::Net => "",
+            Self::Coop => "COOP_TASKRUN",
+        }
+    }
+
+    /// The first Linux that has these flags and all else that tokio-uring needs of `io_uring`.
+    fn since(self) -> &'static str {
+        match self {
+            Self::Ring | Self::Bridge | Self::Net => "5.11",
+            Self::Coop => "5.19",
+        }
+    }
+
+    fn ring(self) -> io_uring::Builder {
+        let mut builder = tokio_uring::uring_builder();
+        if self == Self::Coop {
+            builder.setup_coop_taskrun();
+        }
+        builder
+    }
+}
 
 /// What `tokio_uring::builder` sets and does not tell.
 const RING_ENTRIES: u32 = 256;
@@ -47,13 +111,18 @@ impl Runtime for TokioUring {
             package: "tokio-uring",
             threads: Threads::One,
             driver: Driver::IoUring,
-            streams: Streams::Bridged,
+            streams: match self.setup {
+                Setup::Ring | Setup::Coop => Streams::Readiness,
+                Setup::Bridge => Streams::Bridged,
+                Setup::Net => Streams::Native,
+            },
             files: Files::Ring,
         }
     }
 
     fn block_on<F: Future>(&self, _config: &Config, main: F) -> io::Result<F::Output> {
-        Ok(tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES))?.block_on(main))
+        net::set_up(self.setup);
+        Ok(self.build()?.block_on(main))
     }
 
     fn spawn<F>(task: F) -> JoinHandle<F::Output>
@@ -93,12 +162,20 @@ impl Runtime for TokioUring {
     }
 
     fn available(&self) -> io::Result<()> {
-        IoUring::new(RING_ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
+        let ring = self.setup.ring().build(RING_ENTRIES);
+        ring.map(drop).map_err(|error| ring::explain(&error, self.setup.since()))
     }
 
     fn effective(&self, _config: &Config) -> Effective {
-        let note = ("ring_entries".into(), RING_ENTRIES.to_string());
-        Effective { driver: Driver::IoUring, workers: 1, notes: BTreeMap::from([note]) }
+        let mut notes = BTreeMap::from([("ring_entries".to_owned(), RING_ENTRIES.to_string())]);
+        let flags = self.setup.flags();
+        if !flags.is_empty() {
+            notes.insert("ring_flags".to_owned(), flags.to_owned());
+        }
+        if self.setup == Setup::Net {
+            notes.insert("sockets".to_owned(), "tokio's, on epoll".to_owned());
+        }
+        Effective { driver: Driver::IoUring, workers: 1, notes }
     }
 }
 

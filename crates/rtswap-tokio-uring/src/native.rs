@@ -10,9 +10,8 @@ use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net::{TcpListener, TcpStream};
-use tokio_uring::{Runtime, builder};
 
-use crate::{RING_ENTRIES, TokioUring};
+use crate::TokioUring;
 
 impl Native for TokioUring {
     fn tcp_echo(
@@ -22,26 +21,27 @@ impl Native for TokioUring {
         echo: TcpEcho,
         ready: &ReadySignal,
     ) -> io::Result<()> {
-        on_ring(serve(listener, echo, ready.clone()))
+        self.on_ring(serve(listener, echo, ready.clone()))
     }
 
     fn sleeps(&self, _config: &Config, sleep: Sleep, slices: Slices) -> io::Result<()> {
-        on_ring(sleeps(sleep, slices))
+        self.on_ring(sleeps(sleep, slices))
     }
 
     fn spawns(&self, _config: &Config, spawn: Spawn, slices: Slices) -> io::Result<()> {
-        on_ring(spawns(spawn, slices))
+        self.on_ring(spawns(spawn, slices))
     }
 }
 
-/// As a task, as the adapter's lane has it. What `block_on` is given shares the thread with the
-/// tasks, but not their queue.
-fn on_ring<F>(main: F) -> io::Result<()>
-where
-    F: Future<Output = io::Result<()>> + 'static,
-{
-    Runtime::new(builder().entries(RING_ENTRIES))?
-        .block_on(async { tokio_uring::spawn(main).await? })
+impl TokioUring {
+    /// As a task, as the adapter's lane has it. What `block_on` is given shares the thread with the
+    /// tasks, but not their queue.
+    fn on_ring<F>(self, main: F) -> io::Result<()>
+    where
+        F: Future<Output = io::Result<()>> + 'static,
+    {
+        self.build()?.block_on(async { tokio_uring::spawn(main).await? })
+    }
 }
 
 async fn serve(

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, owned, socket};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// `tokio::net::TcpListener`.
@@ -58,25 +58,16 @@ impl TcpStream for Stream {
 }
 
 impl<T: AsyncRead + Unpin + Send> ReadOwned for Io<T> {
-    async fn read(&mut self, mut buffer: Buffer) -> (io::Result<usize>, Buffer) {
-        buffer.clear();
-        if buffer.capacity() == 0 {
-            // tokio would wait until the socket is readable.
-            return (Ok(0), buffer);
-        }
-        let result = self.0.read(buffer.storage_mut()).await;
-        buffer.set_len(*result.as_ref().unwrap_or(&0));
-        (result, buffer)
+    fn read(&mut self, buffer: Buffer) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send {
+        owned::read(&mut self.0, buffer)
     }
 
-    async fn read_exact(&mut self, mut buffer: Buffer, len: usize) -> (io::Result<()>, Buffer) {
-        buffer.clear();
-        let Some(target) = buffer.storage_mut().get_mut(..len) else {
-            return (Err(io::ErrorKind::InvalidInput.into()), buffer);
-        };
-        let result = self.0.read_exact(target).await.map(drop);
-        buffer.set_len(if result.is_ok() { len } else { 0 });
-        (result, buffer)
+    fn read_exact(
+        &mut self,
+        buffer: Buffer,
+        len: usize,
+    ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
+        owned::read_exact(&mut self.0, buffer, len)
     }
 }
 

@@ -26,7 +26,7 @@ fn main() -> std::io::Result<()> {
         "async-std" => run(&AsyncStd, addr),
         "smol" => run(&Smol::default(), addr),
         "smol-local" => run(&Smol::local(), addr),
-        "tokio-uring" => run(&TokioUring, addr),
+        "tokio-uring" => run(&TokioUring::default(), addr),
         "monoio" => run(&Monoio::default(), addr),
         "monoio-epoll" => run(&Monoio::epoll(), addr),
         "compio" => run(&Compio::default(), addr),
