@@ -12,7 +12,8 @@ use crate::maker::{Maker, drive, outside};
 use crate::tally::refuse;
 use crate::{LaneInfo, Place, Prepare, Refusal};
 
-/// The note of lane info that says how a lane's streams are polled: `native` or `bridged`.
+/// The note of lane info that says how a lane's streams are polled: `native`, `readiness` or
+/// `bridged`.
 pub const STREAMS: &str = "streams";
 
 /// The note of lane info that says who does its file I/O: `threads`, `ring` or `in place`.

@@ -23,7 +23,8 @@ const LEGEND: &str = "op: operation. ratio: the lane's figure divided by that of
     lane that uses the least, divided by the lane's.";
 
 /// The terms of reports on workloads that use polled streams or files.
-const PATHS: &str = " streams: native, the runtime's own are polled; bridged, through a buffer, with a copy each \
+const PATHS: &str = " streams: native, the runtime's own are polled; readiness, the runtime waits for readiness and \
+    calls the system, where its own streams give the kernel their buffer; bridged, through a buffer, with a copy each \
     way. files: what does their I/O: threads of a pool, the ring (io_uring), or the runtime's own thread in place.";
 
 /// The terms of reports on served workloads without a rate.

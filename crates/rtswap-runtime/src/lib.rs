@@ -15,7 +15,7 @@
 //! | [`Runtime::spawn_blocking`] | `task::spawn_blocking` | `task::spawn_blocking` | `unblock` | `tokio::task::spawn_blocking` | `spawn_blocking` on 4 threads | `spawn_blocking` | `spawn_blocking` on 1 thread |
 //! | [`Runtime::timeout`] | `time::timeout` | `future::timeout` | `or` with a `Timer` | `tokio::time::timeout` | `time::timeout` | `time::timeout` | `timer::timeout` |
 //! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` | `AsyncReadRent::read` | `AsyncRead::read` | `AsyncReadExt::read` |
-//! | [`TcpStream::into_poll`] | `TcpStream` itself | `Compat`, with a shutdown that shuts down | `Async<TcpStream>`, polled | [`Bridge`] | [`Bridge`] | [`Bridge`] | `Compat` |
+//! | [`TcpStream::into_poll`] | `TcpStream` itself | `Compat`, with a shutdown that shuts down | `Async<TcpStream>`, polled | `tokio::net::TcpStream` | [`Bridge`] | [`Bridge`] | `Compat` |
 //! | [`Fs::open`], [`File`] | `spawn_blocking` | `spawn_blocking` | `unblock` | `fs::File` | `fs::File` | `fs::File` | `BufferedFile`, `DmaFile` |
 //!
 //! The configurations of a runtime are values of its type:
@@ -25,7 +25,7 @@
 //! | tokio | `Tokio::default()` | `Tokio::current_thread()`, `Tokio::default().event_interval(8)` |
 //! | async-std | `AsyncStd` | |
 //! | smol | `Smol::default()` | `Smol::local()` |
-//! | tokio-uring | `TokioUring` | |
+//! | tokio-uring | `TokioUring::default()` | `TokioUring::bridge()`, `TokioUring::net()`, `TokioUring::coop()` |
 //! | monoio | `Monoio::default()` | `Monoio::epoll()` |
 //! | compio | `Compio::default()` | `Compio::defer()`, `Compio::poll()` |
 //! | glommio | `Glommio` | |
@@ -54,7 +54,8 @@
 //!
 //! **Why a second face that is polled, and why a bridge?** Libraries (hyper, rustls, redis) exist on
 //! `AsyncRead` and `AsyncWrite`, whose buffer is the caller's and is given back at once. A completion
-//! runtime cannot lend that to the kernel, so [`Bridge`] gives each direction a buffer of its own and
+//! runtime cannot lend that to the kernel. Where its authors have streams that wait for readiness instead,
+//! those are polled; where they have none, [`Bridge`] gives each direction a buffer of its own and
 //! copies once. Unlike a read with an owned buffer, a polled read that is given up loses nothing.
 //!
 //! **Why static functions and no handle?** It is how every one of these runtimes is used, and what

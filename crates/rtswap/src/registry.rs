@@ -60,7 +60,7 @@ runtimes! {
     "tokio" rtswap_tokio ["tokio" "tokio-local" "tokio-events-8"]
     "async-std" rtswap_async_std ["async-std"]
     "smol" rtswap_smol ["smol" "smol-local"]
-    "tokio-uring" rtswap_tokio_uring ["tokio-uring"]
+    "tokio-uring" rtswap_tokio_uring ["tokio-uring" "tokio-uring-bridge" "tokio-uring-net" "tokio-uring-coop"]
     "monoio" rtswap_monoio ["monoio" "monoio-epoll"]
     "compio" rtswap_compio ["compio" "compio-poll" "compio-defer"]
     "glommio" rtswap_glommio ["glommio"]

@@ -267,7 +267,14 @@ mod tests {
         let polled = names(&["poll-tokio*"], "tokio").unwrap();
         assert_eq!(
             polled,
-            ["tokio", "poll-tokio", "poll-tokio-local", "poll-tokio-uring", "control"]
+            [
+                "tokio",
+                "poll-tokio",
+                "poll-tokio-local",
+                "poll-tokio-uring",
+                "poll-tokio-uring-bridge",
+                "control"
+            ]
         );
         let natives = names(&["native-*"], "tokio").unwrap();
         assert_eq!(natives[1], "native-tokio");
