@@ -14,5 +14,11 @@ pub fn lanes_of<S: Suite>() -> Vec<Lane> {
         Lane::with_native::<S, _>("monoio", "monoio, one thread, io_uring", &Monoio::default());
     let epoll =
         Lane::with_native::<S, _>("monoio-epoll", "monoio, the same on epoll", &Monoio::epoll());
-    ring.into_iter().chain(epoll.map(Lane::on_request)).collect()
+    let tuned = [
+        ("monoio-bridge", "monoio, polled streams through a bridge", Monoio::bridge()),
+        ("monoio-defer", "monoio, single issuer and deferred task work", Monoio::defer()),
+        ("monoio-coop", "monoio, cooperative task work", Monoio::coop()),
+    ]
+    .map(|(name, about, runtime)| Lane::of::<S, _>(name, about, &runtime).on_request());
+    ring.into_iter().chain(epoll.map(Lane::on_request)).chain(tuned).collect()
 }

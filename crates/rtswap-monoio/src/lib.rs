@@ -8,6 +8,7 @@ mod file;
 mod lanes;
 mod native;
 mod net;
+mod poll;
 mod task;
 mod turn;
 
@@ -30,16 +31,25 @@ use rtswap_runtime::{
 pub use file::File;
 pub use lanes::{lanes, lanes_of};
 pub use net::{Half, Io, Listener, ReadHalf, Stream, WriteHalf};
+pub use poll::Polled;
 pub use task::JoinHandle;
 
-/// monoio on the calling thread: on its `io_uring` driver, unless [`epoll`](Self::epoll) says otherwise.
+/// monoio on the calling thread: on its `io_uring` driver, unless the value says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Monoio {
-    epoll: bool,
+    setup: Setup,
 }
 
-/// The first Linux that has all it needs of `io_uring`.
-const SINCE: &str = "5.6";
+/// How the driver is built, and what is polled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Setup {
+    #[default]
+    Ring,
+    RingBridge,
+    RingDefer,
+    RingCoop,
+    Epoll,
+}
 
 /// monoio's default, which it does not tell: the submission entries of a ring, or the events that one
 /// `epoll_wait` may give.
@@ -48,20 +58,71 @@ const ENTRIES: u32 = 1024;
 impl Monoio {
     /// The same scheduler on monoio's driver for machines without `io_uring`, which uses epoll.
     pub fn epoll() -> Self {
-        Self { epoll: true }
+        Self { setup: Setup::Epoll }
+    }
+
+    /// On the ring, with streams that are polled through a [`Bridge`](rtswap_runtime::Bridge) and read and
+    /// written by the ring.
+    pub fn bridge() -> Self {
+        Self { setup: Setup::RingBridge }
+    }
+
+    /// The ring set up for a single thread that does the kernel's deferred work when it asks for events.
+    pub fn defer() -> Self {
+        Self { setup: Setup::RingDefer }
+    }
+
+    /// The ring without interrupts: the kernel does its work at the next system call of the thread.
+    pub fn coop() -> Self {
+        Self { setup: Setup::RingCoop }
+    }
+}
+
+impl Setup {
+    /// Flags of the ring, as `io_uring_setup(2)` has them after `IORING_SETUP_`.
+    fn flags(self) -> &'static str {
+        match self {
+            Self::RingDefer => "SINGLE_ISSUER DEFER_TASKRUN",
+            Self::RingCoop => "COOP_TASKRUN",
+            Self::Ring | Self::RingBridge | Self::Epoll => "",
+        }
+    }
+
+    /// The first Linux that has these flags and all else that monoio needs of `io_uring`.
+    fn since(self) -> &'static str {
+        match self {
+            Self::RingDefer => "6.1",
+            Self::RingCoop => "5.19",
+            Self::Ring | Self::RingBridge | Self::Epoll => "5.6",
+        }
+    }
+
+    fn ring(self) -> io_uring::Builder {
+        let mut builder = IoUring::builder();
+        match self {
+            Self::RingDefer => builder.setup_single_issuer().setup_defer_taskrun(),
+            Self::RingCoop => builder.setup_coop_taskrun(),
+            Self::Ring | Self::RingBridge | Self::Epoll => &mut builder,
+        };
+        builder
     }
 }
 
 type Running = FusionRuntime<TimeDriver<IoUringDriver>, TimeDriver<LegacyDriver>>;
 
 impl Monoio {
+    fn is_epoll(self) -> bool {
+        self.setup == Setup::Epoll
+    }
+
     /// Builds the runtime with the one driver. Left the choice, monoio would take the other silently.
     pub(crate) fn build(self) -> io::Result<Running> {
-        Ok(if self.epoll {
+        Ok(if self.is_epoll() {
             let builder = RuntimeBuilder::<LegacyDriver>::new().with_entries(ENTRIES);
             builder.attach_thread_pool(Box::new(blocking::Pool)).enable_timer().build()?.into()
         } else {
             let builder = RuntimeBuilder::<IoUringDriver>::new().with_entries(ENTRIES);
+            let builder = builder.uring_builder(self.setup.ring());
             builder.attach_thread_pool(Box::new(blocking::Pool)).enable_timer().build()?.into()
         })
     }
@@ -71,16 +132,19 @@ impl Runtime for Monoio {
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
     fn about(&self) -> About {
-        let (driver, files) = if self.epoll {
-            (Driver::Epoll, Files::InPlace)
-        } else {
-            (Driver::IoUring, Files::Ring)
+        let (driver, streams, files) = match self.setup {
+            Setup::Ring | Setup::RingDefer | Setup::RingCoop => {
+                (Driver::IoUring, Streams::Readiness, Files::Ring)
+            }
+            Setup::RingBridge => (Driver::IoUring, Streams::Bridged, Files::Ring),
+            Setup::Epoll => (Driver::Epoll, Streams::Native, Files::InPlace),
         };
-        About { package: "monoio", threads: Threads::One, driver, streams: Streams::Bridged, files }
+        About { package: "monoio", threads: Threads::One, driver, streams, files }
     }
 
     fn block_on<F: Future>(&self, _config: &Config, main: F) -> io::Result<F::Output> {
         let mut runtime = self.build()?;
+        poll::bridge(self.setup == Setup::RingBridge);
         let output = runtime.block_on(task::with_end(main));
         drop(runtime);
         Ok(output.unwrap_or_else(|panic| resume_unwind(panic)))
@@ -124,16 +188,21 @@ impl Runtime for Monoio {
     }
 
     fn available(&self) -> io::Result<()> {
-        if self.epoll {
+        if self.is_epoll() {
             return Ok(());
         }
-        IoUring::new(ENTRIES).map(drop).map_err(|error| ring::explain(&error, SINCE))
+        let ring = self.setup.ring().build(ENTRIES);
+        ring.map(drop).map_err(|error| ring::explain(&error, self.setup.since()))
     }
 
     fn effective(&self, _config: &Config) -> Effective {
-        let entries = if self.epoll { "events_per_wait" } else { "ring_entries" };
-        let note = (entries.to_owned(), ENTRIES.to_string());
-        Effective { driver: self.about().driver, workers: 1, notes: BTreeMap::from([note]) }
+        let entries = if self.is_epoll() { "events_per_wait" } else { "ring_entries" };
+        let mut notes = BTreeMap::from([(entries.to_owned(), ENTRIES.to_string())]);
+        let flags = self.setup.flags();
+        if !flags.is_empty() {
+            notes.insert("ring_flags".to_owned(), flags.to_owned());
+        }
+        Effective { driver: self.about().driver, workers: 1, notes }
     }
 }
 

@@ -15,14 +15,16 @@ use monoio::io::{
 };
 use monoio::net;
 use rtswap_runtime::{
-    Bridge, Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket,
+    Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket,
 };
+
+use crate::poll::Polled;
 
 /// `monoio::net::TcpListener`.
 pub struct Listener(Confined<net::TcpListener>);
 
 /// A type of monoio's that reads or writes.
-pub struct Io<T>(Confined<T>);
+pub struct Io<T>(pub(crate) Confined<T>);
 
 /// `monoio::net::TcpStream`.
 pub type Stream = Io<net::TcpStream>;
@@ -73,10 +75,10 @@ impl TcpStream for Stream {
         )
     }
 
-    type Poll = Bridge<Self>;
+    type Poll = Polled;
 
-    fn into_poll(self) -> Bridge<Self> {
-        Bridge::new(self)
+    fn into_poll(self) -> Polled {
+        Polled::new(self)
     }
 }
 

@@ -17,6 +17,8 @@ pub fn explain(error: &io::Error, since: &str) -> io::Error {
                 .to_owned()
         }
         Some(Errno::MFILE) => "raise the limit of descriptors: `ulimit -n`".to_owned(),
+        // Flags that the kernel does not know, among other things.
+        Some(Errno::INVAL) => format!("needs Linux {since}; see io_uring_setup(2)"),
         Some(Errno::NOSYS) | None => {
             format!("needs Linux {since} or a seccomp profile that permits it")
         }
@@ -36,7 +38,8 @@ mod tests {
             (Errno::NOMEM, "ulimit -l"),
             (Errno::MFILE, "ulimit -n"),
             (Errno::NOSYS, "Linux 5.11"),
-            (Errno::INVAL, "io_uring_setup(2)"),
+            (Errno::INVAL, "Linux 5.11"),
+            (Errno::BUSY, "io_uring_setup(2)"),
         ] {
             let error = io::Error::from(errno);
             let told = explain(&error, "5.11");

@@ -61,7 +61,7 @@ runtimes! {
     "async-std" rtswap_async_std ["async-std"]
     "smol" rtswap_smol ["smol" "smol-local"]
     "tokio-uring" rtswap_tokio_uring ["tokio-uring" "tokio-uring-bridge" "tokio-uring-net" "tokio-uring-coop"]
-    "monoio" rtswap_monoio ["monoio" "monoio-epoll"]
+    "monoio" rtswap_monoio ["monoio" "monoio-epoll" "monoio-bridge" "monoio-defer" "monoio-coop"]
     "compio" rtswap_compio ["compio" "compio-poll" "compio-defer"]
     "glommio" rtswap_glommio ["glommio"]
 }
