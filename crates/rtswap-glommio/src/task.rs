@@ -17,23 +17,23 @@ use rtswap_runtime::Confined;
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
 /// A task of glommio's; dropping it detaches: glommio alone would cancel it.
-pub struct JoinHandle<T: 'static>(Confined<Option<Handle<Outcome<T>>>>);
+///
+/// Each use of a [`Confined`] asks for the thread, which is no small part of what a join costs. So what is left
+/// of a handle that is ready has none.
+pub struct JoinHandle<T: 'static>(Option<Confined<Handle<Outcome<T>>>>);
 
 pub(crate) fn spawn<F: Future + 'static>(task: F) -> JoinHandle<F::Output> {
     let task = glommio::spawn_local(AssertUnwindSafe(task).catch_unwind());
-    JoinHandle(Confined::new(Some(task.detach())))
+    JoinHandle(Some(Confined::new(task.detach())))
 }
 
 impl<T> Future for JoinHandle<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        // Once, because each use of a `Confined` asks for the thread, which is no small part of what
-        // a join costs.
-        let slot = &mut *self.0;
-        let handle = slot.as_mut().expect("polled again after it was ready");
-        let outcome = ready!(handle.poll(cx));
-        *slot = None;
+        let handle = self.0.as_mut().expect("polled again after it was ready");
+        let outcome = ready!(Pin::new(&mut **handle).poll(cx));
+        self.0 = None;
         match outcome {
             Some(Ok(output)) => Poll::Ready(output),
             Some(Err(panic)) => resume_unwind(panic),
@@ -45,7 +45,7 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T: Send + 'static> rtswap_runtime::JoinHandle<T> for JoinHandle<T> {
     fn abort(mut self) -> impl Future<Output = Option<T>> + Send {
-        let task = Option::take(&mut self.0).expect("a handle is used once");
+        let task = self.0.take().expect("a handle is used once").take();
         task.cancel();
         Confined::new(async { task.await.map(rtswap_runtime::task::resume) })
     }
@@ -54,10 +54,11 @@ impl<T: Send + 'static> rtswap_runtime::JoinHandle<T> for JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let cx = &mut Context::from_waker(Waker::noop());
-        if let Some(mut handle) = Option::take(&mut self.0)
-            && handle.poll_end(cx).is_pending()
-        {
-            keep(Box::new(handle));
+        if let Some(handle) = self.0.take() {
+            let mut handle = handle.take();
+            if handle.poll_end(cx).is_pending() {
+                keep(Box::new(handle));
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod native;
 mod net;
 mod poll;
 mod task;
+mod time;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use io_uring::IoUring;
 use monoio::time::TimeDriver;
 use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder};
 use rtswap_runtime::{
-    About, Config, Confined, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams,
+    About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams,
     Threads, ring,
 };
 
@@ -167,7 +168,7 @@ impl Runtime for Monoio {
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-        Confined::new(async move { monoio::time::sleep(duration).await })
+        time::sleep(duration)
     }
 
     fn timeout<F>(
@@ -178,9 +179,7 @@ impl Runtime for Monoio {
         F: Future + Send,
         F::Output: Send,
     {
-        Confined::new(
-            async move { monoio::time::timeout(duration, future).await.map_err(|_| Elapsed) },
-        )
+        time::timeout(duration, future)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

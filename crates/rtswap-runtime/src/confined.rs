@@ -1,9 +1,11 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
@@ -15,11 +17,20 @@ use std::task::{Context, Poll};
 ///
 /// # Panics
 /// On another thread than the one that made it: when used, when polled, and when dropped if there is
-/// anything to drop.
+/// anything to drop, which is leaked then.
+///
+/// # Aborts
+/// The process, when a future that has been polled is dropped on another thread. Polling pins it, and the
+/// memory of what is pinned must not be freed before it is dropped: others may hold its address, as a timer
+/// wheel does. It cannot be dropped there, and its memory, which the `Confined` does not own, cannot be kept.
 pub struct Confined<T> {
     value: ManuallyDrop<T>,
+    /// The number of its thread, and [`PINNED`].
     home: u64,
 }
+
+/// In [`Confined::home`]: the value has been pinned. Numbers of threads are even.
+const PINNED: u64 = 1;
 
 // SAFETY: the value is reached, and dropped, on the thread that it was made on and on no other: every
 // way to it goes through `check`. Numbers of threads are never used twice.
@@ -27,15 +38,15 @@ unsafe impl<T> Send for Confined<T> {}
 // SAFETY: as above; a reference to it gives nothing to another thread either.
 unsafe impl<T> Sync for Confined<T> {}
 
-/// The number of this thread. Never 0, and never that of another, alive or not.
+/// The number of this thread. Even, never 0, and never that of another, alive or not.
 fn here() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
+    static NEXT: AtomicU64 = AtomicU64::new(2);
     thread_local! {
         static HERE: Cell<u64> = const { Cell::new(0) };
     }
     HERE.with(|here| {
         if here.get() == 0 {
-            here.set(NEXT.fetch_add(1, Ordering::Relaxed));
+            here.set(NEXT.fetch_add(2, Ordering::Relaxed));
         }
         here.get()
     })
@@ -59,8 +70,13 @@ impl<T> Confined<T> {
     }
 
     #[inline]
+    fn is_home(&self) -> bool {
+        self.home | PINNED == here() | PINNED
+    }
+
+    #[inline]
     fn check(&self) {
-        if self.home != here() {
+        if !self.is_home() {
             elsewhere();
         }
     }
@@ -70,6 +86,17 @@ impl<T> Confined<T> {
 #[inline(never)]
 fn elsewhere() -> ! {
     panic!("a value that is confined to its thread was used or dropped on another one");
+}
+
+#[cold]
+#[inline(never)]
+fn abort() -> ! {
+    // Not `eprintln`, which panics if it cannot write.
+    let _ = io::stderr().write_all(
+        b"a future that is confined to its thread was polled there and dropped on another one; \
+          it can be neither dropped nor left undropped, so the process aborts\n",
+    );
+    process::abort()
 }
 
 impl<T> Deref for Confined<T> {
@@ -96,10 +123,12 @@ impl<F: Future> Future for Confined<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         self.check();
-        // SAFETY: the value is pinned with what it is in: nothing moves it out of a pinned `Confined`,
-        // and it is dropped in place.
-        let value = unsafe { self.map_unchecked_mut(|this| &mut *this.value) };
-        value.poll(cx)
+        // SAFETY: nothing is moved out of it.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.home |= PINNED;
+        // SAFETY: the value is pinned with what it is in: nothing moves it out of a pinned `Confined`, and it
+        // is dropped in place, or the process ends.
+        unsafe { Pin::new_unchecked(&mut *this.value) }.poll(cx)
     }
 }
 
@@ -107,8 +136,11 @@ impl<T> Drop for Confined<T> {
     fn drop(&mut self) {
         // What needs no dropping may go anywhere.
         if std::mem::needs_drop::<T>() {
-            if self.home != here() {
-                // A second panic would end the process; the value is leaked instead.
+            if !self.is_home() {
+                if self.home & PINNED != 0 {
+                    abort();
+                }
+                // A second panic would end the process, which a value that may be leaked is no reason for.
                 if std::thread::panicking() {
                     return;
                 }
@@ -128,8 +160,14 @@ impl<T> fmt::Debug for Confined<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::env;
+    use std::marker::PhantomPinned;
+    use std::os::unix::process::ExitStatusExt;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::pin::pin;
+    use std::process::Command;
+    use std::ptr;
     use std::rc::Rc;
     use std::task::Waker;
     use std::thread;
@@ -173,6 +211,65 @@ mod tests {
     fn what_needs_no_dropping_may_be_dropped_anywhere() {
         let confined = Confined::new(1);
         thread::spawn(move || drop(confined)).join().unwrap();
+    }
+
+    /// What a timer wheel has of a sleep: its address, until it is dropped.
+    struct Registered {
+        list: Rc<RefCell<Vec<*const Self>>>,
+        value: u8,
+        _pinned: PhantomPinned,
+    }
+
+    impl Future for Registered {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            self.list.borrow_mut().push(ptr::from_ref(&*self));
+            Poll::Pending
+        }
+    }
+
+    impl Drop for Registered {
+        fn drop(&mut self) {
+            self.list.borrow_mut().clear();
+        }
+    }
+
+    #[test]
+    #[ignore = "aborts: started by another test, or alone under Miri, which reports undefined behaviour"]
+    fn drop_of_polled_future_elsewhere_is_sound() {
+        let list = Rc::new(RefCell::new(Vec::new()));
+        let future = Registered { list: Rc::clone(&list), value: 7, _pinned: PhantomPinned };
+        let mut future = Box::pin(Confined::new(future));
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let dropped = thread::spawn(move || catch_unwind(AssertUnwindSafe(|| drop(future))));
+        let _ = dropped.join().unwrap();
+        // SAFETY: what is pinned and listed is dropped, which clears the list, before its memory is freed.
+        list.borrow().iter().for_each(|&it| assert_eq!(unsafe { (*it).value }, 7));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "starts a process")]
+    fn drop_of_polled_future_elsewhere_aborts() {
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "confined::tests::drop_of_polled_future_elsewhere_is_sound"])
+            .arg("--nocapture")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(6), "{stderr}");
+        assert!(stderr.contains("dropped on another one"), "{stderr}");
+    }
+
+    #[test]
+    fn drop_of_polled_future_at_home_drops_it() {
+        let list = Rc::new(RefCell::new(Vec::new()));
+        let future = Registered { list: Rc::clone(&list), value: 7, _pinned: PhantomPinned };
+        let mut future = Box::pin(Confined::new(future));
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(list.borrow().len(), 1);
+        drop(future);
+        assert!(list.borrow().is_empty());
     }
 
     #[test]
