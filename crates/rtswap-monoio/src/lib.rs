@@ -229,3 +229,22 @@ impl Fs for Monoio {
         file::rename(from, to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defer_is_a_single_issuer_and_named_in_lane_info() {
+        let notes = |runtime: Monoio| runtime.effective(&Config::default()).notes;
+        assert_eq!(notes(Monoio::defer())["ring_flags"], "SINGLE_ISSUER DEFER_TASKRUN");
+        assert_eq!(notes(Monoio::coop())["ring_flags"], "COOP_TASKRUN");
+        assert!(!notes(Monoio::default()).contains_key("ring_flags"));
+        for (runtime, single) in [(Monoio::defer(), true), (Monoio::coop(), false)] {
+            match runtime.setup.ring().build(ENTRIES) {
+                Ok(ring) => assert_eq!(ring.params().is_setup_single_issuer(), single),
+                Err(error) => eprintln!("skipped: {error}"),
+            }
+        }
+    }
+}

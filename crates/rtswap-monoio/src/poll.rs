@@ -110,3 +110,44 @@ impl AsyncWrite for Polled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use rtswap_runtime::socket::{self, Share};
+    use rtswap_runtime::{Config, Net, Runtime, TcpStream as _};
+
+    use super::*;
+    use crate::Monoio;
+
+    #[test]
+    fn into_poll_is_what_the_configuration_says() {
+        for runtime in [Monoio::default(), Monoio::bridge(), Monoio::default(), Monoio::epoll()] {
+            if let Err(error) = runtime.available() {
+                eprintln!("skipped: {error}");
+                continue;
+            }
+            let socket = socket::listen("127.0.0.1:0".parse().unwrap(), Share::No).unwrap();
+            let addr = socket.local_addr().unwrap();
+            let polled = async { Monoio::connect(addr).await.unwrap().into_poll() };
+            let bridged = async { matches!(polled.await.0, Face::Bridge(_)) };
+            let bridged = runtime.block_on(&Config::default(), bridged).unwrap();
+            assert_eq!(bridged, runtime == Monoio::bridge(), "{runtime:?}");
+        }
+    }
+
+    #[test]
+    fn refused_stream_fails_every_poll() {
+        const ENOSPC: i32 = 28;
+        let mut polled = Polled(Face::Refused(io::Error::from_raw_os_error(ENOSPC)));
+        let cx = &mut Context::from_waker(Waker::noop());
+        for _ in 0..2 {
+            let Poll::Ready(Err(error)) = Pin::new(&mut polled).poll_write(cx, b"x") else {
+                panic!("no error");
+            };
+            assert_eq!(error.raw_os_error(), Some(ENOSPC));
+        }
+        assert!(matches!(Pin::new(&mut polled).poll_flush(cx), Poll::Ready(Err(_))));
+    }
+}

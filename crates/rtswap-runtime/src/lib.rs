@@ -15,7 +15,7 @@
 //! | [`Runtime::spawn_blocking`] | `task::spawn_blocking` | `task::spawn_blocking` | `unblock` | `tokio::task::spawn_blocking` | `spawn_blocking` on 4 threads | `spawn_blocking` | `spawn_blocking` on 1 thread |
 //! | [`Runtime::timeout`] | `time::timeout` | `future::timeout` | `or` with a `Timer` | `tokio::time::timeout` | `time::timeout` | `time::timeout` | `timer::timeout` |
 //! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` | `AsyncReadRent::read` | `AsyncRead::read` | `AsyncReadExt::read` |
-//! | [`TcpStream::into_poll`] | `TcpStream` itself | `Compat`, with a shutdown that shuts down | `Async<TcpStream>`, polled | `tokio::net::TcpStream` | [`Bridge`] | [`Bridge`] | `Compat` |
+//! | [`TcpStream::into_poll`] | `TcpStream` itself | `Compat`, with a shutdown that shuts down | `Async<TcpStream>`, polled | `tokio::net::TcpStream` | `into_poll_io` | [`Bridge`] | `Compat` |
 //! | [`Fs::open`], [`File`] | `spawn_blocking` | `spawn_blocking` | `unblock` | `fs::File` | `fs::File` | `fs::File` | `BufferedFile`, `DmaFile` |
 //!
 //! The configurations of a runtime are values of its type:
@@ -26,7 +26,7 @@
 //! | async-std | `AsyncStd` | |
 //! | smol | `Smol::default()` | `Smol::local()` |
 //! | tokio-uring | `TokioUring::default()` | `TokioUring::bridge()`, `TokioUring::net()`, `TokioUring::coop()` |
-//! | monoio | `Monoio::default()` | `Monoio::epoll()` |
+//! | monoio | `Monoio::default()` | `Monoio::epoll()`, `Monoio::bridge()`, `Monoio::defer()`, `Monoio::coop()` |
 //! | compio | `Compio::default()` | `Compio::defer()`, `Compio::poll()` |
 //! | glommio | `Glommio` | |
 //!
@@ -47,7 +47,7 @@
 //!
 //! **Why is everything `Send`?** So that one source serves work-stealing and thread-per-core
 //! runtimes. Thread-confined runtimes wrap their types in [`Confined`], which checks the thread at each
-//! use and panics on the wrong one, instead of promising.
+//! use and panics on the wrong one, instead of promising. Dropping a future there that has been polled aborts.
 //!
 //! **Why does dropping a [`Runtime::JoinHandle`] detach?** Because runtimes disagree (smol cancels,
 //! tokio detaches) and a program needs one answer; detaching needs no support from the runtime.

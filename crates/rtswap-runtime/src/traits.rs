@@ -20,7 +20,8 @@ use crate::{About, Buffer, Config, Effective};
 /// # Panics
 /// The associated functions work inside [`block_on`](Self::block_on) and may panic outside of it. On a
 /// thread-confined runtime a stream or listener that is used or dropped on another thread panics: the
-/// thread is checked at every use.
+/// thread is checked at every use. A future of such a runtime that has been polled aborts the process when it
+/// is dropped on another thread: see [`Confined`](crate::Confined).
 ///
 /// # Limits
 /// A task that blocks its thread blocks whatever shares that thread; nothing here detects it.
