@@ -25,8 +25,8 @@ use io_uring::IoUring;
 use monoio::time::TimeDriver;
 use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder};
 use rtswap_runtime::{
-    About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams,
-    Threads, ring,
+    About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams, Threads,
+    ring,
 };
 
 pub use file::File;

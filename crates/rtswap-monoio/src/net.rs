@@ -14,11 +14,9 @@ use monoio::io::{
     OwnedWriteHalf, Splitable,
 };
 use monoio::net;
-use rtswap_runtime::{
-    Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket,
-};
+use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 
-use crate::poll::Polled;
+use crate::poll::{self, Polled};
 
 /// `monoio::net::TcpListener`.
 pub struct Listener(Confined<net::TcpListener>);
@@ -78,7 +76,7 @@ impl TcpStream for Stream {
     type Poll = Polled;
 
     fn into_poll(self) -> Polled {
-        Polled::new(self)
+        poll::polled(self)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{Buffer, ReadOwned, TcpStream, WriteOwned};
 
 mod spare;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 // What a connection that waits takes is the buffer that the kernel may fill at any moment: of its memory
 // that is the one part that cannot be given back. So reads begin small, with what compio's `AsyncStream`

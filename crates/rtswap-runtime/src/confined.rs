@@ -252,7 +252,11 @@ mod tests {
     #[cfg_attr(miri, ignore = "starts a process")]
     fn drop_of_polled_future_elsewhere_aborts() {
         let output = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "confined::tests::drop_of_polled_future_elsewhere_is_sound"])
+            .args([
+                "--exact",
+                "--ignored",
+                "confined::tests::drop_of_polled_future_elsewhere_is_sound",
+            ])
             .arg("--nocapture")
             .output()
             .unwrap();

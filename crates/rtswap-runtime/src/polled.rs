@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{Bridge, TcpStream};
+use crate::{Bridge, Confined, TcpStream};
 
 /// The poll face of a runtime whose configuration says how streams are polled.
 #[derive(Debug)]
@@ -82,5 +82,69 @@ impl<P: AsyncWrite + Unpin, S: TcpStream> AsyncWrite for Polled<P, S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         forward!(self.poll_shutdown(cx))
+    }
+}
+
+/// A stream that is polled, confined to its thread.
+impl<P: AsyncRead + Unpin> AsyncRead for Confined<P> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut **self.get_mut()).poll_read(cx, into)
+    }
+}
+
+impl<P: AsyncWrite + Unpin> AsyncWrite for Confined<P> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut **self.get_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut **self.get_mut()).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        (**self).is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut **self.get_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut **self.get_mut()).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn refused_stream_fails_every_poll() {
+        const ENOSPC: i32 = 28;
+        let refused: io::Result<tokio::io::DuplexStream> =
+            Err(io::Error::from_raw_os_error(ENOSPC));
+        let mut polled = Polled::<_, crate::bridge::tests::Mock>::from(refused);
+        let cx = &mut Context::from_waker(Waker::noop());
+        for _ in 0..2 {
+            let Poll::Ready(Err(error)) = Pin::new(&mut polled).poll_write(cx, b"x") else {
+                panic!("no error");
+            };
+            assert_eq!(error.raw_os_error(), Some(ENOSPC));
+        }
+        assert!(matches!(Pin::new(&mut polled).poll_flush(cx), Poll::Ready(Err(_))));
     }
 }

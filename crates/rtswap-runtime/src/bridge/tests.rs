@@ -9,7 +9,7 @@ use super::*;
 
 /// One direction of the mock. One operation at a time: a second one panics.
 #[derive(Default)]
-struct Side {
+pub(crate) struct Side {
     in_flight: bool,
     begun: usize,
     dropped: usize,
@@ -26,7 +26,7 @@ struct Side {
 }
 
 #[derive(Clone, Default)]
-struct Half(Arc<Mutex<Side>>);
+pub(crate) struct Half(Arc<Mutex<Side>>);
 
 /// Marks an operation as dropped unless it has ended.
 struct UnderWay(Half);
@@ -118,7 +118,7 @@ impl WriteOwned for Half {
 }
 
 #[derive(Clone, Default)]
-struct Mock {
+pub(crate) struct Mock {
     read: Half,
     write: Half,
 }
