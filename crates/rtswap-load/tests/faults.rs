@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -106,6 +107,32 @@ fn verify_rejects_surplus_after_last_message() {
     let error = (0..10)
         .find_map(|_| generator.verify(&mut session, 2).err())
         .expect("an error in one of ten calls");
+    assert!(matches!(error, LoadError::TooMuch { .. } | LoadError::Wrong { .. }), "{error}");
+}
+
+#[test]
+fn connect_rejects_bytes_without_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || -> io::Result<()> {
+        let mut stream = listener.accept()?.0;
+        let mut message = [0; SIZE];
+        stream.read_exact(&mut message)?;
+        stream.write_all(&message)?;
+        // After this, the lane is silent, so that a generator without a limit stalls.
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..256 {
+            stream.write_all(&zeros)?;
+        }
+        thread::park();
+        Ok(())
+    });
+    let generator = impatient();
+    // Bytes that come after the call has returned are found by the next.
+    let error = generator
+        .connect(target(addr, SIZE, 1))
+        .and_then(|mut session| generator.verify(&mut session, 8))
+        .unwrap_err();
     assert!(matches!(error, LoadError::TooMuch { .. } | LoadError::Wrong { .. }), "{error}");
 }
 

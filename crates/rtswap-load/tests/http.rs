@@ -220,6 +220,38 @@ fn verify_rejects_head_without_end() {
 }
 
 #[test]
+fn connect_rejects_responses_and_headers_without_end() {
+    type IsRight = fn(&ResponseError) -> bool;
+    let floods: [(&str, &str, IsRight); 4] = [
+        ("", "HTTP/1.1 100 Continue\r\n\r\n", |it| matches!(it, ResponseError::Status { .. })),
+        ("", "HTTP/1.1 103 Early Hints\r\na: b\r\n\r\n", |it| {
+            matches!(it, ResponseError::Status { .. })
+        }),
+        ("HTTP/1.1 200 OK\r\n", "a: b\r\n", |it| matches!(it, ResponseError::NotHttp1 { .. })),
+        ("", "\r\n", |it| matches!(it, ResponseError::HeadersTooLong { .. })),
+    ];
+    for (first, part, is_right) in floods {
+        let server = Server::new(false, move |stream, _| {
+            // The request, as the generator rejects bytes before it.
+            assert!(stream.read(&mut [0; 1024])? > 0);
+            stream.write_all(first.as_bytes())?;
+            let parts = part.repeat((1 << 20) / part.len());
+            // After this, the lane is silent, so that a generator without a limit stalls.
+            for _ in 0..256 {
+                stream.write_all(parts.as_bytes())?;
+            }
+            thread::park();
+            Ok(())
+        });
+        let error = support::impatient().connect(server.target(1)).unwrap_err();
+        let LoadError::Answer { message: 0, source, .. } = error else {
+            panic!("{part:?}: {error}")
+        };
+        assert!(is_right(&source), "{part:?}: {source}");
+    }
+}
+
+#[test]
 fn connect_rejects_surplus_after_last_response() {
     for pipeline in [1, 4] {
         let server = serve(|stream, number| {

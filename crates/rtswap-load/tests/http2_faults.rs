@@ -8,8 +8,9 @@ use std::thread;
 
 use rtswap_load::{Http, LoadError, ResponseError, Target, Traffic};
 use support::http2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PUSH_PROMISE,
-    RST_STREAM, Respond, accept, frame, head, headers, right, serve, serve_with_settings, target,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PUSH_PROMISE,
+    RST_STREAM, Respond, SETTINGS, WINDOW_UPDATE, accept, frame, head, headers, read_frame, right,
+    serve, serve_with_settings, target,
 };
 use support::requests::{self, BODY};
 use support::{generator, impatient};
@@ -209,21 +210,82 @@ fn connect_rejects_repeated_response() {
     }
 }
 
-#[test]
-fn connect_rejects_lane_that_does_not_read_replies() {
+/// The error of `connect` with a lane that sends `frames` over and over, after its preface and `first`.
+fn flood_error(first: Vec<u8>, frames: Vec<u8>) -> ResponseError {
+    /// After this, the lane is silent, so that a generator without a limit stalls.
+    const SENT_BYTES_MAX: usize = 256 << 20;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || -> io::Result<()> {
         let mut stream = listener.accept()?.0;
         let preface = accept(&mut stream, &[])?;
-        stream.write_all(&preface)?;
-        let pings = frame(PING, 0, 0, b"12345678").repeat(1000);
-        loop {
-            stream.write_all(&pings)?;
+        let mut replies = stream.try_clone()?;
+        thread::spawn(move || io::copy(&mut replies, &mut io::sink()));
+        stream.write_all(&[preface, first].concat())?;
+        let frames = frames.repeat((1 << 20) / frames.len());
+        for _ in 0..SENT_BYTES_MAX / frames.len() {
+            stream.write_all(&frames)?;
         }
+        thread::park();
+        Ok(())
     });
-    let error = generator(1).connect(Target { conns: 1, ..target(addr, 1) }).unwrap_err();
-    assert_eq!(first_response_error(error), ResponseError::RepliesUnread);
+    let target = Target { conns: 1, ..target(addr, 1) };
+    first_response_error(impatient().connect(target).unwrap_err())
+}
+
+#[test]
+fn connect_rejects_frames_without_end() {
+    let headers = || frame(HEADERS, END_HEADERS, 1, &head());
+    let floods = [
+        ("reply to PING", vec![], frame(PING, ACK, 0, b"12345678")),
+        ("PING", vec![], frame(PING, 0, 0, b"12345678")),
+        ("SETTINGS", vec![], frame(SETTINGS, 0, 0, &[])),
+        ("reply to SETTINGS", vec![], frame(SETTINGS, ACK, 0, &[])),
+        ("WINDOW_UPDATE", vec![], frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
+        ("unknown", vec![], frame(99, 0, 0, &[0; 16_384])),
+        ("DATA", headers(), frame(DATA, 0, 1, &[])),
+        ("padded DATA", headers(), frame(DATA, PADDED, 1, &[3, 0, 0, 0])),
+        ("CONTINUATION", frame(HEADERS, 0, 1, &head()), frame(CONTINUATION, 0, 1, &[])),
+    ];
+    for (name, first, frames) in floods {
+        let error = flood_error(first, frames);
+        assert_eq!(error, ResponseError::IdleFrames { limit_bytes: 65_536 }, "{name}");
+    }
+}
+
+#[test]
+fn verify_accepts_control_frames_between_responses() {
+    let server =
+        serve(|_, stream| [frame(PING, 0, 0, &[0; 8]).repeat(3000), right(stream)].concat());
+    let generator = generator(1);
+    let mut session = generator.connect(target(server.addr, 4)).unwrap();
+    generator.verify(&mut session, 8).unwrap();
+}
+
+#[test]
+fn connect_rejects_lane_that_does_not_read_replies() {
+    const PIPELINE: u32 = 512;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || -> io::Result<()> {
+        let mut stream = listener.accept()?.0;
+        let preface = accept(&mut stream, &[])?;
+        stream.write_all(&[preface, right(1)].concat())?;
+        // So that it answers requests that were sent. `connect` sends one, `verify` a whole batch.
+        while read_frame(&mut stream)?.2 < 2 * PIPELINE + 1 {}
+        let pings = frame(PING, 0, 0, b"12345678").repeat(3500);
+        for number in 1..=PIPELINE {
+            stream.write_all(&[&pings[..], &right(2 * number + 1)].concat())?;
+        }
+        thread::park();
+        Ok(())
+    });
+    let target = Target { conns: 1, ..target(addr, PIPELINE as usize) };
+    let generator = impatient();
+    let mut session = generator.connect(target).unwrap();
+    let error = generator.verify(&mut session, u64::from(PIPELINE)).unwrap_err();
+    let LoadError::Answer { source, .. } = error else { panic!("{error}") };
+    assert_eq!(*source, ResponseError::RepliesUnread);
 }
 
 #[test]

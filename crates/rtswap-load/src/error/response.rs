@@ -174,6 +174,13 @@ pub enum ResponseError {
     /// The lane keeps sending SETTINGS or PING frames, and does not read the replies.
     #[error("lane does not read the replies to its SETTINGS and PING frames")]
     RepliesUnread,
+    /// The lane keeps sending frames that bring no response further: SETTINGS, PING, `WINDOW_UPDATE`, unknown
+    /// ones, and DATA and CONTINUATION without content.
+    #[error("more than {limit_bytes} bytes of frames that bring no response further")]
+    IdleFrames {
+        /// The most that the generator accepts between the ends of two responses.
+        limit_bytes: usize,
+    },
     /// The lane reset the stream.
     #[error("stream was reset: {reason}")]
     StreamReset {

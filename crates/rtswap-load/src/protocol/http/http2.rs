@@ -26,6 +26,11 @@ use crate::protocol::{Connection, ReadOutcome, Received};
 /// The longest header block that is accepted.
 const HEADER_BLOCK_BYTES_MAX: usize = 16 << 10;
 
+/// The most bytes of frames that bring no response further, from the end of one response to the end of
+/// the next. A lane could send such frames for ever, faster than they are read: without a limit, `receive`
+/// would never return to the driver, which looks at the clock and at the cancellation.
+const IDLE_BYTES_MAX: usize = 64 << 10;
+
 pub(crate) struct Http2Connection {
     socket: Socket,
     /// Requests answered since the connection was opened.
@@ -47,6 +52,8 @@ pub(crate) struct Http2Connection {
     window_used_bytes: u32,
     /// Bytes that have come of the response that came last.
     received: usize,
+    /// Bytes of frames that brought no response further, since the last end of one.
+    idle_bytes: usize,
 }
 
 /// The rest of a DATA frame.
@@ -182,6 +189,9 @@ impl Http2Connection {
                 let index = self.index_of(requests, header.stream)?;
                 self.use_window(header.length);
                 let ends_stream = header.has(END_STREAM);
+                if content.is_empty() {
+                    self.count_idle(header)?;
+                }
                 let data = DataFrame { index, rest_bytes: content.len(), ends_stream };
                 self.check_body(requests, data, content).map(drop)
             }
@@ -191,6 +201,7 @@ impl Http2Connection {
                 Err(self.wrong_at(index, ResponseError::StreamReset { reason }))
             }
             kind => {
+                self.count_idle(header)?;
                 self.has_preface |= kind == SETTINGS;
                 let pipeline = requests.expected.pipeline;
                 control_frames::handle(header, payload, pipeline, &mut self.outbox)
@@ -206,6 +217,9 @@ impl Http2Connection {
         header: FrameHeader,
         payload: &[u8],
     ) -> Result<(), LoadError> {
+        if payload.is_empty() {
+            self.count_idle(header)?;
+        }
         let mut block = self.partial_block.take().expect("check_frame_header has seen one");
         block.bytes.extend_from_slice(payload);
         if block.bytes.len() > HEADER_BLOCK_BYTES_MAX {
@@ -252,6 +266,9 @@ impl Http2Connection {
     ) -> Result<&'b [u8], LoadError> {
         let index = self.index_of(requests, header.stream)?;
         self.use_window(header.length);
+        if header.length == 0 {
+            self.count_idle(header)?;
+        }
         let (rest_bytes, ends_stream) = (header.length, header.has(END_STREAM));
         self.check_body(requests, DataFrame { index, rest_bytes, ends_stream }, bytes)
     }
@@ -297,6 +314,7 @@ impl Http2Connection {
         self.batch.responses[index] = ResponseState::Ended;
         self.batch.due -= 1;
         self.received = 0;
+        self.idle_bytes = 0;
         self.message += 1;
         self.completed += 1;
         Ok(())
@@ -311,6 +329,17 @@ impl Http2Connection {
             Some(index) => Err(self.wrong_at(index, ResponseError::AfterEnd)),
             None => Err(self.unrequested(stream)),
         }
+    }
+
+    /// Counts a frame that brings no response further. Fails if there were too many.
+    #[cold]
+    fn count_idle(&mut self, header: FrameHeader) -> Result<(), LoadError> {
+        self.idle_bytes += HEADER_BYTES + header.length;
+        if self.idle_bytes > IDLE_BYTES_MAX {
+            let limit_bytes = IDLE_BYTES_MAX;
+            return Err(self.wrong(ResponseError::IdleFrames { limit_bytes }));
+        }
+        Ok(())
     }
 
     /// Counts bytes that use the connection's window, and renews the window when half of it is used.
@@ -377,6 +406,7 @@ impl Connection for Http2Connection {
             has_preface: false,
             window_used_bytes: 0,
             received: 0,
+            idle_bytes: 0,
         }
     }
 

@@ -6,8 +6,8 @@ use super::frame::{
 use super::outbox::Outbox;
 use crate::error::response::{ResponseError, excerpt};
 
-/// The most bytes of replies that wait for the lane to read them.
-const UNSENT_BYTES_MAX: usize = 1 << 20;
+/// The most bytes that collect in the outbox while the lane does not read all of them.
+const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
 /// Handles a frame, and replies if it asks for a reply. `pipeline` is how many requests one batch has.
 #[cold]
@@ -19,9 +19,7 @@ pub(super) fn handle(
 ) -> Result<(), ResponseError> {
     match header.kind {
         SETTINGS | PING if header.has(ACK) => Ok(()),
-        SETTINGS | PING if outbox.unsent().len() > UNSENT_BYTES_MAX => {
-            Err(ResponseError::RepliesUnread)
-        }
+        SETTINGS | PING if outbox.len() > OUTBOX_BYTES_MAX => Err(ResponseError::RepliesUnread),
         SETTINGS => {
             check_settings(payload, pipeline)?;
             outbox.append_frame(SETTINGS, ACK, &[]);
