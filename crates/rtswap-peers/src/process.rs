@@ -1,14 +1,22 @@
 //! The process of a peer.
 
 use std::convert::Infallible;
-use std::io::{BufRead, BufReader, Write, stdin, stdout};
+use std::io::{self, BufRead, BufReader, Read, Write, stdin, stdout};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use rtswap_lane::host::{self, Program};
 use rtswap_lane::{Answer, Order, Prepare, Ready, Refusal};
 
 use crate::{Peer, PeerFolder, lookup};
+
+/// How long a peer may take to get ready, as in a run.
+const READY_LIMIT: Duration = Duration::from_secs(15);
+/// The longest answer of a peer, bytes.
+const LINE_BYTES_MAX: u64 = 1 << 20;
 
 fn command(peer: &Peer) -> Result<Command, Refusal> {
     let folder = PeerFolder::of_user();
@@ -52,9 +60,8 @@ pub fn serve(
     order: &Prepare,
     ready: impl FnOnce(&Ready),
 ) -> Result<Infallible, Refusal> {
-    let failed = |error: std::io::Error| {
-        Refusal::Failed(format!("cannot exchange lines with the peer: {error}"))
-    };
+    let failed =
+        |error: io::Error| Refusal::Failed(format!("cannot exchange lines with the peer: {error}"));
     // The peer ends with this process, because its standard input ends.
     let mut child = command(peer)?
         .stdin(Stdio::piped())
@@ -66,8 +73,11 @@ pub fn serve(
     let line =
         serde_json::to_string(&Order::Prepare(order.clone())).expect("an order is plain data");
     writeln!(orders, "{line}").map_err(failed)?;
-    let mut answer = String::new();
-    BufReader::new(answers).read_line(&mut answer).map_err(failed)?;
+    let answer = first_line(answers, READY_LIMIT).map_err(|error| {
+        let _ = child.kill();
+        let _ = child.wait();
+        failed(error)
+    })?;
     match serde_json::from_str(&answer) {
         Ok(Answer::Ready(answer)) => ready(&answer),
         Ok(Answer::Failed(refusal)) => {
@@ -82,4 +92,45 @@ pub fn serve(
     }
     let status = child.wait().map_err(failed)?;
     Err(Refusal::Failed(format!("the peer ended ({status})")))
+}
+
+/// The first line, with its end unless the input ends without.
+///
+/// # Errors
+/// If it does not come within `limit`, is longer than [`LINE_BYTES_MAX`], or cannot be read.
+fn first_line(answers: impl Read + Send + 'static, limit: Duration) -> io::Result<String> {
+    let (sender, line) = channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = BufReader::new(answers.take(LINE_BYTES_MAX)).read_line(&mut line);
+        // After the limit, the line reaches no receiver.
+        let _ = sender.send(read.map(|_| line));
+    });
+    let timed_out = |_| {
+        let text = format!("no answer within {} s", limit.as_secs());
+        io::Error::new(io::ErrorKind::TimedOut, text)
+    };
+    let line = line.recv_timeout(limit).map_err(timed_out)??;
+    if line.len() as u64 == LINE_BYTES_MAX && !line.ends_with('\n') {
+        return Err(io::Error::other("the answer exceeds 1 MiB without a newline"));
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_line_has_limits() {
+        let minute = Duration::from_mins(1);
+        assert_eq!(first_line(&b"one\ntwo\n"[..], minute).unwrap(), "one\n");
+        assert_eq!(first_line(&b"one"[..], minute).unwrap(), "one");
+        let error = first_line(io::repeat(b'x'), minute).unwrap_err();
+        assert_eq!(error.to_string(), "the answer exceeds 1 MiB without a newline");
+        // The other end stays open.
+        let (silent, _open) = io::pipe().unwrap();
+        let error = first_line(silent, Duration::from_millis(10)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 }
