@@ -87,10 +87,16 @@ async fn all_run_at_once<R: Runtime>(count: usize, limit: Duration) -> bool {
     met
 }
 
-/// Two threads call `block_on` at the same time: one shard each.
+/// Two threads, and then four, call `block_on` at the same time: one shard each.
 pub fn several_block_ons_run_side_by_side<R: Net>(subject: &Subject<R>) {
+    for shards in [2, 4] {
+        side_by_side(subject, shards);
+    }
+}
+
+fn side_by_side<R: Net>(subject: &Subject<R>, shards: usize) {
     thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..shards {
             scope.spawn(|| {
                 let peer = |mut stream| peer::send(&mut stream, 100_000);
                 meet::<R, _, _, _>(subject, peer, |mut stream| async move {

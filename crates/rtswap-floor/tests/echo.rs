@@ -18,13 +18,13 @@ fn serve_as_told() {
     support::serve();
 }
 
-/// Of both buffer sizes, with one shard and with two.
+/// Of both buffer sizes, with one shard and with several.
 #[test]
 fn what_is_sent_comes_back() {
     const SIZES: [usize; 12] =
         [1, 2, 63, 1024, 4095, 4096, 4097, 65_536, 65_537, 102_400, 1 << 20, 1];
     for_each(|floor| {
-        for (workload, cpus) in [(ECHO, 1), (LARGE, 2)] {
+        for (workload, cpus) in [(ECHO, 1), (LARGE, 2), (ECHO, 4)] {
             let serving = Serving::start(floor, workload, cpus, None);
             assert_eq!(serving.shards, if floor.driver == "threads" { 1 } else { cpus });
             thread::scope(|scope| {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::net::Ipv4Addr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ pub struct Launch {
     pub delay_ns: u64,
     /// Whether CPU time is read from the clock of the process although perf is allowed: to compare the two.
     pub process_clock: bool,
+    /// Whether all shards of the lane are to share one address: for clients that know only one.
+    pub one_address: bool,
 }
 
 /// A lane of a plan and how to start it.
@@ -154,7 +157,7 @@ impl Lane {
             cpus: cpus.to_vec(),
             delay_ns: launch.delay_ns,
             resources,
-            addr: None,
+            addr: launch.one_address.then(|| (Ipv4Addr::LOCALHOST, 0).into()),
         }))?;
         Ok(lane)
     }

@@ -305,7 +305,12 @@ mod tests {
                         control: name == "control",
                         ..LanePlan::default()
                     },
-                    launch: Launch { command: Vec::new(), delay_ns: 0, process_clock: false },
+                    launch: Launch {
+                        command: Vec::new(),
+                        delay_ns: 0,
+                        process_clock: false,
+                        one_address: false,
+                    },
                 })
                 .to_vec(),
             reference: "tokio".to_owned(),

@@ -41,12 +41,14 @@ impl fmt::Debug for Work {
 
 impl Program {
     fn ready(&self, version: &str) -> Ready {
-        let addr = match &self.work {
-            Work::Served(server) => Some(server.addr()),
-            Work::Driven(_) => None,
+        let addrs = match &self.work {
+            Work::Served(server) => server.addrs(),
+            Work::Driven(_) => &[],
         };
+        let addr = addrs.first().copied();
+        let addrs = if addrs.len() > 1 { addrs.to_vec() } else { Vec::new() };
         let info = LaneInfo { version: version.to_owned(), ..self.info.clone() };
-        Ready { addr, info, ..Ready::default() }
+        Ready { addr, addrs, info, ..Ready::default() }
     }
 }
 

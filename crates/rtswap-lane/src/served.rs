@@ -11,7 +11,7 @@ use crate::place::{Place, pin};
 /// The threads that serve a workload.
 #[derive(Debug)]
 pub struct Server {
-    addr: SocketAddr,
+    addrs: Vec<SocketAddr>,
     ended: Receiver<Result<(), Refusal>>,
 }
 
@@ -27,8 +27,13 @@ impl ReadySignal {
 }
 
 impl Server {
-    /// Runs `shard` on a thread for each shard of the place, each with a listening socket of its own
-    /// (`SO_REUSEPORT`, where there are several), and returns when every shard accepts.
+    /// Runs `shard` on a thread for each shard of the place, each with a listening socket of its own, and returns
+    /// when every shard accepts.
+    ///
+    /// Without `addr`, each shard has a free port of 127.0.0.1 of its own, so that a client can give all of them the
+    /// same number of connections. With `addr`, they share it (`SO_REUSEPORT`), and the kernel distributes connections
+    /// by a hash: of 32 connections, the busiest of 4 shards then has 1.37 times its share on average, the busiest
+    /// of 8 has 1.77 times.
     ///
     /// # Errors
     /// If the address is taken, or a shard cannot start.
@@ -37,11 +42,13 @@ impl Server {
         addr: Option<SocketAddr>,
         shard: impl Fn(TcpListener, &ReadySignal) -> Result<(), Refusal> + Clone + Send + 'static,
     ) -> Result<Self, Refusal> {
-        let share = if place.shards.len() > 1 { socket::Share::Port } else { socket::Share::No };
+        let is_shared = addr.is_some() && place.shards.len() > 1;
+        let share = if is_shared { socket::Share::Port } else { socket::Share::No };
         let (report, ended) = channel();
         let mut addr = addr.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+        let mut addrs = Vec::new();
         let refuse = |addr, error| Refusal::Failed(format!("cannot listen on {addr}: {error}"));
-        if share == socket::Share::Port && addr.port() != 0 {
+        if is_shared && addr.port() != 0 {
             // Shards share their port with each other, not with another process that has it already.
             drop(socket::listen(addr, socket::Share::No).map_err(|error| refuse(addr, error))?);
         }
@@ -50,8 +57,11 @@ impl Server {
                 .and_then(|listener| Ok((listener.local_addr()?, listener)))
                 .map_err(|error| refuse(addr, error));
             let (bound, listener) = listener?;
-            // The first shard finds a free port, the others share it.
-            addr = bound;
+            if is_shared {
+                // The first shard finds a free port.
+                addr = bound;
+            }
+            addrs.push(bound);
             let (shard, ready) = (shard.clone(), ReadySignal(report.clone()));
             thread::spawn(move || {
                 pin(cpu);
@@ -67,12 +77,13 @@ impl Server {
         for _ in &place.shards {
             ended.recv().unwrap_or_else(|_| Err(ended_early()))?;
         }
-        Ok(Self { addr, ended })
+        addrs.dedup();
+        Ok(Self { addrs, ended })
     }
 
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
+    /// Where it listens: the address that its shards share, or one for each.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
     }
 
     /// Waits for the first shard that ends, which none should.

@@ -10,6 +10,7 @@
 
 use std::env::args;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rtswap_load::{Config, Generator, Http, Target, Traffic};
@@ -26,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pipeline = pipeline.parse()?;
     let http = Http { path: "/plaintext", content_type: "text/plain", body, pipeline, h2 };
     let (conns, traffic) = (conns.parse()?, Traffic::Http(http));
-    let target = Target { addr: addr.parse()?, size: body.len(), conns, traffic };
+    let target = Target { addrs: Arc::new([addr.parse()?]), size: body.len(), conns, traffic };
     let generator = Generator::new(Config::new([cpu.parse()?]))?;
     let mut session = generator.connect(target)?;
     let (warmup, window) = (Duration::from_millis(100), Duration::from_secs_f64(seconds.parse()?));

@@ -99,8 +99,8 @@ pub struct Session {
 
 impl Session {
     /// The target that the session was opened with.
-    pub fn target(&self) -> Target {
-        self.target
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Whether the session is open. An error closes it.
@@ -201,7 +201,7 @@ impl Generator {
     /// See [`LoadError`]. Connections opened before the error are closed.
     pub fn connect(&self, target: Target) -> Result<Session, LoadError> {
         target.validate()?;
-        let Target { addr, size, conns, .. } = target;
+        let (addr, Target { size, conns, .. }) = (target.first_addr(), target.clone());
         let _turn = self.take_turn();
         let limits = self.limits(addr, self.config.drain);
         let pattern = Arc::new(Pattern::new(size, conns));
@@ -210,7 +210,7 @@ impl Generator {
         let started = (self.workers.iter().zip(0..threads))
             .map(|(worker, thread)| {
                 let config = ShareConfig {
-                    target,
+                    target: target.clone(),
                     conns: conns * thread / threads..conns * (thread + 1) / threads,
                     pending_max: (PENDING_MAX / threads).max(1),
                     pattern: Arc::clone(&pattern),
@@ -238,7 +238,7 @@ impl Generator {
             return Ok(());
         }
         let _turn = self.take_turn();
-        let limits = self.limits(session.target.addr, self.config.verify);
+        let limits = self.limits(session.target.first_addr(), self.config.verify);
         let started = (shares.into_iter().zip(self.workers.iter().cycle()))
             .map(|(mut share, worker)| {
                 let limits = limits.clone();
@@ -276,7 +276,7 @@ impl Generator {
     ) -> Result<Slice<P>, LoadError> {
         let shares = take_shares(session)?;
         let _turn = self.take_turn();
-        let limits = self.limits(session.target.addr, self.config.drain);
+        let limits = self.limits(session.target.first_addr(), self.config.drain);
         let (mut leader, probes) = leader(Instant::now() + warmup, window, probe);
         let started = (shares.into_iter().zip(self.workers.iter().cycle()))
             .map(|(mut share, worker)| {
@@ -328,7 +328,7 @@ impl Generator {
         const START: Duration = Duration::from_micros(500);
         let shares = take_shares(session)?;
         let _turn = self.take_turn();
-        let limits = self.limits(session.target.addr, self.config.drain);
+        let limits = self.limits(session.target.first_addr(), self.config.drain);
         let start = Instant::now() + START;
         let (mut leader, probes) = leader(start + warmup, window, probe);
         let (threads, waiting) = (shares.len(), self.config.waiting);
@@ -420,7 +420,7 @@ fn add(total: &mut Histogram<u64>, more: Histogram<u64>) {
 
 /// Takes the shares out of a session, so that an error leaves it closed.
 fn take_shares(session: &mut Session) -> Result<Vec<ThreadShare>, LoadError> {
-    let addr = session.target.addr;
+    let addr = session.target.first_addr();
     let shares = mem::take(&mut session.shares);
     if shares.is_empty() {
         return Err(LoadError::SessionClosed { addr });

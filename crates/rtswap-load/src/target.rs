@@ -1,14 +1,17 @@
 //! What to load a lane with.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use crate::LoadError;
 
 /// Which lane to load, and with what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Where the lane listens.
-    pub addr: SocketAddr,
+    /// Where the lane listens; at least one address. A lane with several shards has one for each. Connections
+    /// are dealt to them in turn, so that the numbers of connections of two addresses differ by at most one,
+    /// and so do those of active ones. With [`Traffic::Churn`], this holds for the connections of each thread.
+    pub addrs: Arc<[SocketAddr]>,
     /// Bytes of a message; at least 1. Messages of 8 bytes or more all differ. [`Traffic::Http`]
     /// does not use it.
     pub size: usize,
@@ -62,12 +65,38 @@ pub struct Http {
 impl Target {
     /// The closed loop of `tcp-echo`: all connections are kept open and active.
     pub fn echo(addr: SocketAddr, size: usize, conns: usize) -> Self {
-        Self { addr, size, conns, traffic: Traffic::Kept { active: conns } }
+        let traffic = Traffic::Kept { active: conns };
+        Self { addrs: Arc::new([addr]), size, conns, traffic }
+    }
+
+    /// The first address, for errors that concern no single connection.
+    pub(crate) fn first_addr(&self) -> SocketAddr {
+        self.addrs.first().copied().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// Where the connection goes whose turn it is; turns count from 0.
+    pub(crate) fn addr_of_turn(&self, turn: usize) -> SocketAddr {
+        self.addrs[turn % self.addrs.len()]
+    }
+
+    /// Where connection `conn` goes.
+    pub(crate) fn addr_of(&self, conn: usize) -> SocketAddr {
+        self.addr_of_turn(self.turn(conn))
+    }
+
+    /// When it is the turn of connection `conn`: of the active ones first, in their order, then of the silent
+    /// ones. By their numbers, all active connections might go to the same address.
+    fn turn(&self, conn: usize) -> usize {
+        let Traffic::Kept { active } = self.traffic else { return conn };
+        let rank = (conn as u64 * active as u64 / self.conns as u64) as usize;
+        // A silent connection comes after the active one of its rank.
+        if self.is_active(active, conn) { rank } else { active + conn - (rank + 1) }
     }
 
     /// Fails if the target is invalid.
     pub(crate) fn validate(&self) -> Result<(), LoadError> {
         let reason = match *self {
+            Self { ref addrs, .. } if addrs.is_empty() => "it has no address; give at least one",
             Self { conns: 0, .. } => "the number of connections is 0; ask for at least one",
             Self { size: 0, .. } => "the size of a message is 0; ask for at least one byte",
             Self { traffic: Traffic::Kept { active: 0 }, .. } => {
@@ -92,7 +121,7 @@ impl Target {
             }
             _ => return Ok(()),
         };
-        Err(LoadError::Target { addr: self.addr, reason })
+        Err(LoadError::Target { addr: self.first_addr(), reason })
     }
 
     /// The most messages that a connection sends at once.
@@ -121,14 +150,38 @@ fn is_path(path: &str) -> bool {
 mod tests {
     use super::*;
 
+    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
     #[test]
     fn is_active_spreads_active_connections_evenly() {
         for (conns, active) in [(1, 1), (7, 3), (1000, 1), (1000, 8), (10_000, 9999), (64, 64)] {
-            let target = Target::echo("127.0.0.1:1".parse().unwrap(), 1, conns);
+            let target = Target::echo(ANY, 1, conns);
             let chosen: Vec<_> = (0..conns).filter(|&n| target.is_active(active, n)).collect();
             assert_eq!((chosen.len(), chosen[0]), (active, 0));
             let gap_max = conns.div_ceil(active);
             assert!(chosen.windows(2).all(|pair| pair[1] - pair[0] <= gap_max));
+        }
+    }
+
+    #[test]
+    fn addr_of_deals_active_and_all_connections_evenly() {
+        let cases = [(1, 1), (7, 3), (1024, 8), (1000, 1), (100, 64), (99, 98), (64, 64)];
+        for (conns, active) in cases {
+            for shards in 1..=5_u16 {
+                let addrs = (0..shards).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
+                let target = Target {
+                    addrs,
+                    ..Target { traffic: Traffic::Kept { active }, ..Target::echo(ANY, 1, conns) }
+                };
+                let is_even = |conns: &mut dyn Iterator<Item = usize>| {
+                    let mut count = vec![0; shards.into()];
+                    conns.for_each(|conn| count[usize::from(target.addr_of(conn).port())] += 1);
+                    count.iter().max().unwrap() - count.iter().min().unwrap() <= 1
+                };
+                assert!(is_even(&mut (0..conns)), "{conns} {active} {shards}");
+                let mut chosen = (0..conns).filter(|&conn| target.is_active(active, conn));
+                assert!(is_even(&mut chosen), "{conns} {active} {shards}");
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ impl CountingServer {
     }
 
     fn target(&self, conns: usize, active: usize) -> Target {
-        Target { addr: self.addr, size: SIZE, conns, traffic: Traffic::Kept { active } }
+        Target { addrs: [self.addr].into(), size: SIZE, conns, traffic: Traffic::Kept { active } }
     }
 
     /// Messages answered so far by connection, in ascending order.
@@ -65,7 +65,7 @@ fn verify_and_slice_use_active_connections_only() {
         let server = CountingServer::new();
         let generator = generator(threads);
         let mut session = generator.connect(server.target(conns, active)).unwrap();
-        assert_eq!(session.target(), server.target(conns, active));
+        assert_eq!(*session.target(), server.target(conns, active));
         assert_eq!(
             server.counts(),
             vec![1; conns],
@@ -132,7 +132,7 @@ fn connect_rejects_invalid_number_of_active_connections() {
     let addr = "127.0.0.1:1".parse().unwrap();
     for active in [0, 4] {
         let traffic = Traffic::Kept { active };
-        let target = Target { addr, size: 1, conns: 3, traffic };
+        let target = Target { addrs: [addr].into(), size: 1, conns: 3, traffic };
         let error = generator(1).connect(target).unwrap_err();
         assert!(matches!(error, LoadError::Target { .. }), "{error}");
     }

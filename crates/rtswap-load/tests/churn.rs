@@ -14,7 +14,7 @@ const WARMUP: Duration = Duration::from_millis(5);
 const WINDOW: Duration = Duration::from_millis(50);
 
 fn churn(addr: std::net::SocketAddr, size: usize, conns: usize) -> Target {
-    Target { addr, size, conns, traffic: Traffic::Churn }
+    Target { addrs: [addr].into(), size, conns, traffic: Traffic::Churn }
 }
 
 /// The error of `verify` with a server that misbehaves from its seventh connection on.

@@ -30,7 +30,7 @@ fn connect_exceeds_backlog_and_reports_descriptor_limit() {
     let slice = generator.slice(&mut session, window, window, || ());
     assert!(slice.unwrap().ops > 0);
 
-    let churn = Target { addr, size: 64, conns: 4, traffic: Traffic::Churn };
+    let churn = Target { addrs: [addr].into(), size: 64, conns: 4, traffic: Traffic::Churn };
     let mut churned = generator.connect(churn).unwrap();
 
     // The session has more descriptors than this, so no other can be opened.

@@ -18,7 +18,7 @@ fn churn_uses_up_neither_ports_nor_descriptors() {
     let (addr, _) = support::epoll::serve(64, None);
     let patient = Config { verify: Duration::from_mins(10), ..config(2) };
     let generator = Generator::new(patient).unwrap();
-    let target = Target { addr, size: 64, conns: 32, traffic: Traffic::Churn };
+    let target = Target { addrs: [addr].into(), size: 64, conns: 32, traffic: Traffic::Churn };
     let mut session = generator.connect(target).unwrap();
     let before = descriptors();
     generator.verify(&mut session, 2000).unwrap();

@@ -145,6 +145,7 @@ fn warnings_name_what_the_system_did() {
         WarningKind::GeneratorDelayed,
         WarningKind::StaleClock,
         WarningKind::LeftBehind,
+        WarningKind::IdleShards,
     ];
     assert!(kinds.into_iter().all(|kind| warned(&record, kind).is_none()));
     record.rounds[0].throttled_ns = Some(1_200_000_000);
@@ -157,6 +158,7 @@ fn warnings_name_what_the_system_did() {
     record.rounds[2].left_behind.insert("pause".to_owned(), child);
     for its in record.rounds.iter_mut().filter_map(|round| round.lanes.get_mut("other")) {
         its.cpu_source = Some(CpuSource::ProcessClock);
+        its.info = Some(serde_json::json!({ "shards": 64 }));
     }
     for slice in record.blocks.iter_mut().flat_map(|block| &mut block.slices) {
         slice.load_run_delay_ns = Some(slice.elapsed_ns / 5);
@@ -167,6 +169,7 @@ fn warnings_name_what_the_system_did() {
         ["CPU 1 for up to 20 %", "--load-cpus"],
         ["CPU time of other comes", "perf_event_paranoid"],
         ["pause left 1 process behind", "`sleep 1000`"],
+        ["64 shards of other have fewer connections", "`conns=N`"],
     ];
     for (kind, parts) in kinds.into_iter().zip(parts) {
         let text = warned(&record, kind).unwrap();

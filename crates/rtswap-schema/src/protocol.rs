@@ -52,7 +52,8 @@ pub struct Prepare {
     /// What the workload works with, by name: `redis` is a URL, `folder` a path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resources: Resources,
-    /// Where a served workload listens; `None` for a free port of 127.0.0.1, which the lane chooses.
+    /// Where a served workload listens, at this address alone. `None` for free ports of 127.0.0.1, which the lane
+    /// chooses: one for each shard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<SocketAddr>,
 }
@@ -75,15 +76,25 @@ pub enum Answer {
 /// The lane is ready.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
-    /// Where it listens, if it serves.
+    /// Where it listens, if it serves. The first address of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<SocketAddr>,
+    /// Where its shards listen, if each has an address of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addrs: Vec<SocketAddr>,
     /// How long the lane works before its first counted slice, milliseconds: for JIT runtimes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warm_up_ms: u64,
     /// The effective configuration.
     #[serde(alias = "receipt")]
     pub info: LaneInfo,
+}
+
+impl Ready {
+    /// Every address that connections go to: [`Self::addrs`], or [`Self::addr`] if there are none.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        if self.addrs.is_empty() { self.addr.into_iter().collect() } else { self.addrs.clone() }
+    }
 }
 
 /// The effective configuration of a lane.
@@ -97,7 +108,8 @@ pub struct LaneInfo {
     pub driver: String,
     /// Threads that run tasks, in all shards.
     pub workers: usize,
-    /// Processes or threads that each have a runtime and a listening socket of their own.
+    /// Processes or threads that each have a runtime, a listening socket and, unless [`Prepare::addr`] was given, an
+    /// address of their own.
     #[serde(default = "one")]
     pub shards: usize,
     /// Other settings that a repetition needs.
@@ -181,6 +193,27 @@ mod tests {
             }
         }
         assert!(orders >= 3 && answers >= 4, "LANES.md has {orders} orders and {answers} answers");
+    }
+
+    #[test]
+    fn addresses_are_those_of_shards_or_the_only_one() {
+        let addresses = |fields: &str| {
+            let info = r#""info":{"runtime":"x","version":"1","driver":"epoll","workers":1}"#;
+            let line = format!(r#"{{"answer":"ready"{fields},{info}}}"#);
+            let Answer::Ready(ready) = serde_json::from_str(&line).unwrap() else {
+                panic!("{line}")
+            };
+            let ports: Vec<_> = ready.addresses().iter().map(SocketAddr::port).collect();
+            (ports, serde_json::to_string(&Answer::Ready(ready)).unwrap())
+        };
+        assert!(addresses("").0.is_empty());
+        let (ports, written) = addresses(r#","addr":"127.0.0.1:1""#);
+        assert_eq!(ports, [1]);
+        // A harness that does not know `addrs` finds what it has always found.
+        assert!(!written.contains("addrs"), "{written}");
+        let both = r#","addr":"127.0.0.1:1","addrs":["127.0.0.1:1","127.0.0.1:2"]"#;
+        assert_eq!(addresses(both).0, [1, 2]);
+        assert_eq!(addresses(r#","addrs":["127.0.0.1:2"]"#).0, [2]);
     }
 
     #[test]

@@ -396,6 +396,32 @@ fn verify_accepts_every_available_lane() {
 }
 
 #[test]
+fn verify_accepts_every_available_lane_with_several_shards() {
+    for shards in ["2", "4"] {
+        let case = Case::new();
+        let args = ["verify", "--shards", shards, "--workload", "tcp-echo/conns=6"];
+        let more = ["--workload", "churn/conns=3", "--workload", "http/conns=6"];
+        let done = case.rtswap().args(args).args(more).assert().success().stderr(is_empty());
+        let stdout = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+        let of = |lane: &str| {
+            let lines = stdout.lines().map(str::trim);
+            let line = lines.into_iter().find(|line| line.split_whitespace().next() == Some(lane));
+            line.unwrap_or_else(|| panic!("{lane}: {stdout}")).to_owned()
+        };
+        let workers = of("tokio");
+        assert!(workers.contains(&format!("workers: {shards}, shards: 1")), "{workers}");
+        for lane in
+            ["tokio-local", "smol-local", "native-tokio-local", "poll-smol-local", "floor-epoll"]
+        {
+            let sharded = of(lane);
+            let expected = format!("workers: {shards}, shards: {shards}");
+            assert!(sharded.contains(&expected), "{sharded}");
+        }
+        case.assert_nothing_left();
+    }
+}
+
+#[test]
 fn verify_rejects_wrong_echo() {
     let case = Case::new();
     let wrong = case.own_lane("wrong", "wrong-byte");

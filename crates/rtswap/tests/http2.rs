@@ -189,7 +189,12 @@ fn generator_verifies_single_and_concurrent_requests() {
         {
             let Answer { path, content_type, body } = Answer::named(body);
             let http = Http { path, content_type, body, pipeline, h2: true };
-            let target = Target { addr, size: body.len(), conns: 3, traffic: Traffic::Http(http) };
+            let target = Target {
+                addrs: [addr].into(),
+                size: body.len(),
+                conns: 3,
+                traffic: Traffic::Http(http),
+            };
             let mut session = generator.connect(target).unwrap();
             let verified = generator.verify(&mut session, 2 * pipeline as u64);
             verified.unwrap_or_else(|error| panic!("{lane}: {path} {pipeline}: {error}"));

@@ -167,7 +167,7 @@ mod tests {
             let message: Vec<u8> = (0..BYTES).map(|place| (place % 251) as u8).collect();
             thread::scope(|scope| {
                 for _ in 0..4 {
-                    let mut writer = TcpStream::connect(server.addr()).unwrap();
+                    let mut writer = TcpStream::connect(server.addrs()[0]).unwrap();
                     let mut reader = writer.try_clone().unwrap();
                     let message = &message;
                     scope.spawn(move || writer.write_all(message).unwrap());

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write, stdin};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,8 @@ pub fn serve() {
     let order = Prepare { workload: told(WORKLOAD), cpus, ..Prepare::default() };
     let program = (floor.prepare)(&order).unwrap();
     let Work::Served(server) = &program.work else { panic!("a floor is served") };
-    println!("\nlistening {} {}", server.addr(), program.info.shards);
+    let addrs: Vec<_> = server.addrs().iter().map(ToString::to_string).collect();
+    println!("\nlistening {} {}", addrs.join(","), program.info.shards);
     // Until the test has ended, in whatever way.
     let _ = stdin().read(&mut [0]);
     process::exit(0);
@@ -47,7 +49,9 @@ pub fn floor(name: &str) -> &'static Floor {
 /// A floor that serves.
 pub struct Serving {
     child: Child,
-    pub addr: SocketAddr,
+    addrs: Vec<SocketAddr>,
+    /// Connections opened so far.
+    opened: AtomicUsize,
     pub shards: usize,
 }
 
@@ -63,13 +67,16 @@ impl Serving {
         let line =
             lines.find_map(|line| Some(line.unwrap().strip_prefix("listening ")?.to_owned()));
         let line = line.unwrap_or_else(|| panic!("{} does not start", floor.name));
-        let (addr, shards) = line.split_once(' ').unwrap();
-        let (addr, shards) = (addr.parse().unwrap(), shards.parse().unwrap());
-        Self { child, addr, shards }
+        let (addrs, shards) = line.split_once(' ').unwrap();
+        let addrs = addrs.split(',').map(|addr| addr.parse().unwrap()).collect();
+        let (shards, opened) = (shards.parse().unwrap(), AtomicUsize::new(0));
+        Self { child, addrs, opened, shards }
     }
 
+    /// Connects to each address in turn.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.addr).unwrap();
+        let turn = self.opened.fetch_add(1, Ordering::Relaxed);
+        let stream = TcpStream::connect(self.addrs[turn % self.addrs.len()]).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();

@@ -154,7 +154,7 @@ impl ProcessBackend {
         let name = &self.lanes[lane].plan.name;
         let running = self.running.get_mut(&lane).expect("the lane was started");
         let ops = if let Some(session) = &mut running.session {
-            let Target { conns, traffic, .. } = session.target();
+            let Target { conns, traffic, .. } = *session.target();
             let conns = match traffic {
                 Traffic::Kept { active } => active as u64,
                 Traffic::Churn | Traffic::Http(_) => conns as u64,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rtswap_lane::{Pace, Ready};
-use rtswap_load::{Generator, LoadError, Session, Target, Traffic, Trickle, TrickleLane};
+use rtswap_load::{Generator, LoadError, Session, Target, Trickle, TrickleLane};
 use rtswap_schema::histogram::encode;
 
 use super::latency::{Latency, decode};
@@ -24,6 +24,8 @@ pub(super) struct RunningLane {
     trickle: Option<TrickleLane>,
     pub lane: Lane,
     pub ready: Ready,
+    /// What the generator loads; `None` if the lane drives itself.
+    target: Option<Target>,
     pub session: Option<Session>,
     /// When the session was opened or last exchanged a message.
     session_used: Instant,
@@ -60,6 +62,8 @@ const LATE_NS_MOST: u64 = 10_000_000;
 /// After this time Linux uses a port again whose last connection over the loopback is in `TIME_WAIT`
 /// (`net.ipv4.tcp_tw_reuse` is 2 by default).
 const PORTS_FREE_AFTER: Duration = Duration::from_millis(1_200);
+
+const NO_ADDRESS: &str = "the ready response has no address";
 
 /// How long connections are kept without a message.
 const UNUSED_MOST: Duration = Duration::from_secs(20);
@@ -117,26 +121,29 @@ impl RunningLane {
     ) -> Result<Self, LaneError> {
         let ready = lane.ready(cancel)?;
         let mut memory = Memory::default();
-        let session = match (workload.by_generator, ready.addr) {
-            (false, _) => None,
-            (true, None) => return Err(LaneError::failed("the ready response has no address")),
-            (true, Some(addr)) => {
-                let target = target(workload, addr);
+        let target = match ready.addresses() {
+            _ if !workload.by_generator => None,
+            none if none.is_empty() => return Err(LaneError::failed(NO_ADDRESS)),
+            addrs => Some(target(workload, addrs)),
+        };
+        let session = match &target {
+            None => None,
+            Some(target) => {
                 let connect = |lane: &mut Lane, to| {
                     generator.connect(to).map_err(|error| lane_error(lane, &error))
                 };
                 if counts_memory(workload) {
-                    // The first connection allocates what later ones share, so it comes before the base.
-                    let one = Target { conns: 1, traffic: Traffic::Kept { active: 1 }, ..target };
-                    drop(connect(&mut lane, one)?);
+                    // The first connection of a shard allocates what later ones share, so it comes before the base.
+                    drop(connect(&mut lane, trickle_target(target.clone()))?);
                     memory.base = memory_bytes(lane.pid());
                 }
-                if workload.reconnects { None } else { Some(connect(&mut lane, target)?) }
+                if workload.reconnects { None } else { Some(connect(&mut lane, target.clone())?) }
             }
         };
-        let trickle = match (workload.trickle_ms, ready.addr) {
-            (Some(ms), Some(addr)) if workload.by_generator => {
-                let added = trickle.add(trickle_target(workload, addr), Duration::from_millis(ms));
+        let trickle = match (workload.trickle_ms, &target) {
+            (Some(ms), Some(target)) => {
+                let to = trickle_target(target.clone());
+                let added = trickle.add(to, Duration::from_millis(ms));
                 Some(added.map_err(|error| lane_error(&mut lane, &error))?)
             }
             _ => None,
@@ -154,6 +161,7 @@ impl RunningLane {
             trickle,
             lane,
             ready,
+            target,
             session,
             session_used: Instant::now(),
             clock,
@@ -192,7 +200,7 @@ impl RunningLane {
         load: impl FnOnce(SocketAddr, CpuClock) -> Result<T, LoadError>,
     ) -> Result<T, LaneError> {
         let Some(addr) = self.ready.addr else {
-            return Err(LaneError::failed("the ready response has no address"));
+            return Err(LaneError::failed(NO_ADDRESS));
         };
         self.end_idle();
         let loaded = load(addr, self.clock.clone());
@@ -235,8 +243,8 @@ impl RunningLane {
         }
         let slice = |session: &mut Option<Session>| {
             if session.is_none() {
-                let addr = self.ready.addr.expect("it was started for the generator");
-                *session = Some(generator.connect(target(workload, addr))?);
+                let target = self.target.clone().expect("it was started for the generator");
+                *session = Some(generator.connect(target)?);
             }
             let session = session.as_mut().expect("it was just connected");
             let probe = probe.clone();

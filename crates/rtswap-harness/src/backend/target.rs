@@ -1,14 +1,15 @@
 //! From a workload's parameters to the load that the generator offers.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rtswap_load::{Http, Target, Traffic};
 use rtswap_workload::{Answer, ParamValue, SMALL_MESSAGE_BYTES};
 
 use crate::record::WorkloadPlan;
 
-/// The generator's target for a lane that listens at `addr`.
-pub fn target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
+/// The generator's target for a lane that listens at `addrs`.
+pub fn target(workload: &WorkloadPlan, addrs: impl Into<Arc<[SocketAddr]>>) -> Target {
     let param = |name| workload.number(name);
     let size = param("size").unwrap_or(SMALL_MESSAGE_BYTES) as usize;
     let conns = param("conns").unwrap_or(1) as usize;
@@ -19,18 +20,18 @@ pub fn target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
         rtswap_workload::Traffic::Churn => Traffic::Churn,
         rtswap_workload::Traffic::Http => Traffic::Http(http(workload)),
     };
-    Target { addr, size, conns, traffic }
+    Target { addrs: addrs.into(), size, conns, traffic }
 }
 
-/// The one connection of the trickle to a lane that listens at `addr`.
-pub(super) fn trickle_target(workload: &WorkloadPlan, addr: SocketAddr) -> Target {
-    let Target { size, traffic, .. } = target(workload, addr);
-    let traffic = match traffic {
+/// The connections of the trickle to a lane with this target: one to each address.
+pub(super) fn trickle_target(target: Target) -> Target {
+    let conns = target.addrs.len().min(target.conns);
+    let traffic = match target.traffic {
         // A connection for each message would leave sockets behind, and lanes serve both alike.
-        Traffic::Churn | Traffic::Kept { .. } => Traffic::Kept { active: 1 },
+        Traffic::Churn | Traffic::Kept { .. } => Traffic::Kept { active: conns },
         Traffic::Http(http) => Traffic::Http(Http { pipeline: 1, ..http }),
     };
-    Target { addr, size, conns: 1, traffic }
+    Target { conns, traffic, ..target }
 }
 
 /// The request to a lane that serves HTTP, and the expected response.

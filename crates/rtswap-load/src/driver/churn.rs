@@ -91,9 +91,9 @@ impl ChurnLoops {
             completed: 0,
             offset: pattern.first(number),
         };
+        let addr = target.first_addr();
         let mut share = Self {
-            target,
-            epoll: Epoll::new(target.addr).map_err(|error| connect_error(&target, 0, 0, error))?,
+            epoll: Epoll::new(addr).map_err(|error| connect_error(&target, addr, 0, 0, error))?,
             loops: conns.clone().map(new_loop).collect(),
             first: conns.start,
             waiting: VecDeque::with_capacity(conns.len()),
@@ -101,9 +101,10 @@ impl ChurnLoops {
             pending_max,
             open: 0,
             opened: 0,
-            sources: SourceAddresses::towards(target.addr),
+            sources: SourceAddresses::towards(&target.addrs),
             read_bytes: read_bytes(&target),
             pattern,
+            target,
         };
         share.exchange(scratch, &mut MessageQuota::new(1, limits.clone()))?;
         Ok(share)
@@ -214,33 +215,30 @@ impl ChurnLoops {
 
     /// Connects and sends.
     fn start(&mut self, index: usize) -> Result<(), LoadError> {
-        let (stream, started_at) = self.connect().map_err(|error| self.failed(error))?;
+        // In turn, and not by the loop: loops that go to a slow shard would open fewer connections.
+        let addr = self.target.addr_of_turn(self.first + self.opened);
+        let (stream, started_at) = self.connect(addr).map_err(|error| self.failed(addr, error))?;
         self.opened += 1;
         self.open += 1;
         self.pending += 1;
         let each = &mut self.loops[index];
         let (conn, message, offset) = (self.first + index, each.message, each.offset);
-        let connection = each.connection.insert(EchoConnection::starting_at(
-            stream,
-            self.target.addr,
-            conn,
-            message,
-            offset,
-        ));
+        let connection = each
+            .connection
+            .insert(EchoConnection::starting_at(stream, addr, conn, message, offset));
         each.is_answered = false;
         let is_sent = match connection.start_batch(&self.pattern, started_at, 1) {
             Ok(is_sent) => is_sent,
             Err(error) => return Err(self.explain(index, error)),
         };
         let flags = if is_sent { READ } else { READ.union(EventFlags::OUT) };
-        self.epoll.add(connection.stream(), index, flags).map_err(|error| self.failed(error))
+        self.epoll.add(connection.stream(), index, flags).map_err(|error| self.failed(addr, error))
     }
 
     /// A stream that is connecting, and when that started.
-    fn connect(&mut self) -> io::Result<(TcpStream, Instant)> {
+    fn connect(&mut self, addr: SocketAddr) -> io::Result<(TcpStream, Instant)> {
         let mut tried = 0;
         loop {
-            let addr = self.target.addr;
             let kind = Type::STREAM.nonblocking();
             let socket = Socket::new(Domain::for_address(addr), kind, Some(Protocol::TCP))?;
             rtswap_runtime::socket::tune(&socket)?;
@@ -330,8 +328,8 @@ impl ChurnLoops {
     }
 
     #[cold]
-    fn failed(&self, source: io::Error) -> LoadError {
-        connect_error(&self.target, self.opened, self.open, source)
+    fn failed(&self, addr: SocketAddr, source: io::Error) -> LoadError {
+        connect_error(&self.target, addr, self.opened, self.open, source)
     }
 
     /// The meaning of an error on a connection that may not be established yet. Until it is, the
@@ -340,8 +338,8 @@ impl ChurnLoops {
     fn explain(&self, index: usize, error: LoadError) -> LoadError {
         let has_sent = self.loops[index].connection.as_ref().is_some_and(EchoConnection::has_sent);
         match error {
-            LoadError::System { source, .. } if !has_sent => {
-                connect_error(&self.target, self.opened - 1, self.open - 1, source)
+            LoadError::System { addr, source, .. } if !has_sent => {
+                connect_error(&self.target, addr, self.opened - 1, self.open - 1, source)
             }
             error => error,
         }

@@ -45,10 +45,11 @@ impl<C: Connection> KeptConnections<C> {
         limits: &Limits,
     ) -> Result<Self, LoadError> {
         let ShareConfig { target, conns, pending_max, .. } = config;
-        let failed = |opened, error| connect_error(&target, opened, opened, error);
+        let failed = |addr, opened, error| connect_error(&target, addr, opened, opened, error);
+        let of_all = target.first_addr();
         let first = conns.start;
         let mut share = Self {
-            epoll: Epoll::new(target.addr).map_err(|error| failed(0, error))?,
+            epoll: Epoll::new(of_all).map_err(|error| failed(of_all, 0, error))?,
             connections: Vec::with_capacity(conns.len()),
             watches_write: vec![false; conns.len()],
             active: conns.clone().filter(|&n| is_active(n)).map(|n| n - first).collect(),
@@ -60,10 +61,11 @@ impl<C: Connection> KeptConnections<C> {
         for conn in conns.clone() {
             limits.check_cancelled()?;
             let opened = share.connections.len();
-            let stream =
-                connect(target.addr, limits.stall).map_err(|error| failed(opened, error))?;
-            share.epoll.add(&stream, opened, READ).map_err(|error| failed(opened, error))?;
-            share.connections.push(C::new(stream, target.addr, conn, &share.shared));
+            let addr = target.addr_of(conn);
+            let failed = |error| failed(addr, opened, error);
+            let stream = connect(addr, limits.stall).map_err(failed)?;
+            share.epoll.add(&stream, opened, READ).map_err(failed)?;
+            share.connections.push(C::new(stream, addr, conn, &share.shared));
             if opened + 1 - wave_start == pending_max || conn + 1 == conns.end {
                 let mut control = MessageQuota::new(1, limits.clone());
                 share.exchange_on(wave_start..=opened, scratch, &mut control)?;

@@ -1,6 +1,7 @@
 //! What one thread is to connect, and what it means if that fails.
 
 use std::io;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,16 +27,17 @@ pub(crate) fn read_bytes(target: &Target) -> usize {
     READ_BYTES_MAX.min(target.size + 1)
 }
 
-/// Why connecting failed. This thread had opened `opened` connections before, of which `open` were
+/// Why connecting to `addr` failed. This thread had opened `opened` connections before, of which `open` were
 /// still open.
 #[cold]
 pub(crate) fn connect_error(
     target: &Target,
+    addr: SocketAddr,
     opened: usize,
     open: usize,
     source: io::Error,
 ) -> LoadError {
-    let Target { addr, conns, .. } = *target;
+    let conns = target.conns;
     match Errno::from_io_error(&source) {
         Some(Errno::CONNREFUSED) => LoadError::Refused { addr, opened },
         Some(Errno::MFILE | Errno::NFILE) => {

@@ -44,11 +44,12 @@ pub(super) struct SourceAddresses {
 
 impl SourceAddresses {
     /// The addresses to connect to the lane from; `None` if the system is to choose.
-    pub(super) fn towards(lane: SocketAddr) -> Option<Self> {
-        match lane.ip() {
-            IpAddr::V4(address) if address.is_loopback() => Some(Self::unused()),
-            _ => None,
-        }
+    pub(super) fn towards(lane: &[SocketAddr]) -> Option<Self> {
+        let is_loopback = |addr: &SocketAddr| match addr.ip() {
+            IpAddr::V4(address) => address.is_loopback(),
+            IpAddr::V6(_) => false,
+        };
+        lane.iter().all(is_loopback).then(Self::unused)
     }
 
     /// An address that no thread of this process has connected from.
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     fn loopback() -> SourceAddresses {
-        SourceAddresses::towards("127.0.0.1:80".parse().unwrap()).unwrap()
+        SourceAddresses::towards(&["127.0.0.1:80".parse().unwrap()]).unwrap()
     }
 
     #[test]
@@ -101,7 +102,10 @@ mod tests {
     #[test]
     fn towards_leaves_other_networks_to_system() {
         for lane in ["10.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
-            assert!(SourceAddresses::towards(lane.parse().unwrap()).is_none());
+            assert!(
+                SourceAddresses::towards(&["127.0.0.1:80", lane].map(|it| it.parse().unwrap()))
+                    .is_none()
+            );
         }
     }
 }

@@ -29,7 +29,7 @@ impl ThreadShare {
         scratch: &mut Scratch,
         limits: &Limits,
     ) -> Result<Self, LoadError> {
-        let target = config.target;
+        let target = config.target.clone();
         match target.traffic {
             Traffic::Kept { active } => {
                 let is_active = |conn| target.is_active(active, conn);
@@ -39,12 +39,12 @@ impl ThreadShare {
             }
             // The length of responses is not known in advance, so a read uses the whole buffer.
             Traffic::Http(http) if http.h2 => {
-                let requests = http2::requests::Requests::new(target.addr, http);
+                let requests = http2::requests::Requests::new(target.first_addr(), http);
                 KeptConnections::open(config, requests, READ_BYTES_MAX, |_| true, scratch, limits)
                     .map(Self::Http2)
             }
             Traffic::Http(http) => {
-                let requests = http1::Requests::new(target.addr, http);
+                let requests = http1::Requests::new(target.first_addr(), http);
                 KeptConnections::open(config, requests, READ_BYTES_MAX, |_| true, scratch, limits)
                     .map(Self::Http1)
             }

@@ -90,17 +90,17 @@ impl Trickle {
     pub fn add(&self, target: Target, period: Duration) -> Result<TrickleLane, LoadError> {
         target.validate()?;
         let limits = Limits {
-            addr: target.addr,
+            addr: target.first_addr(),
             cancel: Arc::clone(&self.shared.cancel),
             signals: Arc::new(Signals::default()),
             stall: LIMIT,
             total: LIMIT,
         };
         let config = ShareConfig {
-            target,
             conns: 0..target.conns,
             pending_max: 1,
             pattern: Arc::new(Pattern::new(target.size, target.conns)),
+            target,
         };
         let share = ThreadShare::open(config, &mut Scratch::new(), &limits)?;
         let mut lanes = self.shared.lock();

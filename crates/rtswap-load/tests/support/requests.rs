@@ -57,7 +57,7 @@ impl<T: Fn(&mut TcpStream, &AtomicU64) -> io::Result<()> + Clone + Send + 'stati
 pub fn target(addr: SocketAddr, pipeline: usize, h2: bool) -> Target {
     let (path, content_type) = ("/plaintext", "text/plain");
     let http = Http { path, content_type, body: BODY, pipeline, h2 };
-    Target { addr, size: BODY.len(), conns: CONNS, traffic: Traffic::Http(http) }
+    Target { addrs: [addr].into(), size: BODY.len(), conns: CONNS, traffic: Traffic::Http(http) }
 }
 
 /// The error that the generator returns for a lane whose response to request 5 is wrong, and right

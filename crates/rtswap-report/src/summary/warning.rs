@@ -41,6 +41,8 @@ pub enum WarningKind {
     StaleClock,
     /// Lanes left processes behind.
     LeftBehind,
+    /// Lanes have more shards than the workload has connections.
+    IdleShards,
 }
 
 /// A reason to distrust figures, with its remedy.

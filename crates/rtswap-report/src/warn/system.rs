@@ -33,6 +33,8 @@ pub(super) struct Notes {
     left: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// By source that the record names, or not: the workloads and the lanes.
     stale: BTreeMap<bool, (Vec<String>, BTreeSet<String>)>,
+    /// By shards of a lane: the workloads with fewer connections, and the lanes.
+    idle_shards: BTreeMap<u64, (Vec<String>, BTreeSet<String>)>,
 }
 
 impl Notes {
@@ -69,6 +71,17 @@ impl Notes {
             let mut sources = data.lane_rounds(&lane.name).map(|round| round.cpu_source);
             if let Some(source) = sources.find(|source| !is_exact(*source)) {
                 let (workloads, lanes) = self.stale.entry(source.is_some()).or_default();
+                push_new(workloads, name);
+                lanes.insert(lane.name.clone());
+            }
+        }
+        let conns = data.plan.number("conns").filter(|_| data.plan.by_generator);
+        for lane in data.lanes().filter(|lane| !lane.control && data.live(&lane.name)) {
+            let mut infos = data.lane_rounds(&lane.name).filter_map(|round| round.info.as_ref());
+            let shards = infos.find_map(|info| info.get("shards")?.as_u64());
+            if let Some(shards) = shards.filter(|shards| conns.is_some_and(|conns| conns < *shards))
+            {
+                let (workloads, lanes) = self.idle_shards.entry(shards).or_default();
                 push_new(workloads, name);
                 lanes.insert(lane.name.clone());
             }
@@ -150,6 +163,17 @@ impl Notes {
             );
             let remedy = "end child processes when the lane is stopped; until they are ended they may slow other lanes";
             warn(WarningKind::LeftBehind, workloads, vec![lane], message, remedy);
+        }
+        for (shards, (workloads, lanes)) in self.idle_shards {
+            let lanes: Vec<String> = lanes.into_iter().collect();
+            let message = format!(
+                "{shards} shards of {} have fewer connections than that ({}), so some of them do nothing",
+                format::list(&lanes),
+                some(&workloads)
+            );
+            let remedy = "use at least as many connections as shards (`conns=N`), or give lanes fewer CPUs \
+                          (`--server-cpus`)";
+            warn(WarningKind::IdleShards, workloads, lanes, message, remedy);
         }
         all
     }

@@ -128,6 +128,7 @@ impl<'a> LaneSpec<'a> {
             command: program.into_iter().chain(arguments).map(Into::into).collect(),
             delay_ns: settings.delay_ns,
             process_clock: settings.process_clock,
+            one_address: false,
         }
     }
 

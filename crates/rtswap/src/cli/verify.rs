@@ -26,6 +26,7 @@ use rtswap_lane::Lane;
 #[command(after_help = "Examples:\n  \
     rtswap verify\n  \
     rtswap verify --peers --workload tcp-echo --workload http\n  \
+    rtswap verify --shards 4\n  \
     rtswap verify --lane 'mine=python3 lane.py' --workload tcp-echo")]
 pub(super) struct Args {
     /// Workloads: names or globs; all of the default run unless given.
@@ -40,6 +41,10 @@ pub(super) struct Args {
     /// Every workload with every value of its parameters.
     #[arg(long, conflicts_with = "workload")]
     all: bool,
+    /// How many CPUs each lane is told to use, with a shard or a worker for each; more than the machine has share
+    /// them. All server CPUs unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    shards: Option<u16>,
     #[command(flatten)]
     servers: Servers,
 }
@@ -51,7 +56,10 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let default = |lane: &Lane| lane.kind != Kind::Peer;
     let specs = select::with_peers(registry, &args.lane, args.peers, default);
     let lanes = select::lanes_or(registry, &specs, default)?;
-    let (server_cpus, load_cpus) = select::placement(None, None)?;
+    let (mut server_cpus, load_cpus) = select::placement(None, None)?;
+    if let Some(shards) = args.shards {
+        server_cpus = server_cpus.into_iter().cycle().take(shards.into()).collect();
+    }
     let plans: Vec<_> = lanes.iter().map(|lane| lane.plan.clone()).collect();
     let uses = workloads.iter().flat_map(|spec| spec.family().uses).copied().collect();
     let config = rtswap_service::Config { cpus: load_cpus.clone(), urls: args.servers.urls() };
@@ -93,8 +101,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
                     let info = ready.info;
                     writeln!(
                         stdout,
-                        "  {name:width$}  ok, {ops} operations ({} {}, {}, workers: {})",
-                        info.runtime, info.version, info.driver, info.workers
+                        "  {name:width$}  ok, {ops} operations ({} {}, {}, workers: {}, shards: {})",
+                        info.runtime, info.version, info.driver, info.workers, info.shards
                     )?;
                     Status::Ok
                 }

@@ -84,8 +84,12 @@ impl<'a> Measure<'a> {
             (config.cancel, config.waiting) = (Arc::clone(&cancel), waiting);
             Generator::new(config).context("cannot start the load generator")
         };
-        let (lanes, server, load) =
+        let (mut lanes, server, load) =
             (plan.lanes.clone(), plan.server_cpus.clone(), plan.load_cpus.clone());
+        for lane in &mut lanes {
+            // No other client takes a list.
+            lane.launch.one_address = true;
+        }
         let backend =
             ProcessBackend::new(lanes, server, load, Services::default(), Arc::clone(&cancel))
                 .context("cannot start the load generator")?;
@@ -291,7 +295,7 @@ impl<'a> Measure<'a> {
         };
         let window = Duration::from_secs(self.plan.seconds.into());
         let load = |addr: SocketAddr, clock: CpuClock| {
-            let mut session = generator.connect(target(workload, addr))?;
+            let mut session = generator.connect(target(workload, [addr]))?;
             let probe = move || clock.now();
             match &pace {
                 None => generator.slice(&mut session, WARM_UP, window, probe),
