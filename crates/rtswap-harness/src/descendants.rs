@@ -79,27 +79,47 @@ fn reap(pids: impl Iterator<Item = i32>) {
     }
 }
 
-/// The descendants of this process that have one of these tags, with the position of the tag.
-fn marked(tags: &[Tag]) -> Vec<(Process, usize)> {
+/// The processes that a lane with process id `pid` has started, also those whose own parent has ended.
+pub fn of_lane(pid: i32, tag: &Tag) -> BTreeSet<i32> {
+    let marked = marked(std::slice::from_ref(tag)).into_iter().map(|(process, _)| process.pid);
+    // Those of another user show no environment.
+    let mut all = family(&running(), pid);
+    all.extend(marked);
+    all.remove(&pid);
+    all
+}
+
+/// All processes of the machine that have not ended, with their parents.
+fn running() -> Vec<(Process, i32)> {
     let Ok(all) = all_processes() else { return Vec::new() };
-    let stats = all.flatten().filter_map(|process| {
+    let running = all.flatten().filter_map(|process| {
         let stat = process.stat().ok()?;
         (stat.state != 'Z').then_some((process, stat.ppid))
     });
-    let stats: Vec<_> = stats.collect();
+    running.collect()
+}
+
+/// A process and its descendants.
+fn family(running: &[(Process, i32)], pid: i32) -> BTreeSet<i32> {
+    let mut family = BTreeSet::from([pid]);
     // All generations: the parent of a process is listed before or after it.
-    let mut family = BTreeSet::from([getpid().as_raw_nonzero().get()]);
     loop {
         let before = family.len();
-        let children = stats.iter().filter(|(_, parent)| family.contains(parent));
+        let children = running.iter().filter(|(_, parent)| family.contains(parent));
         let children: Vec<_> = children.map(|(process, _)| process.pid).collect();
         family.extend(children);
         if family.len() == before {
-            break;
+            return family;
         }
     }
+}
+
+/// The descendants of this process that have one of these tags, with the position of the tag.
+fn marked(tags: &[Tag]) -> Vec<(Process, usize)> {
     let own = getpid().as_raw_nonzero().get();
-    let of_lane = stats.into_iter().filter_map(|(process, _)| {
+    let running = running();
+    let family = family(&running, own);
+    let of_lane = running.into_iter().filter_map(|(process, _)| {
         if process.pid == own || !family.contains(&process.pid) {
             return None;
         }

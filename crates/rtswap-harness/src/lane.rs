@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +18,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::counters::CpuClock;
 use crate::descendants::Tag;
+use crate::listener;
 use crate::record::{LanePlan, Status};
+use crate::stderr::LaneStderr;
 
 /// How long a lane may take to get ready.
 pub const READY_LIMIT: Duration = Duration::from_secs(15);
@@ -95,8 +96,8 @@ pub struct Lane {
     stood_still: Duration,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
-    // An unnamed file: a lane that writes much would block on a pipe that nothing reads.
-    stderr: File,
+    stderr: LaneStderr,
+    tag: Tag,
     pending: Vec<u8>,
 }
 
@@ -118,13 +119,7 @@ impl Lane {
         let cannot = |error: io::Error| {
             LaneError::failed(format!("cannot start {}: {error}", program.to_string_lossy()))
         };
-        let stderr = tempfile::tempfile().map_err(|error| {
-            let folder = std::env::temp_dir();
-            LaneError::failed(format!(
-                "cannot keep its standard error in {}: {error}; set TMPDIR to a folder that can",
-                folder.display()
-            ))
-        })?;
+        let (stderr, stderr_writer) = LaneStderr::open().map_err(cannot)?;
         let mut command = Command::new(program);
         command
             .args(&launch.command[1..])
@@ -134,7 +129,7 @@ impl Lane {
             .envs([tag.variable()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(stderr.try_clone().map_err(cannot)?);
+            .stderr(stderr_writer);
         let mut child = spawn_confined(&mut command, cpus).map_err(cannot)?;
         // Before it has started threads: they inherit the counter, and one is read faster than many.
         let clock =
@@ -150,6 +145,7 @@ impl Lane {
             stdin,
             stdout,
             stderr,
+            tag: tag.clone(),
             pending: Vec::new(),
         };
         lane.order(&Order::Prepare(Prepare {
@@ -187,6 +183,19 @@ impl Lane {
             Answer::Ready(ready) => Ok(ready),
             other => Err(unexpected("ready", &other)),
         }
+    }
+
+    /// Checks that the lane itself listens at the addresses of its response.
+    ///
+    /// # Errors
+    /// [`LaneError::Failure`] if there are none, one is not of the loopback, or another process listens there.
+    pub fn check_addresses(&mut self, ready: &Ready) -> Result<(), LaneError> {
+        let addrs = ready.addresses();
+        if addrs.is_empty() {
+            return Err(LaneError::failed("the ready response has no address"));
+        }
+        listener::check(&addrs, self.pid(), &self.tag)
+            .map_err(|error| LaneError::failed(self.explain(&error.to_string())))
     }
 
     /// Lets it run a slice of `window`, at a pace or as a closed loop.
@@ -348,13 +357,8 @@ impl Lane {
     }
 
     /// The last lines of its standard error.
-    fn last_output(&mut self) -> String {
-        const LAST_BYTES: u64 = 400;
-        let mut text = Vec::new();
-        let length = self.stderr.seek(SeekFrom::End(0)).unwrap_or(0);
-        let _ = self.stderr.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)));
-        let _ = self.stderr.read_to_end(&mut text);
-        let text = one_line(&String::from_utf8_lossy(&text));
+    fn last_output(&self) -> String {
+        let text = one_line(&String::from_utf8_lossy(&self.stderr.end()));
         if text.is_empty() { text } else { format!("; stderr: {text}") }
     }
 }

@@ -3,6 +3,8 @@
 mod support;
 
 use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -160,6 +162,57 @@ fn lane_that_claims_the_impossible_loses_its_cell() {
         assert!(stderr(done.get_output()).contains(&format!("{lie} on spawn")));
         fs::remove_file(case.path(RECORD)).unwrap();
     }
+}
+
+#[test]
+fn lane_that_names_the_address_of_another_server_is_not_loaded() {
+    let case = Case::new();
+    // Any bytes that come in would be the work of a lane that does nothing.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let theirs = server.local_addr().unwrap();
+    let own = std::process::id();
+    let parts = [
+        (theirs.to_string(), format!("(process {own}) listens there")),
+        (format!("10.255.0.1:{}", theirs.port()), "not one of the loopback".to_owned()),
+        ("127.0.0.1:1".to_owned(), "no process listens there".to_owned()),
+    ];
+    for (addr, part) in parts {
+        let lanes = [lane("liar", &format!("squatter.py {addr}"))];
+        let done = case.quick_run(ECHO, &lanes).assert().code(1);
+        let failures = of_kind(&case, "lane-failure");
+        let text = failures[0]["reason"].as_str().unwrap();
+        assert_eq!(failures[0]["status"], "failed", "{failures:?}");
+        assert!(text.contains(&addr) && text.contains(&part), "{text}");
+        assert!(stderr(done.get_output()).contains("liar on tcp-echo"));
+        fs::remove_file(case.path(RECORD)).unwrap();
+    }
+    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "it was loaded");
+    case.assert_nothing_left();
+}
+
+#[test]
+fn child_of_a_lane_may_serve() {
+    let case = Case::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/lane.py");
+    // A shell that stays, and whose child listens.
+    fs::write(case.path("start.sh"), format!("python3 {}\n:\n", script.display())).unwrap();
+    let args = ["verify", "--workload", ECHO, "--lane", "child=sh start.sh"];
+    case.rtswap().args(args).assert().success();
+    case.assert_nothing_left();
+}
+
+#[test]
+fn lane_that_floods_its_standard_error_disturbs_no_other() {
+    let case = Case::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/squatter.py");
+    // The lane exits if it cannot write, as into a file of more than 1 MiB.
+    let start = format!("ulimit -f 1024\nexec python3 {} flood\n", script.display());
+    fs::write(case.path("start.sh"), start).unwrap();
+    let lanes = ["flood=sh start.sh".to_owned(), "smol-local".to_owned()];
+    case.quick_run(ECHO, &lanes).assert().success();
+    assert_eq!(of_kind(&case, "lane-failure"), Vec::<Value>::new());
+    case.assert_nothing_left();
 }
 
 /// A run of `mine=python3 lane.py` in the folder `here`, interrupted after a round.

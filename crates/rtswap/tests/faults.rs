@@ -239,13 +239,10 @@ fn command_that_cannot_start_fails_with_shell_message() {
 }
 
 #[test]
-fn absent_tmpdir_fails_with_remedy() {
+fn absent_tmpdir_fails_no_lane() {
     let case = Case::new();
     let mut run = case.quick_run("spawn/tasks=1", &["smol-local".to_owned()]);
-    let done = run.env("TMPDIR", "/nonexistent").assert().code(1);
-    let summary = json(&done.get_output().stdout);
-    let reason = cell(&summary, "smol-local")["reason"].as_str().unwrap();
-    assert!(reason.contains("/nonexistent") && reason.contains("set TMPDIR"), "{reason}");
+    run.env("TMPDIR", "/nonexistent").assert().success();
 }
 
 #[test]

@@ -63,8 +63,6 @@ const LATE_NS_MOST: u64 = 10_000_000;
 /// (`net.ipv4.tcp_tw_reuse` is 2 by default).
 const PORTS_FREE_AFTER: Duration = Duration::from_millis(1_200);
 
-const NO_ADDRESS: &str = "the ready response has no address";
-
 /// How long connections are kept without a message.
 const UNUSED_MOST: Duration = Duration::from_secs(20);
 
@@ -121,10 +119,11 @@ impl RunningLane {
     ) -> Result<Self, LaneError> {
         let ready = lane.ready(cancel)?;
         let mut memory = Memory::default();
-        let target = match ready.addresses() {
-            _ if !workload.by_generator => None,
-            none if none.is_empty() => return Err(LaneError::failed(NO_ADDRESS)),
-            addrs => Some(target(workload, addrs)),
+        let target = if workload.by_generator {
+            lane.check_addresses(&ready)?;
+            Some(target(workload, ready.addresses()))
+        } else {
+            None
         };
         let session = match &target {
             None => None,
@@ -199,9 +198,10 @@ impl RunningLane {
         &mut self,
         load: impl FnOnce(SocketAddr, CpuClock) -> Result<T, LoadError>,
     ) -> Result<T, LaneError> {
-        let Some(addr) = self.ready.addr else {
-            return Err(LaneError::failed(NO_ADDRESS));
+        let Some(target) = &self.target else {
+            return Err(LaneError::failed("the lane drives itself"));
         };
+        let addr = target.addrs[0];
         self.end_idle();
         let loaded = load(addr, self.clock.clone());
         self.begin_idle();
