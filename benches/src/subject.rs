@@ -45,7 +45,7 @@ impl Subject {
             Topology::of(&machine::cpus()).placement();
         let command = [program.as_os_str(), "lane".as_ref(), lane.as_ref()];
         let command = command.map(Into::into).to_vec();
-        let launch = Launch { command, delay_ns: 0, process_clock: false };
+        let launch = Launch { command, delay_ns: 0, process_clock: false, one_address: false };
         let mut lane = Lane::start(
             &launch,
             &Tag::new(),
@@ -59,8 +59,8 @@ impl Subject {
             Drive::Lane => None,
             Drive::Generator(_) => {
                 let broken = |error: String| Missing::Broken(error);
-                let addr = ready.addr.ok_or_else(|| broken("it names no address".to_owned()))?;
-                let target = backend::target(&plan::workload(workload, None), addr);
+                lane.check_addresses(&ready)?;
+                let target = backend::target(&plan::workload(workload, None), ready.addresses());
                 let generator = Generator::new(Config::new(load_cpus))
                     .map_err(|error| broken(format!("cannot start the load generator: {error}")))?;
                 let session = generator

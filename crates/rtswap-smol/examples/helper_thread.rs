@@ -110,7 +110,7 @@ async fn echo(mut stream: Async<std::net::TcpStream>) -> std::io::Result<()> {
 /// Opens the connections as soon as the server listens.
 fn connect(generator: &Generator, target: Target) -> Result<Session, LoadError> {
     for _ in 0..500 {
-        match generator.connect(target) {
+        match generator.connect(target.clone()) {
             Err(LoadError::Refused { .. }) => thread::sleep(Duration::from_millis(10)),
             other => return other,
         }

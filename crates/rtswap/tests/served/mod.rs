@@ -48,7 +48,7 @@ pub fn on_every_runtime_with<const MS: u64>(workload: &str, test: impl Fn(&str, 
         let program = lane.prepare(&order).unwrap();
         assert!(program.info.notes.contains_key("streams"), "{:?}", program.info);
         let Work::Served(server) = program.work else { panic!("the lane serves http") };
-        test(&lane.name, server.addr());
+        test(&lane.name, server.addrs()[0]);
         tested += 1;
     }
     assert!(tested >= 5, "only {tested} runtimes are available");
