@@ -24,8 +24,9 @@ fn lane(name: &str) -> Lane {
     Registry::standard().lane(name).unwrap().clone()
 }
 
+/// Checks the origin's certificate, as it does by default.
 const SMALL: &str = "fetch/images=5/size=100000/concurrency=3";
-const CHECKED: &str = "fetch/images=5/size=100000/concurrency=3/verify_tls=true";
+const UNCHECKED: &str = "fetch/images=5/size=100000/concurrency=3/verify_tls=false";
 
 fn origin() -> Origin {
     Origin::start(&Options { faults: true, ..Options::default() }).unwrap()
@@ -93,7 +94,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
 fn images_are_saved_in_full_under_their_names() {
     let origin = origin();
     for name in LANES {
-        for workload in [SMALL, CHECKED] {
+        for workload in [SMALL, UNCHECKED] {
             let folder = TempDir::new().unwrap();
             let (url, root, folder) = (&origin.url(), origin.root(), folder.path());
             let done = Job { workload, cpus: &[0], url, root, folder }.run(&lane(name)).unwrap();
@@ -130,7 +131,7 @@ fn every_runtime_downloads_and_saves() {
         }
         let (origin, folder) = (origin(), TempDir::new().unwrap());
         let (url, root, folder) = (&origin.url(), origin.root(), folder.path());
-        let job = Job { workload: CHECKED, cpus: &[0], url, root, folder };
+        let job = Job { workload: SMALL, cpus: &[0], url, root, folder };
         let done = job.run(lane).unwrap_or_else(|refusal| panic!("{}: {refusal}", lane.name));
         assert!(done.ops >= 5, "{}", lane.name);
         assert!(origin.served() > 0, "{} downloaded nothing", lane.name);
@@ -171,14 +172,14 @@ fn origin_that_ends_during_an_image_fails_the_lane() {
 }
 
 #[test]
-fn foreign_certificate_fails_only_with_verify_tls() {
+fn foreign_certificate_fails_by_default() {
     let (one, other) = (origin(), origin());
     let parts = ["invalid peer certificate", "UnknownIssuer"];
-    assert_refused(CHECKED, &one.url(), other.root(), &parts);
+    assert_refused(SMALL, &one.url(), other.root(), &parts);
     for name in LANES {
         let folder = TempDir::new().unwrap();
         let (url, root, folder) = (&one.url(), other.root(), folder.path());
-        Job { workload: SMALL, cpus: &[0], url, root, folder }.run(&lane(name)).unwrap();
+        Job { workload: UNCHECKED, cpus: &[0], url, root, folder }.run(&lane(name)).unwrap();
     }
 }
 
@@ -189,7 +190,7 @@ fn unusable_root_certificate_fails_with_its_path() {
     let (absent, empty) = (case.path("absent.pem"), case.path("empty.pem"));
     fs::write(&empty, "no certificate\n").unwrap();
     for (root, part) in [(&absent, "cannot read"), (&empty, "no certificate in it")] {
-        for message in refusals(CHECKED, &origin.url(), root) {
+        for message in refusals(SMALL, &origin.url(), root) {
             assert!(message.contains(part), "{message}");
             assert!(message.contains(root.to_str().unwrap()), "{message}");
         }
@@ -280,7 +281,7 @@ fn lanes_with_wrong_reports_or_files_are_invalid() {
         python(name, fault)
     });
     // `run` checks each slice, `verify` a slice that is not timed.
-    let done = case.quick_run(CHECKED, &lanes).assert().code(1);
+    let done = case.quick_run(SMALL, &lanes).assert().code(1);
     let summary = json(&done.get_output().stdout);
     let mut verify = case.rtswap();
     verify.args(["verify", "--workload", SMALL]);

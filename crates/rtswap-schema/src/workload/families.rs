@@ -231,7 +231,7 @@ pub static FETCH: Family = Family::new(
     Param::named(
         "verify_tls",
         "whether the server's certificate is checked",
-        &["false", "true"],
+        &["true", "false"],
         &[0],
     ),
 ])

@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<S> {
         let nonce = greeting.nonce();
         let secret = Secret { password: password.as_bytes(), nonce: &nonce };
         let plugin = greeting.auth_plugin().unwrap_or(AuthPlugin::MysqlNativePassword);
-        let mut method = plugin.init().map_err(other)?;
+        let mut method = method_of(&plugin)?;
         let answer = method.run(&secret, &nonce).map_err(other)?;
         let login = HandshakeResponse::new(
             answer.data(),
@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<S> {
                 Some(&MORE) => self.packet[1..].to_vec(),
                 Some(&END) => {
                     let switch: AuthSwitchRequest<'_> = parse(&self.packet, ())?;
-                    method = switch.auth_plugin().init().map_err(other)?;
+                    method = method_of(&switch.auth_plugin())?;
                     nonce = switch.plugin_data().to_vec();
                     nonce.clone()
                 }
@@ -284,6 +284,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<S> {
         self.codec.encode(&mut self.draft.as_slice(), &mut self.output).map_err(other)?;
         self.stream.write_all(&self.output).await?;
         self.stream.flush().await
+    }
+}
+
+/// The method of a plugin that the server asks for. The server is not trusted: whoever answers at its port
+/// may ask for the password itself.
+fn method_of(plugin: &AuthPlugin<'_>) -> io::Result<AuthProc> {
+    match plugin {
+        AuthPlugin::MysqlClearPassword | AuthPlugin::MysqlOldPassword => {
+            let plugin = String::from_utf8_lossy(plugin.as_bytes());
+            Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "the server asks for {plugin}, which gives the password away; \
+                     choose an account with another authentication plugin"
+                ),
+            ))
+        }
+        plugin => plugin.init().map_err(other),
     }
 }
 

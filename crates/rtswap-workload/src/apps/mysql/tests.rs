@@ -70,6 +70,13 @@ impl Server {
         self.say(&packet).await;
     }
 
+    /// All that the client still sends until it leaves.
+    async fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = self.input.to_vec();
+        self.stream.read_to_end(&mut bytes).await.unwrap();
+        bytes
+    }
+
     async fn hear(&mut self) -> Vec<u8> {
         let mut packet = Vec::new();
         while !self.codec.decode(&mut self.input, &mut packet).unwrap() {
@@ -131,6 +138,27 @@ fn a_server_may_ask_for_another_method_than_it_greeted_with() {
         server.say(OK).await;
     });
     logged_in.unwrap();
+}
+
+#[test]
+fn no_server_is_given_the_password_itself() {
+    for plugin in ["mysql_clear_password", "mysql_old_password"] {
+        let greeted = login(async |mut server| {
+            server.greet(plugin.as_bytes()).await;
+            assert_eq!(server.rest().await, b"");
+        });
+        let switched = login(async |mut server| {
+            server.greet(b"mysql_native_password").await;
+            server.hear().await;
+            let switch: [&[u8]; 4] = [&[0xfe], plugin.as_bytes(), &[0], b"abcdefgh\0"];
+            server.say(&switch.concat()).await;
+            assert_eq!(server.rest().await, b"");
+        });
+        for refused in [greeted, switched] {
+            let told = refused.unwrap_err().to_string();
+            assert!(told.contains(plugin) && !told.contains(PASSWORD), "{told}");
+        }
+    }
 }
 
 #[test]
