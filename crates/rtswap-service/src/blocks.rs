@@ -2,11 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
+use std::path::PathBuf;
 
 use rtswap_workload::{BLOCK_BYTES, BLOCKS, Resources, content};
-use tempfile::NamedTempFile;
 
+use crate::held::HeldFolder;
 use crate::{Service, ServiceError};
+
+/// The name of the file in its folder.
+const NAME: &str = "blocks";
 
 /// One file for all lanes, of [`BLOCKS`] blocks, each of which holds [`content`] of its number.
 ///
@@ -14,36 +18,44 @@ use crate::{Service, ServiceError};
 /// content and brings back pages that the kernel dropped.
 #[derive(Debug)]
 pub(crate) struct BlockFile {
-    file: NamedTempFile,
+    folder: HeldFolder,
 }
 
 impl BlockFile {
     pub fn start() -> Result<Self, ServiceError> {
         let mib = (BLOCKS as usize * BLOCK_BYTES) >> 20;
-        let file = create().map_err(ServiceError::temporary(format!("file of {mib} MiB")))?;
-        Ok(Self { file })
+        let folder = create().map_err(ServiceError::temporary(format!("file of {mib} MiB")))?;
+        Ok(Self { folder })
+    }
+}
+
+impl BlockFile {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(NAME)
     }
 }
 
 impl Service for BlockFile {
     fn resources(&mut self, _lane: &str) -> Result<Resources, ServiceError> {
-        let path = ServiceError::utf8(self.file.path())?;
-        Ok([("blocks".to_owned(), path.to_owned())].into())
+        let path = self.path();
+        Ok([("blocks".to_owned(), ServiceError::utf8(&path)?.to_owned())].into())
     }
 }
 
-fn create() -> io::Result<NamedTempFile> {
-    let file = tempfile::Builder::new().prefix("rtswap-blocks-").tempfile()?;
-    let mut out = BufWriter::with_capacity(1 << 20, file.as_file());
+fn create() -> io::Result<HeldFolder> {
+    let folder = HeldFolder::new("blocks")?;
+    let file =
+        File::options().read(true).write(true).create_new(true).open(folder.path().join(NAME))?;
+    let mut out = BufWriter::with_capacity(1 << 20, &file);
     for number in 0..BLOCKS {
         out.write_all(content(BLOCK_BYTES, number))?;
     }
     out.flush()?;
     drop(out);
     // Written back now, so that the kernel does not do so during a slice.
-    file.as_file().sync_all()?;
-    verify(file.as_file())?;
-    Ok(file)
+    file.sync_all()?;
+    verify(&file)?;
+    Ok(folder)
 }
 
 /// Reads the whole file into the page cache and compares it.
@@ -80,7 +92,7 @@ mod tests {
         // `verify` finds a single wrong byte.
         let writable = File::options().write(true).open(&resources["blocks"]).unwrap();
         writable.write_all_at(&[!block[0]], (BLOCKS - 1) * BLOCK_BYTES as u64).unwrap();
-        let error = verify(blocks.file.as_file()).unwrap_err().to_string();
+        let error = verify(&file).unwrap_err().to_string();
         assert!(error.contains(&format!("block {}", BLOCKS - 1)), "{error}");
         drop(blocks);
         assert!(File::open(&resources["blocks"]).is_err(), "the file is removed");

@@ -51,9 +51,9 @@ pub enum ServiceError {
         /// The path.
         path: PathBuf,
     },
-    /// A server refuses to run as root, and the account of its package does not exist.
+    /// A server is not run as root, and the account of its package does not exist.
     #[error(
-        "{program} does not run as root and the user `{user}` does not exist: \
+        "{program} is not run as root and the user `{user}` does not exist: \
          add the user (useradd --system {user}), or run rtswap as another user"
     )]
     NoAccount {
@@ -61,6 +61,12 @@ pub enum ServiceError {
         program: &'static str,
         /// The account's name.
         user: &'static str,
+    },
+    /// No password can be drawn for a server.
+    #[error("cannot draw a password from /dev/urandom")]
+    Password {
+        /// The kernel's answer.
+        source: io::Error,
     },
     /// The system's user database cannot be read.
     #[error("cannot look up the user `{user}` (run rtswap as another user than root)")]

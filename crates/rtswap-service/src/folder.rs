@@ -4,25 +4,23 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rtswap_workload::{ParamValue, Resources, content};
-use tempfile::TempDir;
-
+use crate::held::HeldFolder;
 use crate::{CheckError, Service, ServiceError};
+use rtswap_workload::{ParamValue, Resources, content};
 
 /// Folders of lanes in the system's folder for temporary files.
 ///
 /// A file that a lane leaves in its folder is named `SIZE-NUMBER` and holds [`content`] of these.
 #[derive(Debug)]
 pub(crate) struct LaneFolders {
-    root: TempDir,
+    root: HeldFolder,
     by_lane: BTreeMap<String, PathBuf>,
     created: usize,
 }
 
 impl LaneFolders {
     pub fn start() -> Result<Self, ServiceError> {
-        let root = tempfile::Builder::new().prefix("rtswap-").tempdir();
-        let root = root.map_err(ServiceError::temporary("folder"))?;
+        let root = HeldFolder::new("lanes").map_err(ServiceError::temporary("folder"))?;
         Ok(Self { root, by_lane: BTreeMap::new(), created: 0 })
     }
 }

@@ -15,14 +15,18 @@
 //! # Database servers
 //!
 //! `redis-server`, `mariadbd` and `postgres` are looked for in `PATH` and in the folders of Debian's packages,
-//! or in the folders of [`SERVERS_VAR`] alone. Each server has a temporary folder, a free port of 127.0.0.1 and
-//! no password, and is pinned to the CPUs of the load generator. Durability is off: it would slow down the
-//! start, and no workload measures a server's disk. If rtswap runs as root, `mariadbd` and `postgres` run as
-//! the user `mysql` or `postgres`, because they refuse root; these users must be able to enter the folder for
-//! temporary files.
+//! or in the folders of [`SERVERS_VAR`] alone. Each server has a temporary folder and a free port of 127.0.0.1,
+//! and is pinned to the CPUs of the load generator. Durability is off: it would slow down the start, and no
+//! workload measures a server's disk. If rtswap runs as root, a server runs as the user of its package (`redis`,
+//! `mysql`, `postgres`), who must be able to enter the folder for temporary files.
 //!
-//! A server that ends is started again on the same port. It is killed when rtswap dies for any reason; its
-//! folder is removed unless rtswap was killed.
+//! Other users of the machine can connect to 127.0.0.1. The server knows one account, with a password that is
+//! drawn for the run and reaches lanes in the URL, on their standard input. The account can use its own tables
+//! or keys and nothing else: it is no superuser, reads no files and changes no settings. A client logs in when
+//! it connects, before anything is timed.
+//!
+//! A server that ends is started again on the same port. It is killed when rtswap dies for any reason. All
+//! temporary folders are removed at the end; those of a run that was killed, by the next run of the same user.
 //!
 //! With a URL of the user's no server is started. Lanes then create the tables `rtswap_world` and
 //! `rtswap_fortune` there if they are missing, and keys that begin with `rtswap:`. Both are left behind, and
@@ -32,9 +36,11 @@
 mod blocks;
 mod error;
 mod folder;
+mod held;
 mod mysql;
 #[cfg(feature = "apps")]
 pub mod origin;
+mod password;
 mod postgres;
 mod process;
 mod redis;
@@ -97,8 +103,9 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts each service that is used. One that does not start is [`missing`](Self::missing).
+    /// Removes what killed runs of this user left, and starts each service that is used. One that does not start is [`missing`](Self::missing).
     pub fn start(uses: &BTreeSet<Uses>, config: &Config) -> Self {
+        held::sweep();
         let mut services = Self::default();
         for &uses in uses {
             match start(uses, config) {

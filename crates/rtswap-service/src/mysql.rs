@@ -1,25 +1,31 @@
-//! A MariaDB server without accounts.
+//! A MariaDB server with one account.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rtswap_workload::{ServerKind, ServerUrl};
 
 use crate::ServiceError;
 use crate::process::ServerFolder;
-use crate::server::{Answer, ServerProgram};
+use crate::server::{Answer, ServerProgram, find_program};
 
 #[derive(Debug)]
 pub(crate) struct Mysql;
 
-/// Without the tables of accounts the server starts on an empty folder: `mariadb-install-db` would take as long
-/// as the start itself, and 100 MB. Durability is off.
+/// What creates the tables of accounts.
+const INSTALL: &str = "mariadb-install-db";
+
+/// How long that may take.
+const INSTALL_LIMIT: Duration = Duration::from_mins(1);
+
+/// Durability is off.
 const FLAGS: [&str; 13] = [
-    "--skip-grant-tables",
     "--skip-name-resolve",
+    "--local-infile=OFF",
     "--skip-log-bin",
     "--bind-address=127.0.0.1",
     "--innodb-flush-log-at-trx-commit=0",
@@ -49,17 +55,42 @@ impl ServerProgram for Mysql {
             .to_vec()
     }
 
-    fn account(&self) -> Option<&'static str> {
-        Some("mysql")
+    fn account(&self) -> &'static str {
+        "mysql"
     }
 
     fn stop_signal(&self) -> Signal {
         Signal::SIGTERM
     }
 
-    fn prepare(&self, _program: &Path, folder: &ServerFolder) -> Result<(), ServiceError> {
-        folder.write_file("init.sql", "CREATE DATABASE IF NOT EXISTS rtswap;\n")?;
-        folder.create_folder("data")
+    fn prepare(
+        &self,
+        _program: &Path,
+        folder: &ServerFolder,
+        password: &str,
+    ) -> Result<(), ServiceError> {
+        // Read before the server takes connections. The accounts that the tables come with are removed.
+        let init = format!(
+            "DELETE FROM mysql.global_priv;\n\
+             FLUSH PRIVILEGES;\n\
+             CREATE DATABASE IF NOT EXISTS rtswap;\n\
+             CREATE USER rtswap@'127.0.0.1' IDENTIFIED BY '{password}';\n\
+             GRANT ALL ON rtswap.* TO rtswap@'127.0.0.1';\n"
+        );
+        folder.write_file("init.sql", &init)?;
+        folder.create_folder("data")?;
+        folder.create_folder("exchange")?;
+        let Some(install) = find_program(INSTALL, &self.search_folders()) else {
+            let ((_, package), kind) = (self.names(), self.kind().name());
+            return Err(ServiceError::NotInstalled { program: INSTALL, package, kind });
+        };
+        let mut data = OsString::from("--datadir=");
+        data.push(folder.path("data"));
+        let mut arguments = vec!["--no-defaults".into(), data, "--skip-test-db".into()];
+        arguments.extend(FLAGS.iter().map(OsString::from));
+        // The server starts on what this leaves, which must be written in full.
+        arguments.push("--innodb-fast-shutdown=1".into());
+        folder.run(&install, &arguments, "", INSTALL_LIMIT)
     }
 
     fn arguments(&self, folder: &ServerFolder, port: u16) -> Vec<OsString> {
@@ -73,8 +104,10 @@ impl ServerProgram for Mysql {
         arguments.extend([
             path("--datadir=", "data"),
             path("--tmpdir=", "data"),
-            path("--socket=", "socket"),
-            path("--pid-file=", "pid"),
+            // Empty. The account may read and write no files in any case.
+            path("--secure-file-priv=", "exchange"),
+            path("--socket=", "data/socket"),
+            path("--pid-file=", "data/pid"),
             format!("--port={port}").into(),
         ]);
         arguments.extend(FLAGS.iter().map(OsString::from));
@@ -82,8 +115,8 @@ impl ServerProgram for Mysql {
         arguments
     }
 
-    fn url(&self, port: u16) -> String {
-        format!("mysql://rtswap@127.0.0.1:{port}/rtswap")
+    fn url(&self, port: u16, password: &str) -> String {
+        format!("mysql://rtswap:{password}@127.0.0.1:{port}/rtswap")
     }
 
     fn probe(&self, mut stream: TcpStream, _url: &ServerUrl) -> io::Result<Answer> {

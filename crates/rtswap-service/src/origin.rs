@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rtswap_workload::{ParamValue, Resources};
-use tempfile::NamedTempFile;
 
+use crate::held::HeldFolder;
 use crate::{CheckError, Service, ServiceError};
 use accept::Accept;
 
@@ -69,14 +69,13 @@ pub struct Origin {
 #[derive(Debug)]
 enum RootFile {
     Kept(PathBuf),
-    Temporary(NamedTempFile),
+    Temporary(PathBuf, #[expect(dead_code, reason = "removed with it")] HeldFolder),
 }
 
 impl RootFile {
     fn path(&self) -> &Path {
         match self {
-            Self::Kept(path) => path,
-            Self::Temporary(file) => file.path(),
+            Self::Kept(path) | Self::Temporary(path, _) => path,
         }
     }
 }
@@ -120,8 +119,8 @@ fn write_root(pem: &str, to: Option<&Path>) -> Result<RootFile, ServiceError> {
     let root = if let Some(path) = to {
         RootFile::Kept(path.to_owned())
     } else {
-        let file = tempfile::Builder::new().prefix("rtswap-root-").suffix(".pem").tempfile();
-        RootFile::Temporary(file.map_err(ServiceError::temporary("file"))?)
+        let folder = HeldFolder::new("root").map_err(ServiceError::temporary("folder"))?;
+        RootFile::Temporary(folder.path().join("root.pem"), folder)
     };
     let path = root.path();
     std::fs::write(path, pem)

@@ -1,4 +1,4 @@
-//! A PostgreSQL server that trusts every local user.
+//! A PostgreSQL server with one role that can log in, which is no superuser.
 
 use std::ffi::OsString;
 use std::fs;
@@ -37,7 +37,11 @@ const SETTINGS: [&str; 13] = [
     "log_line_prefix=",
 ];
 
-const INITDB_LIMIT: Duration = Duration::from_mins(1);
+/// Who may log in: the superuser may not.
+const LOGINS: &str = "host postgres rtswap 127.0.0.1/32 scram-sha-256\n";
+
+/// How long the preparation may take, in each of its two parts.
+const PREPARE_LIMIT: Duration = Duration::from_mins(1);
 
 impl ServerProgram for Postgres {
     fn kind(&self) -> ServerKind {
@@ -62,8 +66,8 @@ impl ServerProgram for Postgres {
         folders
     }
 
-    fn account(&self) -> Option<&'static str> {
-        Some("postgres")
+    fn account(&self) -> &'static str {
+        "postgres"
     }
 
     /// The immediate shutdown of PostgreSQL.
@@ -71,23 +75,29 @@ impl ServerProgram for Postgres {
         Signal::SIGQUIT
     }
 
-    fn prepare(&self, program: &Path, folder: &ServerFolder) -> Result<(), ServiceError> {
-        let arguments = [
-            "-D",
-            "data",
-            "-U",
-            "rtswap",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-            "--wal-segsize=1",
-        ];
+    fn prepare(
+        &self,
+        program: &Path,
+        folder: &ServerFolder,
+        password: &str,
+    ) -> Result<(), ServiceError> {
+        folder.create_folder("data")?;
+        folder.write_file("pg_hba.conf", LOGINS)?;
+        let data = folder.path("data").into_os_string();
+        let flags = ["-U", "postgres", "-A", "reject", "-E", "UTF8", "--locale=C"];
+        let flags = flags.into_iter().chain(["--no-sync", "--wal-segsize=1"]).map(OsString::from);
+        let arguments: Vec<_> = flags.chain(["-D".into(), data.clone()]).collect();
         // From the same folder, so that both are of one version.
-        let initdb = program.with_file_name("initdb");
-        folder.run(&initdb, &arguments.map(OsString::from), INITDB_LIMIT)
+        folder.run(&program.with_file_name("initdb"), &arguments, "", PREPARE_LIMIT)?;
+        // Without a port, on standard input: a statement is a line.
+        let single =
+            ["--single", "-c", "fsync=off", "-c", "password_encryption=scram-sha-256", "-D"];
+        let single = single.into_iter().map(OsString::from);
+        let arguments: Vec<_> = single.chain([data, "postgres".into()]).collect();
+        let statements = format!(
+            "CREATE ROLE rtswap LOGIN PASSWORD '{password}'\nALTER DATABASE postgres OWNER TO rtswap\n"
+        );
+        folder.run(program, &arguments, &statements, PREPARE_LIMIT)
     }
 
     fn arguments(&self, folder: &ServerFolder, port: u16) -> Vec<OsString> {
@@ -96,11 +106,14 @@ impl ServerProgram for Postgres {
         for setting in SETTINGS {
             arguments.extend(["-c".into(), setting.into()]);
         }
+        let mut logins = OsString::from("hba_file=");
+        logins.push(folder.path("pg_hba.conf"));
+        arguments.extend(["-c".into(), logins]);
         arguments
     }
 
-    fn url(&self, port: u16) -> String {
-        format!("postgres://rtswap@127.0.0.1:{port}/postgres")
+    fn url(&self, port: u16, password: &str) -> String {
+        format!("postgres://rtswap:{password}@127.0.0.1:{port}/postgres")
     }
 
     fn probe(&self, mut stream: TcpStream, url: &ServerUrl) -> io::Result<Answer> {

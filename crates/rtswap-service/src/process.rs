@@ -1,11 +1,13 @@
 //! The process of a database server, and its folder.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Seek as _, Write as _};
 use std::iter;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown, lchown,
+};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,6 +18,7 @@ use nix::unistd::{Gid, Pid, Uid, User, geteuid};
 use rtswap_lane::process::spawn_confined;
 
 use crate::ServiceError;
+use crate::held::HeldFolder;
 
 /// How long a server may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -25,7 +28,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 pub(crate) enum Account {
     /// The account that runs rtswap.
     Current,
-    /// An unprivileged account: rtswap runs as root, which the server refuses.
+    /// An unprivileged account, because rtswap runs as root.
     Other(Uid, Gid),
 }
 
@@ -44,11 +47,16 @@ impl Account {
 }
 
 /// The folder of a server. Dropping it removes the folder.
+///
+/// The server's account can enter it and cannot change it: what the account could put there, rtswap would
+/// follow as root. It owns files and folders in it.
 #[derive(Debug)]
 pub(crate) struct ServerFolder {
-    folder: tempfile::TempDir,
+    folder: HeldFolder,
     account: Account,
     cpus: Vec<usize>,
+    /// What the server's programs print. The file has no name by which it could be replaced.
+    log: File,
 }
 
 /// A process of a server. Dropping it stops the process.
@@ -61,22 +69,20 @@ pub(crate) struct ServerProcess {
 
 impl ServerFolder {
     pub fn new(name: &str, account: Account, cpus: &[usize]) -> Result<Self, ServiceError> {
-        let folder = tempfile::Builder::new().prefix(&format!("rtswap-{name}-")).tempdir();
-        let folder = folder.map_err(ServiceError::temporary("folder"))?;
-        let folder = Self { folder, account, cpus: cpus.to_vec() };
-        folder.set_owner("")?;
+        let folder = HeldFolder::new(name).map_err(ServiceError::temporary("folder"))?;
+        let log = tempfile::tempfile().map_err(ServiceError::temporary("file"))?;
+        let folder = Self { folder, account, cpus: cpus.to_vec(), log };
+        if let Account::Other(uid, gid) = account {
+            let handle = folder.folder.handle();
+            fchown(handle, None, Some(gid.as_raw()))
+                .and_then(|()| handle.set_permissions(Permissions::from_mode(0o710)))
+                .map_err(|source| folder.not_owned("", uid, source))?;
+        }
         Ok(folder)
     }
 
-    /// Makes the server's account the owner of something in the folder.
-    fn set_owner(&self, name: &str) -> Result<(), ServiceError> {
-        let Account::Other(uid, gid) = self.account else { return Ok(()) };
-        let path = self.path(name);
-        chown(&path, Some(uid.as_raw()), Some(gid.as_raw())).map_err(|source| ServiceError::Owner {
-            path,
-            uid: uid.as_raw(),
-            source,
-        })
+    fn not_owned(&self, name: &str, uid: Uid, source: io::Error) -> ServiceError {
+        ServiceError::Owner { path: self.path(name), uid: uid.as_raw(), source }
     }
 
     /// A path in the folder.
@@ -84,16 +90,24 @@ impl ServerFolder {
         self.folder.path().join(name)
     }
 
-    /// Writes a file that the server may read.
+    /// Writes a new file that the server alone may read.
     pub fn write_file(&self, name: &str, text: &str) -> Result<(), ServiceError> {
-        fs::write(self.path(name), text).map_err(ServiceError::temporary("file"))?;
-        self.set_owner(name)
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(name));
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()).map(|()| file));
+        let file = written.map_err(ServiceError::temporary("file"))?;
+        let Account::Other(uid, gid) = self.account else { return Ok(()) };
+        fchown(file, Some(uid.as_raw()), Some(gid.as_raw()))
+            .map_err(|source| self.not_owned(name, uid, source))
     }
 
-    /// Creates a folder that the server may write to.
+    /// Creates a folder that the server alone may use.
     pub fn create_folder(&self, name: &str) -> Result<(), ServiceError> {
-        fs::create_dir(self.path(name)).map_err(ServiceError::temporary("folder"))?;
-        self.set_owner(name)
+        let created = DirBuilder::new().mode(0o700).create(self.path(name));
+        created.map_err(ServiceError::temporary("folder"))?;
+        let Account::Other(uid, gid) = self.account else { return Ok(()) };
+        lchown(self.path(name), Some(uid.as_raw()), Some(gid.as_raw()))
+            .map_err(|source| self.not_owned(name, uid, source))
     }
 
     /// Starts `program` on the CPUs of servers and as the server's account. Its output goes to a file, whose
@@ -107,25 +121,25 @@ impl ServerFolder {
         program: &Path,
         arguments: &[OsString],
         stop: Signal,
+        input: Stdio,
     ) -> Result<ServerProcess, ServiceError> {
-        let log = OpenOptions::new().create(true).append(true).read(true).open(self.path("log"));
-        let log = log.map_err(ServiceError::temporary("file"))?;
         let start = || {
+            let log = &self.log;
             let mut command = Command::new("/proc/self/exe");
             command
                 .args(["lane", "--exec"])
                 .arg(shell_command(program, arguments)?)
                 .env("LC_ALL", "C")
                 .current_dir(self.folder.path())
-                .stdin(Stdio::null())
+                .stdin(input)
                 .stdout(log.try_clone()?)
                 .stderr(log.try_clone()?);
             if let Account::Other(uid, gid) = self.account {
                 command.uid(uid.as_raw()).gid(gid.as_raw());
             }
-            spawn_confined(&mut command, &self.cpus)
+            Ok((spawn_confined(&mut command, &self.cpus)?, log.try_clone()?))
         };
-        let child = start().map_err(|source| {
+        let (child, log) = start().map_err(|source: io::Error| {
             let program = program.to_owned();
             match self.account {
                 Account::Current => ServiceError::Spawn { program, source },
@@ -138,14 +152,16 @@ impl ServerFolder {
         Ok(ServerProcess { child, log, stop })
     }
 
-    /// Runs a program until it exits.
+    /// Runs a program on an input until it exits.
     pub fn run(
         &self,
         program: &Path,
         arguments: &[OsString],
+        input: &str,
         limit: Duration,
     ) -> Result<(), ServiceError> {
-        let mut process = self.spawn(program, arguments, Signal::SIGTERM)?;
+        let input = anonymous(input).map_err(ServiceError::temporary("file"))?;
+        let mut process = self.spawn(program, arguments, Signal::SIGTERM, input.into())?;
         let program = program.to_owned();
         let until = Instant::now() + limit;
         while Instant::now() < until {
@@ -169,13 +185,13 @@ impl ServerProcess {
     }
 
     /// The end of the process's output, as one line.
-    pub fn last_output(&mut self) -> String {
-        const LAST_BYTES: u64 = 500;
-        let mut text = Vec::new();
-        let length = self.log.seek(SeekFrom::End(0)).unwrap_or(0);
-        let _ = self.log.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)));
-        let _ = self.log.read_to_end(&mut text);
-        let text = String::from_utf8_lossy(&text);
+    pub fn last_output(&self) -> String {
+        const LAST_BYTES: usize = 500;
+        let length = self.log.metadata().map_or(0, |found| found.len());
+        let mut text = [0; LAST_BYTES];
+        // The position in the file is that of the process as well, and stays.
+        let read = self.log.read_at(&mut text, length.saturating_sub(LAST_BYTES as u64));
+        let text = String::from_utf8_lossy(&text[..read.unwrap_or(0)]);
         let breaks = |c: char| c.is_whitespace() || c.is_control();
         text.split(breaks).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
@@ -195,6 +211,14 @@ impl Drop for ServerProcess {
         let _ = killpg(pid, Signal::SIGKILL);
         let _ = self.child.wait();
     }
+}
+
+/// A file without a name that holds a text.
+fn anonymous(text: &str) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// A command for `sh`.

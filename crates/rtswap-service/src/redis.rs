@@ -1,4 +1,4 @@
-//! A Redis server without persistence.
+//! A Redis server without persistence and with one account, which can set and get.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,6 +11,9 @@ use rtswap_workload::{ServerKind, ServerUrl};
 use crate::ServiceError;
 use crate::process::ServerFolder;
 use crate::server::{Answer, ServerProgram};
+
+/// The file of settings, which holds the password.
+const SETTINGS: &str = "redis.conf";
 
 #[derive(Debug)]
 pub(crate) struct Redis;
@@ -28,29 +31,37 @@ impl ServerProgram for Redis {
         ["/usr/bin", "/usr/local/bin", "/usr/sbin"].map(PathBuf::from).to_vec()
     }
 
-    fn account(&self) -> Option<&'static str> {
-        None
+    fn account(&self) -> &'static str {
+        "redis"
     }
 
     fn stop_signal(&self) -> Signal {
         Signal::SIGTERM
     }
 
-    fn prepare(&self, _program: &Path, _folder: &ServerFolder) -> Result<(), ServiceError> {
-        Ok(())
+    fn prepare(
+        &self,
+        _program: &Path,
+        folder: &ServerFolder,
+        password: &str,
+    ) -> Result<(), ServiceError> {
+        // Keys are not restricted: that would be looked at for every command.
+        let text = format!(
+            "bind 127.0.0.1\nprotected-mode yes\nsave \"\"\nappendonly no\nuser default off\n\
+             user rtswap on >{password} ~* -@all +@connection +get +set\n"
+        );
+        folder.write_file(SETTINGS, &text)?;
+        folder.create_folder("data")
     }
 
     fn arguments(&self, folder: &ServerFolder, port: u16) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> =
-            ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]
-                .map(OsString::from)
-                .to_vec();
-        arguments.extend([port.to_string().into(), "--dir".into(), folder.path("").into()]);
-        arguments
+        let (settings, data) = (folder.path(SETTINGS), folder.path("data"));
+        let port = port.to_string();
+        vec![settings.into(), "--port".into(), port.into(), "--dir".into(), data.into()]
     }
 
-    fn url(&self, port: u16) -> String {
-        format!("redis://127.0.0.1:{port}")
+    fn url(&self, port: u16, password: &str) -> String {
+        format!("redis://rtswap:{password}@127.0.0.1:{port}")
     }
 
     fn probe(&self, mut stream: TcpStream, _url: &ServerUrl) -> io::Result<Answer> {

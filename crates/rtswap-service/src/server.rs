@@ -7,12 +7,14 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rtswap_workload::{Resources, ServerKind, ServerUrl};
 
+use crate::password::Password;
 use crate::process::{Account, ServerFolder, ServerProcess};
 use crate::{Service, ServiceError};
 
@@ -42,20 +44,26 @@ pub(crate) trait ServerProgram: Debug + Send + Sync {
     /// Where to look for the program after `PATH`, the best folder first.
     fn search_folders(&self) -> Vec<PathBuf>;
 
-    /// The account to run as if rtswap runs as root, for a server that refuses root.
-    fn account(&self) -> Option<&'static str>;
+    /// The account to run as if rtswap runs as root.
+    fn account(&self) -> &'static str;
 
     /// The signal for the fastest shutdown: no data has to be kept.
     fn stop_signal(&self) -> Signal;
 
-    /// Creates what the server needs in its folder.
-    fn prepare(&self, program: &Path, folder: &ServerFolder) -> Result<(), ServiceError>;
+    /// Creates what the server needs in its folder, with one account that has this password and no more rights
+    /// than lanes need. The password is never on a command line, which every user can read.
+    fn prepare(
+        &self,
+        program: &Path,
+        folder: &ServerFolder,
+        password: &str,
+    ) -> Result<(), ServiceError>;
 
     /// The server's command line.
     fn arguments(&self, folder: &ServerFolder, port: u16) -> Vec<OsString>;
 
     /// The URL by which a lane reaches the server.
-    fn url(&self, port: u16) -> String;
+    fn url(&self, port: u16, password: &str) -> String;
 
     /// Begins the protocol on a new connection. `UnexpectedEof` counts as [`Answer::OtherProtocol`].
     fn probe(&self, stream: TcpStream, url: &ServerUrl) -> io::Result<Answer>;
@@ -81,6 +89,7 @@ pub(crate) struct ManagedServer {
     kind: &'static dyn ServerProgram,
     program: PathBuf,
     folder: ServerFolder,
+    password: Password,
     port: u16,
 }
 
@@ -108,11 +117,11 @@ impl ManagedServer {
         cpus: &[usize],
     ) -> Result<Self, ServiceError> {
         let (name, _) = kind.names();
-        let account =
-            kind.account().map_or(Ok(Account::Current), |user| Account::of(name, user))?;
+        let account = Account::of(name, kind.account())?;
         let folder = ServerFolder::new(kind.kind().name(), account, cpus)?;
-        kind.prepare(&program, &folder)?;
-        let mut server = Self { kind, program, folder, port: 0, process: None };
+        let password = Password::draw().map_err(|source| ServiceError::Password { source })?;
+        kind.prepare(&program, &folder, password.as_str())?;
+        let mut server = Self { kind, program, folder, password, port: 0, process: None };
         let mut tries = 0;
         loop {
             tries += 1;
@@ -125,11 +134,16 @@ impl ManagedServer {
         }
     }
 
+    fn url(&self) -> String {
+        self.kind.url(self.port, self.password.as_str())
+    }
+
     /// Starts the process and waits until the server is ready.
     fn launch(&mut self) -> Result<(), ServiceError> {
-        let url = parse_url(self.kind, &self.kind.url(self.port))?;
+        let url = parse_url(self.kind, &self.url())?;
         let arguments = self.kind.arguments(&self.folder, self.port);
-        let mut process = self.folder.spawn(&self.program, &arguments, self.kind.stop_signal())?;
+        let stop = self.kind.stop_signal();
+        let mut process = self.folder.spawn(&self.program, &arguments, stop, Stdio::null())?;
         let until = Instant::now() + READY_LIMIT;
         loop {
             let program = self.program.clone();
@@ -152,7 +166,7 @@ impl ManagedServer {
 
 impl Service for ManagedServer {
     fn resources(&mut self, _lane: &str) -> Result<Resources, ServiceError> {
-        Ok([(self.kind.kind().name().to_owned(), self.kind.url(self.port))].into())
+        Ok([(self.kind.kind().name().to_owned(), self.url())].into())
     }
 
     fn revive(&mut self) -> Result<(), ServiceError> {
@@ -239,7 +253,7 @@ fn free_port() -> io::Result<u16> {
 }
 
 /// The first program of that name in `PATH` and `folders`, or in the folders of [`SERVERS_VAR`] alone.
-fn find_program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let only = env::var_os(SERVERS_VAR);
     let path = only.clone().or_else(|| env::var_os("PATH")).unwrap_or_default();
     let folders = if only.is_some() { &[] } else { folders };
@@ -259,7 +273,7 @@ mod tests {
     /// What `reach` says of a server that sends these bytes to each connection.
     fn reach(kind: &'static dyn ServerProgram, said: &[u8]) -> Result<(), ServiceError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let url = kind.url(listener.local_addr().unwrap().port());
+        let url = kind.url(listener.local_addr().unwrap().port(), "secret");
         thread::scope(|scope| {
             scope.spawn(|| {
                 let (mut stream, _) = listener.accept().unwrap();
@@ -318,7 +332,8 @@ mod tests {
     #[test]
     fn reach_names_the_server_that_is_not_there_and_the_remedy() {
         let port = free_port().unwrap();
-        let error = ExternalServer::new(&Redis, &Redis.url(port)).unwrap().reach().unwrap_err();
+        let error =
+            ExternalServer::new(&Redis, &Redis.url(port, "secret")).unwrap().reach().unwrap_err();
         assert_eq!(
             error.with_causes(),
             format!(
