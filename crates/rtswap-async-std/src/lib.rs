@@ -3,6 +3,7 @@
 //!
 //! What maps to what, and what stays behind by design, is in this crate's README.
 
+mod handle;
 mod lanes;
 mod native;
 mod net;
@@ -23,6 +24,7 @@ use rtswap_runtime::{
     About, Config, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams, Threads,
 };
 
+pub use handle::FsHandle;
 pub use lanes::{lanes, lanes_of};
 pub use net::{Listener, Stream};
 pub use poll::Polled;

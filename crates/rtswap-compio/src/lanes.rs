@@ -19,5 +19,24 @@ pub fn lanes_of<S: Suite>() -> Vec<Lane> {
         "compio, single issuer and deferred task work",
         &Compio::defer(),
     );
-    ring.into_iter().chain(poll.map(Lane::on_request)).chain([defer.on_request()]).collect()
+    let managed = |name, runtime: Compio| {
+        let about = format!("{name} by hand, multishot reads into managed buffers");
+        defer.by_hand(&format!("{name}-managed"), about, &runtime.managed())
+    };
+    let others = [
+        managed("compio", Compio::default()),
+        managed("compio-defer", Compio::defer()),
+        Lane::of::<S, _>(
+            "compio-poll-fd",
+            "compio, polled streams over its PollFd",
+            &Compio::default().over_poll_fd(),
+        ),
+        Lane::of::<S, _>(
+            "compio-poll-poll-fd",
+            "compio on epoll, polled streams over its PollFd",
+            &Compio::poll().over_poll_fd(),
+        ),
+    ];
+    let others = [defer].into_iter().chain(others);
+    ring.into_iter().chain(poll.into_iter().chain(others).map(Lane::on_request)).collect()
 }

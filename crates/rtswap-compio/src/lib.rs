@@ -7,12 +7,15 @@ mod file;
 mod lanes;
 mod native;
 mod net;
+mod poll;
 mod task;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,21 +23,27 @@ use compio::driver::op::OpCodeFlag;
 use compio::driver::{DriverType, ProactorBuilder};
 use compio::runtime::{self, RuntimeBuilder};
 use futures_lite::future;
+use poll::Face;
 use rtswap_runtime::task::{caught, resume};
 use rtswap_runtime::{
-    About, Config, Confined, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Streams,
-    Threads, ring,
+    About, Config, Confined, Driver, Effective, Elapsed, Files, Fs, Net, Open, Runtime, Threads,
+    ring,
 };
 
 pub use file::File;
 pub use lanes::{lanes, lanes_of};
 pub use net::{Listener, Stream};
+pub use poll::{Bridged, PollFd, Polled};
 pub use task::JoinHandle;
 
 /// compio on the calling thread: on its `io_uring` driver, unless the value says otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Compio {
+///
+/// The type parameter says how its streams are polled: [`Bridged`] or [`PollFd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compio<P = Bridged> {
     setup: Setup,
+    reads: Reads,
+    face: PhantomData<fn() -> P>,
 }
 
 /// How the driver is built.
@@ -55,16 +64,48 @@ impl Setup {
     }
 }
 
+/// Whose buffers the program by hand reads into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    Owned,
+    /// Those of the runtime's pool, by multishot operations.
+    Managed,
+}
+
+impl Default for Compio {
+    fn default() -> Self {
+        Self::on(Setup::Ring)
+    }
+}
+
 impl Compio {
     /// compio on its poll driver: the same scheduler over epoll.
     pub fn poll() -> Self {
-        Self { setup: Setup::Poll }
+        Self::on(Setup::Poll)
     }
 
     /// The ring set up for a single thread that does the kernel's deferred work when it asks for events:
     /// `single_issuer` and `defer_taskrun` of compio's `ProactorBuilder`, off by default.
     pub fn defer() -> Self {
-        Self { setup: Setup::RingDefer }
+        Self::on(Setup::RingDefer)
+    }
+
+    /// The same with a native `tcp-echo` that reads into compio's managed buffers, by multishot operations. A buffer of
+    /// the contract's cannot be one of those, so that all else stays as it is.
+    #[must_use]
+    pub fn managed(self) -> Self {
+        Self { reads: Reads::Managed, ..self }
+    }
+
+    /// The same with streams that are polled by readiness, over compio's `PollFd`, instead of bridged.
+    pub fn over_poll_fd(self) -> Compio<PollFd> {
+        Compio::on(self.setup)
+    }
+}
+
+impl<P: Face> Compio<P> {
+    fn on(setup: Setup) -> Self {
+        Self { setup, reads: Reads::Owned, face: PhantomData }
     }
 
     /// A builder of the one driver: left the choice, compio would take the other silently.
@@ -73,6 +114,9 @@ impl Compio {
         let mut builder = ProactorBuilder::new();
         builder.capacity(CAPACITY).driver_type(self.setup.driver());
         builder.single_issuer(defer).defer_taskrun(defer);
+        if self.reads == Reads::Managed {
+            builder.buffer_pool_size(MANAGED_BUFFERS).buffer_pool_buffer_len(MANAGED_BYTES);
+        }
         builder
     }
 
@@ -102,6 +146,13 @@ const CAPACITY: u32 = 1024;
 /// compio's default: tasks that run before the driver is asked for events.
 const EVENT_INTERVAL: usize = 61;
 
+/// Buffers of the pool, where it is used: more than a batch of messages takes. compio has 8 by default, which 32
+/// connections exhaust.
+const MANAGED_BUFFERS: NonZero<u16> = NonZero::new(1024).expect("not 0");
+
+/// Bytes of each: compio's default.
+const MANAGED_BYTES: usize = 8 << 10;
+
 /// The operations that streams and files need. One that the kernel has not would run on threads otherwise.
 const OPERATIONS: OpCodeFlag = OpCodeFlag::Accept
     .union(OpCodeFlag::Connect)
@@ -116,7 +167,7 @@ const OPERATIONS: OpCodeFlag = OpCodeFlag::Accept
     .union(OpCodeFlag::Fsync)
     .union(OpCodeFlag::Close);
 
-impl Runtime for Compio {
+impl<P: Face> Runtime for Compio<P> {
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
 
     fn about(&self) -> About {
@@ -124,7 +175,7 @@ impl Runtime for Compio {
             Setup::Ring | Setup::RingDefer => (Driver::IoUring, Files::Ring),
             Setup::Poll => (Driver::Epoll, Files::Threads),
         };
-        About { package: "compio", threads: Threads::One, driver, streams: Streams::Bridged, files }
+        About { package: "compio", threads: Threads::One, driver, streams: P::STREAMS, files }
     }
 
     fn block_on<F: Future>(&self, _config: &Config, main: F) -> io::Result<F::Output> {
@@ -182,6 +233,10 @@ impl Runtime for Compio {
         if self.setup == Setup::RingDefer {
             notes.insert("ring_flags".to_owned(), "SINGLE_ISSUER DEFER_TASKRUN".to_owned());
         }
+        if self.reads == Reads::Managed {
+            let pool = format!("{MANAGED_BUFFERS} of {MANAGED_BYTES} bytes, multishot");
+            notes.insert("managed_buffers".to_owned(), pool);
+        }
         let running = match self.build() {
             Ok(runtime) => runtime.driver_type(),
             // `block_on` fails with the same, so nothing runs.
@@ -195,20 +250,20 @@ impl Runtime for Compio {
     }
 }
 
-impl Net for Compio {
-    type TcpStream = Stream;
-    type TcpListener = Listener;
+impl<P: Face> Net for Compio<P> {
+    type TcpStream = Stream<P>;
+    type TcpListener = Listener<P>;
 
-    fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+    fn listen(socket: std::net::TcpListener) -> io::Result<Listener<P>> {
         net::listen(socket)
     }
 
-    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream>> + Send {
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Stream<P>>> + Send {
         net::connect(addr)
     }
 }
 
-impl Fs for Compio {
+impl<P: Face> Fs for Compio<P> {
     type File = File;
 
     fn open(path: &Path, how: Open) -> impl Future<Output = io::Result<File>> + Send {

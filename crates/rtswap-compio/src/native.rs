@@ -1,21 +1,25 @@
 //! By hand, on compio alone.
 
 use std::io;
+use std::pin::pin;
 use std::time::Instant;
 
 use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf};
-use compio::io::{AsyncRead, AsyncWriteExt};
+use compio::io::{AsyncRead, AsyncReadMulti, AsyncWriteExt};
 use compio::net::TcpListener;
 use compio::runtime::{self, JoinHandle, ResumeUnwind};
+use futures_lite::StreamExt;
+use futures_lite::future::yield_now;
 use rtswap_lane::native::Native;
 use rtswap_lane::{ReadySignal, Slices};
 use rtswap_runtime::Config;
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
-use crate::Compio;
+use crate::poll::Face;
+use crate::{Compio, Reads};
 
-impl Native for Compio {
+impl<P: Face> Native for Compio<P> {
     fn tcp_echo(
         &self,
         _config: &Config,
@@ -23,7 +27,11 @@ impl Native for Compio {
         echo: TcpEcho,
         ready: &ReadySignal,
     ) -> io::Result<()> {
-        self.build()?.block_on(as_task(serve(listener, echo, ready.clone())))
+        let runtime = self.build()?;
+        match self.reads {
+            Reads::Owned => runtime.block_on(as_task(serve(listener, echo, ready.clone()))),
+            Reads::Managed => runtime.block_on(as_task(serve_managed(listener, ready.clone()))),
+        }
     }
 
     fn sleeps(&self, _config: &Config, sleep: Sleep, slices: Slices) -> io::Result<()> {
@@ -69,6 +77,36 @@ async fn serve(
                     return;
                 }
                 buffer = slice.into_inner();
+            }
+        })
+        .detach();
+    }
+}
+
+/// As compio's documentation has `read_multi`: one operation reads a connection to its end, into buffers of the
+/// runtime's pool, which are written as they are.
+async fn serve_managed(listener: std::net::TcpListener, ready: ReadySignal) -> io::Result<()> {
+    listener.set_nonblocking(false)?;
+    let listener = TcpListener::from_std(listener)?;
+    ready.send();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        runtime::spawn(async move {
+            let (mut reader, mut writer) = (&stream, &stream);
+            let mut parts = pin!(reader.read_multi(0));
+            while let Some(part) = parts.next().await {
+                let written = match part {
+                    Ok(part) => writer.write_all(part).await.0,
+                    // All buffers are in use, and come back as they are written. The next poll reads on.
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        yield_now().await;
+                        continue;
+                    }
+                    Err(_) => return,
+                };
+                if written.is_err() {
+                    return;
+                }
             }
         })
         .detach();

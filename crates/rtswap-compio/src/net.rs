@@ -1,38 +1,40 @@
 //! compio's own socket types: thread-confined, so inside `Confined`, which checks.
 
 use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 
 use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf};
 use compio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use compio::net;
-use rtswap_runtime::{
-    Bridge, Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket,
-};
+use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+
+use crate::poll::{Bridged, Face};
 
 /// `compio::net::TcpListener`.
 #[derive(Debug)]
-pub struct Listener(Confined<net::TcpListener>);
+pub struct Listener<P = Bridged>(Confined<net::TcpListener>, PhantomData<fn() -> P>);
 
 /// `compio::net::TcpStream`. Its halves are clones of it, as compio's own are.
 #[derive(Debug)]
-pub struct Stream(Confined<net::TcpStream>);
+pub struct Stream<P = Bridged>(Confined<net::TcpStream>, PhantomData<fn() -> P>);
 
-impl From<net::TcpStream> for Stream {
+impl<P> From<net::TcpStream> for Stream<P> {
     fn from(stream: net::TcpStream) -> Self {
-        Self(Confined::new(stream))
+        Self(Confined::new(stream), PhantomData)
     }
 }
 
-pub(crate) fn listen(socket: std::net::TcpListener) -> io::Result<Listener> {
+pub(crate) fn listen<P>(socket: std::net::TcpListener) -> io::Result<Listener<P>> {
     // The ring waits for the socket; one that does not block is answered EAGAIN by some kernels.
     // The poll driver's own `from_std` undoes it.
     socket.set_nonblocking(false)?;
-    net::TcpListener::from_std(socket).map(|listener| Listener(Confined::new(listener)))
+    let listener = net::TcpListener::from_std(socket)?;
+    Ok(Listener(Confined::new(listener), PhantomData))
 }
 
-pub(crate) async fn connect(addr: SocketAddr) -> io::Result<Stream> {
+pub(crate) async fn connect<P>(addr: SocketAddr) -> io::Result<Stream<P>> {
     Confined::new(async move {
         let stream = net::TcpStream::connect(addr).await?;
         socket::tune(&stream)?;
@@ -41,10 +43,10 @@ pub(crate) async fn connect(addr: SocketAddr) -> io::Result<Stream> {
     .await
 }
 
-impl TcpListener for Listener {
-    type Stream = Stream;
+impl<P: Face> TcpListener for Listener<P> {
+    type Stream = Stream<P>;
 
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Stream, SocketAddr)>> + Send {
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Stream<P>, SocketAddr)>> + Send {
         Confined::new(async {
             let (stream, peer) = self.0.accept().await?;
             Ok((stream.into(), peer))
@@ -52,23 +54,23 @@ impl TcpListener for Listener {
     }
 }
 
-impl TcpStream for Stream {
-    type ReadHalf = Stream;
-    type WriteHalf = Stream;
+impl<P: Face> TcpStream for Stream<P> {
+    type ReadHalf = Self;
+    type WriteHalf = Self;
 
-    fn into_split(self) -> (Stream, Stream) {
+    fn into_split(self) -> (Self, Self) {
         let (reader, writer) = self.0.take().into_split();
         (reader.into(), writer.into())
     }
 
-    type Poll = Bridge<Self>;
+    type Poll = P::Poll;
 
-    fn into_poll(self) -> Bridge<Self> {
-        Bridge::new(self)
+    fn into_poll(self) -> P::Poll {
+        P::into_poll(self.0.take())
     }
 }
 
-impl ReadOwned for Stream {
+impl<P> ReadOwned for Stream<P> {
     fn read(
         &mut self,
         mut buffer: Buffer,
@@ -104,7 +106,7 @@ impl ReadOwned for Stream {
     }
 }
 
-impl WriteOwned for Stream {
+impl<P> WriteOwned for Stream<P> {
     fn write_all(
         &mut self,
         buffer: Buffer,

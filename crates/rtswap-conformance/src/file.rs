@@ -306,15 +306,16 @@ pub fn direct_reads_give_the_same_or_are_unsupported<R: Fs>(subject: &Subject<R>
             }
         };
         let whole = pattern(BLOCKS * BLOCK_BYTES);
-        let mut buffer = Buffer::with_capacity(BLOCK_BYTES);
-        for at in [5, 0, 63, 31].map(|block| block * BLOCK_BYTES) {
-            let (result, back) = file.read_at(buffer, at as u64).await;
-            assert_eq!(result.expect("it is readable"), BLOCK_BYTES);
-            assert!(back[..] == whole[at..at + BLOCK_BYTES], "not the block of {at}");
-            buffer = back;
+        for mut buffer in [Buffer::with_capacity(BLOCK_BYTES), Buffer::aligned(BLOCK_BYTES)] {
+            for at in [5, 0, 63, 31].map(|block| block * BLOCK_BYTES) {
+                let (result, back) = file.read_at(buffer, at as u64).await;
+                assert_eq!(result.expect("it is readable"), BLOCK_BYTES);
+                assert!(back[..] == whole[at..at + BLOCK_BYTES], "not the block of {at}");
+                buffer = back;
+            }
+            let (result, buffer) = file.read_at(buffer, whole.len() as u64).await;
+            assert_eq!((result.expect("the end"), buffer.len()), (0, 0));
         }
-        let (result, buffer) = file.read_at(buffer, whole.len() as u64).await;
-        assert_eq!((result.expect("the end"), buffer.len()), (0, 0));
         file.close().await.expect("it closes");
     });
 }

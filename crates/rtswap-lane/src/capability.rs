@@ -31,6 +31,33 @@ impl<R: Net + Fs> Capability<R> for All {
     }
 }
 
+/// Files, and streams for workloads with files alone: for a lane that differs from another in its files.
+pub(crate) struct FilesOnly;
+
+impl FilesOnly {
+    /// The families of workloads that there are.
+    pub const FAMILIES: &[&str] = &["file", "fetch"];
+
+    fn refusal() -> Refusal {
+        let known = Self::FAMILIES.join(", ");
+        Refusal::Unsupported(format!("a lane of files: it does {known} only"))
+    }
+}
+
+impl<R: Net + Fs> Capability<R> for FilesOnly {
+    fn served<W: Served>(_: Maker<'_, R, Self>, _: W) -> Result<Work, Refusal> {
+        Err(Self::refusal())
+    }
+
+    fn opened<W: Opened>(_: Maker<'_, R, Self>, _: W) -> Result<Work, Refusal> {
+        Err(Self::refusal())
+    }
+
+    fn with_files<W: WithFiles>(maker: Maker<'_, R, Self>, workload: W) -> Result<Work, Refusal> {
+        maker.open_with_files(workload)
+    }
+}
+
 /// Streams.
 pub(crate) struct NoFiles;
 

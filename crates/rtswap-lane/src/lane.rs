@@ -8,7 +8,7 @@ use rtswap_runtime::{Fs, Net, Runtime, Threads};
 use rtswap_schema::record::Kind;
 use rtswap_workload::Suite;
 
-use crate::capability::{All, Capability, NoFiles, TasksOnly};
+use crate::capability::{All, Capability, FilesOnly, NoFiles, TasksOnly};
 use crate::host::{self, Program};
 use crate::native::{self, Native};
 use crate::{Prepare, Ready, Refusal, adapter, version};
@@ -85,6 +85,13 @@ impl Lane {
         Self::with_capability::<S, R, All>(name, about, runtime)
     }
 
+    /// A lane of a runtime that differs from another one in its files, for the workloads with files alone. A run measures
+    /// it only where it is named.
+    pub fn files_only<S: Suite, R: Net + Fs>(name: &str, about: &str, runtime: &R) -> Self {
+        let lane = Self::with_capability::<S, R, FilesOnly>(name, about, runtime);
+        Self { families: FilesOnly::FAMILIES, ..lane.on_request() }
+    }
+
     /// A lane of a runtime that has no files: workloads that need them are `unsupported`.
     pub fn without_files<S: Suite, R: Net>(name: &str, about: &str, runtime: &R) -> Self {
         Self::with_capability::<S, R, NoFiles>(name, about, runtime)
@@ -125,17 +132,9 @@ impl Lane {
         runtime: &R,
     ) -> [Self; 3] {
         let lane = Self::of::<S, R>(name, about, runtime);
-        let (native, polled) = (runtime.clone(), runtime.clone());
+        let by_hand = lane.by_hand(name, format!("{name} without the contract"), runtime);
+        let polled = runtime.clone();
         let streams = runtime.about().streams.name();
-        let by_hand = Self {
-            name: native_name(name),
-            about: format!("{name} without the contract"),
-            kind: Kind::Native,
-            in_default: false,
-            families: native::FAMILIES,
-            prepare: Arc::new(move |order| native::prepare(&native, order)),
-            ..lane.clone()
-        };
         let polled = Self {
             name: polled_name(name),
             about: format!("{name} over streams that are polled ({streams})"),
@@ -146,6 +145,21 @@ impl Lane {
             ..lane.clone()
         };
         [lane, by_hand, polled]
+    }
+
+    /// The lane `native-NAME` of a program that is written by hand, without the contract, and is otherwise as this one.
+    #[must_use]
+    pub fn by_hand<R: Native>(&self, name: &str, about: String, runtime: &R) -> Self {
+        let native = runtime.clone();
+        Self {
+            name: native_name(name),
+            about,
+            kind: Kind::Native,
+            in_default: false,
+            families: native::FAMILIES,
+            prepare: Arc::new(move |order| native::prepare(&native, order)),
+            ..self.clone()
+        }
     }
 
     /// The same lane, which a run measures only where it is named.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::buffer::ALIGNED;
 use crate::{Buffer, File, Open, Runtime};
 
 /// A file whose operations are each one [`Runtime::spawn_blocking`] of `R`: what the file types of tokio, async-std
@@ -92,9 +93,6 @@ impl<R> fmt::Debug for ThreadFile<R> {
     }
 }
 
-/// What the addresses, offsets and lengths of direct I/O are multiples of, in bytes: enough for every disk.
-const ALIGNED: usize = 4096;
-
 /// The flag of `open(2)` for direct I/O, for a runtime's `custom_flags`.
 pub const O_DIRECT: i32 = OFlags::DIRECT.bits().cast_signed();
 
@@ -108,9 +106,9 @@ pub fn explain_direct(error: io::Error) -> io::Error {
     error
 }
 
-/// Memory for direct I/O, for runtimes that read into any vector: [`Buffer`]s lie where the allocator puts
-/// them, and direct I/O wants 4096 bytes to begin at a multiple of that. So a read goes to the aligned part
-/// of a vector that is kept here, and is copied from there.
+/// Direct I/O for runtimes that read into any vector. It wants memory that begins at a multiple of 4096: a read goes
+/// straight to a [`Buffer::aligned`], and for any other buffer to the aligned part of a vector that is kept here, from
+/// which it is copied.
 #[derive(Debug, Default)]
 pub struct Aligned(RefCell<Vec<Vec<u8>>>);
 
@@ -122,6 +120,15 @@ impl Aligned {
         mut buffer: Buffer,
         read: impl FnOnce(Vec<u8>, Range<usize>) -> F,
     ) -> (io::Result<usize>, Buffer) {
+        buffer = match buffer.into_aligned() {
+            Ok((storage, range)) => {
+                let begin = range.start;
+                let (result, storage) = read(storage, range).await;
+                let len = *result.as_ref().unwrap_or(&0);
+                return (result, Buffer::from_aligned(storage, begin, len));
+            }
+            Err(buffer) => buffer,
+        };
         let len = buffer.capacity();
         buffer.clear();
         let mut storage = self.0.borrow_mut().pop().unwrap_or_default();
@@ -156,6 +163,21 @@ mod tests {
             let (result, buffer) = block_on(aligned.read(Buffer::from(vec![1; len]), read));
             assert_eq!((result.unwrap(), &buffer[..]), (100, &[7; 100][..]));
         }
+    }
+
+    #[test]
+    fn direct_read_into_an_aligned_buffer_is_not_copied() {
+        let aligned = Aligned::default();
+        let mut buffer = Buffer::aligned(8192);
+        let place = buffer.storage_mut().as_ptr();
+        let read = |mut storage: Vec<u8>, range: Range<usize>| async move {
+            storage[range.clone()].fill(7);
+            (Ok(range.len()), storage)
+        };
+        let (result, buffer) = block_on(aligned.read(buffer, read));
+        assert_eq!((result.unwrap(), &buffer[..]), (8192, &[7; 8192][..]));
+        assert_eq!((buffer.as_ptr(), buffer.capacity()), (place, 8192));
+        assert!(aligned.0.borrow().is_empty(), "no memory of its own is used");
     }
 
     #[test]

@@ -27,8 +27,10 @@
 //! | smol | `Smol::default()` | `Smol::local()` |
 //! | tokio-uring | `TokioUring::default()` | `TokioUring::bridge()`, `TokioUring::net()`, `TokioUring::coop()` |
 //! | monoio | `Monoio::default()` | `Monoio::epoll()`, `Monoio::bridge()`, `Monoio::defer()`, `Monoio::coop()` |
-//! | compio | `Compio::default()` | `Compio::defer()`, `Compio::poll()` |
+//! | compio | `Compio::default()` | `Compio::defer()`, `Compio::poll()`, each `.over_poll_fd()` |
 //! | glommio | `Glommio` | |
+//!
+//! [`WithHandles`] gives tokio, async-std and smol the files of their own `fs` modules.
 //!
 //! Some things are left to the runtime: whether `spawn` polls the task before it returns (glommio does),
 //! and what becomes of a connection that arrives while an `accept` is being dropped.
@@ -67,6 +69,7 @@ mod buffer;
 mod config;
 mod confined;
 pub mod file;
+mod handle;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod owned;
@@ -80,6 +83,7 @@ pub use bridge::Bridge;
 pub use buffer::Buffer;
 pub use config::{About, Config, Driver, Effective, Files, Streams, Threads};
 pub use confined::Confined;
+pub use handle::{Handle, HandleFile, WithHandles};
 pub use polled::Polled;
 pub use traits::{
     Elapsed, File, Fs, JoinHandle, Net, Open, ReadOwned, Runtime, TcpListener, TcpStream,

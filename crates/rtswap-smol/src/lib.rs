@@ -4,6 +4,7 @@
 //! What maps to what, and what stays behind by design, is in this crate's README.
 
 mod current;
+mod handle;
 mod lanes;
 mod native;
 mod net;
@@ -28,6 +29,7 @@ use smol::{Executor, LocalExecutor, Timer, block_on, channel};
 
 use current::Current;
 
+pub use handle::FsHandle;
 pub use lanes::{lanes, lanes_of};
 pub use net::{Listener, Stream};
 pub use poll::Polled;

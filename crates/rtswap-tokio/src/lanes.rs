@@ -1,7 +1,8 @@
 use rtswap_lane::Lane;
+use rtswap_runtime::WithHandles;
 use rtswap_workload::{Standard, Suite};
 
-use crate::Tokio;
+use crate::{FsHandle, Tokio};
 
 /// The lanes of this crate for the standard workloads, instantiated here.
 pub fn lanes() -> Vec<Lane> {
@@ -29,5 +30,10 @@ pub fn lanes_of<S: Suite>() -> Vec<Lane> {
         &events_8,
     )
     .on_request()])
+    .chain([Lane::files_only::<S, _>(
+        "tokio-fs",
+        "tokio, with the files of tokio::fs",
+        &WithHandles::<_, FsHandle>::new(Tokio::default()),
+    )])
     .collect()
 }

@@ -8,6 +8,7 @@
 //!
 //! What maps to what, and what stays at tokio's defaults, is in this crate's README.
 
+mod handle;
 mod lanes;
 mod native;
 mod net;
@@ -27,6 +28,7 @@ use rtswap_runtime::{
 };
 use tokio::runtime::Builder;
 
+pub use handle::FsHandle;
 pub use lanes::{lanes, lanes_of};
 pub use net::{Io, Listener, ReadHalf, Stream, WriteHalf};
 pub use task::JoinHandle;

@@ -76,6 +76,16 @@ impl File {
     }
 }
 
+impl File {
+    /// What one operation reads into or writes from, as direct I/O wants it where there is any.
+    fn buffer(&self, bytes: usize) -> Buffer {
+        match self.work {
+            Work::Read { how: Open::ReadDirect, .. } => Buffer::aligned(bytes),
+            _ => Buffer::with_capacity(bytes),
+        }
+    }
+}
+
 /// What stays open from batch to batch.
 pub struct Held<R: Fs> {
     /// Of each task.
@@ -111,7 +121,7 @@ impl WithFiles for File {
         let hands = (0..self.depth)
             .map(|_| Hand {
                 random: Random::of(self.numbers.tasks.fetch_add(1, Ordering::Relaxed)),
-                buffer: Buffer::with_capacity(bytes),
+                buffer: self.buffer(bytes),
                 latencies_ns: Vec::new(),
             })
             .collect();

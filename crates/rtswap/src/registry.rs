@@ -57,12 +57,12 @@ macro_rules! runtimes {
 
 // Adding a runtime is one line here.
 runtimes! {
-    "tokio" rtswap_tokio ["tokio" "tokio-local" "tokio-events-8"]
-    "async-std" rtswap_async_std ["async-std"]
-    "smol" rtswap_smol ["smol" "smol-local"]
+    "tokio" rtswap_tokio ["tokio" "tokio-local" "tokio-events-8" "tokio-fs"]
+    "async-std" rtswap_async_std ["async-std" "async-std-fs"]
+    "smol" rtswap_smol ["smol" "smol-local" "smol-fs"]
     "tokio-uring" rtswap_tokio_uring ["tokio-uring" "tokio-uring-bridge" "tokio-uring-net" "tokio-uring-coop"]
     "monoio" rtswap_monoio ["monoio" "monoio-epoll" "monoio-bridge" "monoio-defer" "monoio-coop"]
-    "compio" rtswap_compio ["compio" "compio-poll" "compio-defer"]
+    "compio" rtswap_compio ["compio" "compio-poll" "compio-defer" "compio-poll-fd" "compio-poll-poll-fd"]
     "glommio" rtswap_glommio ["glommio"]
 }
 
@@ -119,9 +119,8 @@ impl Registry {
 
     /// The lanes that are runtimes under the contract, and so do every workload.
     pub fn runtimes(&self) -> impl Iterator<Item = &Lane> {
-        self.lanes
-            .iter()
-            .filter(|lane| lane.kind == Kind::Runtime && lane.missing_feature.is_none())
+        let whole = |lane: &&Lane| lane.families.is_empty() && lane.missing_feature.is_none();
+        self.lanes.iter().filter(|lane| lane.kind == Kind::Runtime).filter(whole)
     }
 
     /// The lane of that name.

@@ -249,7 +249,10 @@ mod tests {
     #[test]
     fn lanes_begins_with_reference_and_ends_with_control() {
         assert_eq!(names(&["smol"], "tokio").unwrap(), ["tokio", "smol", "control"]);
-        assert_eq!(names(&["smol*"], "smol").unwrap(), ["smol", "smol-local", "control"]);
+        assert_eq!(
+            names(&["smol*"], "smol").unwrap(),
+            ["smol", "smol-local", "smol-fs", "control"]
+        );
         let all = names(&[], "tokio").unwrap();
         let registry = Registry::standard();
         let default = registry.lanes.iter().filter(|lane| lane.in_default).count();
