@@ -7,7 +7,6 @@ mod handle;
 mod lanes;
 mod native;
 mod net;
-mod poll;
 mod task;
 
 use std::collections::BTreeMap;
@@ -27,7 +26,6 @@ use rtswap_runtime::{
 pub use handle::FsHandle;
 pub use lanes::{lanes, lanes_of};
 pub use net::{Listener, Stream};
-pub use poll::Polled;
 pub use task::JoinHandle;
 
 /// async-std on its global executor, whose threads belong to the process.

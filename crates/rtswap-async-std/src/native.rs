@@ -9,7 +9,7 @@ use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
 use rtswap_lane::native::Native;
 use rtswap_lane::{ReadySignal, Slices};
-use rtswap_runtime::Config;
+use rtswap_runtime::{Config, accept};
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
 use crate::{AsyncStd, init};
@@ -54,7 +54,13 @@ async fn serve(
     let listener = TcpListener::from(listener);
     ready.send();
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                task::sleep(accept::pause_after(error)?).await;
+                continue;
+            }
+        };
         task::spawn(connection(stream, echo.buffer_bytes()));
     }
 }

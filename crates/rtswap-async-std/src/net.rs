@@ -5,9 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use async_std::io::{ReadExt, WriteExt};
-use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
-
-use crate::Polled;
+use rtswap_runtime::{Buffer, FuturesIo, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 
 /// `async_std::net::TcpListener`.
 #[derive(Debug)]
@@ -42,10 +40,11 @@ impl TcpStream for Stream {
         (Stream(self.0.clone()), self)
     }
 
-    type Poll = Polled;
+    type Poll = FuturesIo<async_std::net::TcpStream>;
 
     fn into_poll(self) -> Self::Poll {
-        Polled::new(self.0)
+        // async-std's `poll_close` does nothing, and the peer would wait for the end for ever.
+        FuturesIo::new(self.0).vectored().shut_down_by(|stream| stream.shutdown(Shutdown::Write))
     }
 }
 
@@ -69,6 +68,13 @@ impl ReadOwned for Stream {
         let result = self.0.read_exact(target).await;
         buffer.set_len(if result.is_ok() { len } else { 0 });
         (result, buffer)
+    }
+
+    const READABLE: bool = true;
+
+    /// By `peek` of a byte, which is async-std's only call that waits and reads nothing.
+    async fn readable(&mut self) -> io::Result<()> {
+        self.0.peek(&mut [0]).await.map(drop)
     }
 }
 

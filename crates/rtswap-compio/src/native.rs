@@ -13,7 +13,7 @@ use futures_lite::StreamExt;
 use futures_lite::future::yield_now;
 use rtswap_lane::native::Native;
 use rtswap_lane::{ReadySignal, Slices};
-use rtswap_runtime::Config;
+use rtswap_runtime::{Config, accept};
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
 use crate::poll::Face;
@@ -65,7 +65,13 @@ async fn serve(
     let listener = TcpListener::from_std(listener)?;
     ready.send();
     loop {
-        let (mut stream, _) = listener.accept().await?;
+        let mut stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                compio::time::sleep(accept::pause_after(error)?).await;
+                continue;
+            }
+        };
         runtime::spawn(async move {
             let mut buffer = Vec::with_capacity(echo.buffer_bytes());
             loop {

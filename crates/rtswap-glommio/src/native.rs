@@ -8,7 +8,7 @@ use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use glommio::timer;
 use rtswap_lane::native::Native;
 use rtswap_lane::{ReadySignal, Slices};
-use rtswap_runtime::Config;
+use rtswap_runtime::{Config, accept};
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
 use crate::{Glommio, machine, net};
@@ -48,7 +48,13 @@ async fn serve(
     let listener = net::take_over(listener)?;
     ready.send();
     loop {
-        let mut stream = listener.accept().await?;
+        let mut stream = match listener.accept().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                timer::sleep(accept::pause_after(error.into())?).await;
+                continue;
+            }
+        };
         glommio::spawn_local(async move {
             let mut buffer = vec![0; echo.buffer_bytes()];
             loop {

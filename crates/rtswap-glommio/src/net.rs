@@ -10,8 +10,7 @@ use std::task::{Context, Poll};
 
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use glommio::net;
-use rtswap_runtime::{Buffer, Confined, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+use rtswap_runtime::{Buffer, Confined, FuturesIo, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
 
 /// `glommio::net::TcpListener`.
 pub struct Listener(Confined<net::TcpListener>);
@@ -78,10 +77,10 @@ impl TcpStream for Stream {
         (half(stream.clone()), half(stream))
     }
 
-    type Poll = Compat<Self>;
+    type Poll = FuturesIo<Self>;
 
-    fn into_poll(self) -> Compat<Self> {
-        self.compat()
+    fn into_poll(self) -> FuturesIo<Self> {
+        FuturesIo::new(self)
     }
 }
 

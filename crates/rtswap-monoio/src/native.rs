@@ -8,7 +8,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpListener;
 use rtswap_lane::native::Native;
 use rtswap_lane::{ReadySignal, Slices};
-use rtswap_runtime::Config;
+use rtswap_runtime::{Config, accept};
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 
 use crate::Monoio;
@@ -50,7 +50,13 @@ async fn serve(
     let listener = TcpListener::from_std(listener)?;
     ready.send();
     loop {
-        let (mut stream, _) = listener.accept().await?;
+        let mut stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                monoio::time::sleep(accept::pause_after(error)?).await;
+                continue;
+            }
+        };
         monoio::spawn(async move {
             let mut buffer = Vec::with_capacity(echo.buffer_bytes());
             loop {

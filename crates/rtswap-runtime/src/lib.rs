@@ -15,7 +15,7 @@
 //! | [`Runtime::spawn_blocking`] | `task::spawn_blocking` | `task::spawn_blocking` | `unblock` | `tokio::task::spawn_blocking` | `spawn_blocking` on 4 threads | `spawn_blocking` | `spawn_blocking` on 1 thread |
 //! | [`Runtime::timeout`] | `time::timeout` | `future::timeout` | `or` with a `Timer` | `tokio::time::timeout` | `time::timeout` | `time::timeout` | `timer::timeout` |
 //! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` | `AsyncReadRent::read` | `AsyncRead::read` | `AsyncReadExt::read` |
-//! | [`TcpStream::into_poll`] | `TcpStream` itself | `Compat`, with a shutdown that shuts down | `Async<TcpStream>`, polled | `tokio::net::TcpStream` | `into_poll_io` | [`Bridge`] | `Compat` |
+//! | [`TcpStream::into_poll`] | `TcpStream` itself | [`FuturesIo`] | [`FuturesIo`] | `tokio::net::TcpStream` | `into_poll_io` | [`Bridge`] | [`FuturesIo`] |
 //! | [`Fs::open`], [`File`] | `spawn_blocking` | `spawn_blocking` | `unblock` | `fs::File` | `fs::File` | `fs::File` | `BufferedFile`, `DmaFile` |
 //!
 //! The configurations of a runtime are values of its type:
@@ -64,11 +64,13 @@
 //! makes a workload read like an ordinary program. The price: `spawn`, `sleep`, `listen` and
 //! `connect` panic outside of `block_on`, as the runtimes' own functions do.
 
+pub mod accept;
 mod bridge;
 mod buffer;
 mod config;
 mod confined;
 pub mod file;
+mod futures_io;
 mod handle;
 #[cfg(feature = "hyper")]
 pub mod hyper;
@@ -83,6 +85,7 @@ pub use bridge::Bridge;
 pub use buffer::Buffer;
 pub use config::{About, Config, Driver, Effective, Files, Streams, Threads};
 pub use confined::Confined;
+pub use futures_io::FuturesIo;
 pub use handle::{Handle, HandleFile, WithHandles};
 pub use polled::Polled;
 pub use traits::{

@@ -257,6 +257,18 @@ pub trait ReadOwned {
         buffer: Buffer,
         len: usize,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send;
+
+    /// Whether [`readable`](Self::readable) works.
+    const READABLE: bool = false;
+
+    /// Waits until [`read`](Self::read) would return without waiting: at data, at the end of the stream,
+    /// or at an error. Holds no buffer meanwhile. Dropping it loses nothing.
+    ///
+    /// # Errors
+    /// What the kernel says; `Unsupported` where the runtime's own API has no such wait.
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
 
 /// Writes from a buffer that it owns meanwhile.

@@ -8,7 +8,6 @@ mod handle;
 mod lanes;
 mod native;
 mod net;
-mod poll;
 mod task;
 
 use std::collections::BTreeMap;
@@ -32,7 +31,6 @@ use current::Current;
 pub use handle::FsHandle;
 pub use lanes::{lanes, lanes_of};
 pub use net::{Listener, Stream};
-pub use poll::Polled;
 pub use task::JoinHandle;
 
 /// smol: an `Executor` that `Config::workers` threads run, or a `LocalExecutor` on the calling thread.

@@ -12,7 +12,7 @@ use std::{io, thread};
 
 use rtswap_lane::native::Native;
 use rtswap_lane::{ReadySignal, Slices};
-use rtswap_runtime::Config;
+use rtswap_runtime::{Config, accept};
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
@@ -102,7 +102,13 @@ async fn serve(
     let listener = TcpListener::try_from(listener)?;
     ready.send();
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                Timer::after(accept::pause_after(error)?).await;
+                continue;
+            }
+        };
         spawn(stream).detach();
     }
 }

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 
-use rtswap_runtime::{Buffer, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+use rtswap_runtime::{Buffer, FuturesIo, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+use smol::Async;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
-
-use crate::Polled;
 
 /// `smol::net::TcpListener`.
 #[derive(Debug)]
@@ -40,10 +40,10 @@ impl TcpStream for Stream {
         (Stream(self.0.clone()), self)
     }
 
-    type Poll = Polled;
+    type Poll = FuturesIo<smol::net::TcpStream>;
 
     fn into_poll(self) -> Self::Poll {
-        Polled::new(self.0)
+        FuturesIo::new(self.0).vectored()
     }
 }
 
@@ -67,6 +67,13 @@ impl ReadOwned for Stream {
         let result = self.0.read_exact(target).await;
         buffer.set_len(if result.is_ok() { len } else { 0 });
         (result, buffer)
+    }
+
+    const READABLE: bool = true;
+
+    async fn readable(&mut self) -> io::Result<()> {
+        let socket: Arc<Async<std::net::TcpStream>> = self.0.clone().into();
+        socket.readable().await
     }
 }
 

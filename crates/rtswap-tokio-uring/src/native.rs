@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rtswap_lane::native::Native;
 use rtswap_lane::{ReadySignal, Slices};
-use rtswap_runtime::Config;
+use rtswap_runtime::{Config, accept};
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net::{TcpListener, TcpStream};
@@ -54,7 +54,13 @@ async fn serve(
     let listener = TcpListener::from_std(listener);
     ready.send();
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tokio::time::sleep(accept::pause_after(error)?).await;
+                continue;
+            }
+        };
         tokio_uring::spawn(connection(stream, echo.buffer_bytes()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rtswap_lane::native::Native;
 use rtswap_lane::{ReadySignal, Slices};
-use rtswap_runtime::Config;
+use rtswap_runtime::{Config, accept};
 use rtswap_workload::{Batch, Fault, Sleep, Spawn, TcpEcho};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -50,7 +50,13 @@ async fn serve(
     let listener = TcpListener::from_std(listener)?;
     ready.send();
     loop {
-        let (mut stream, _) = listener.accept().await?;
+        let mut stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tokio::time::sleep(accept::pause_after(error)?).await;
+                continue;
+            }
+        };
         tokio::spawn(async move {
             let mut buffer = vec![0; echo.buffer_bytes()];
             loop {

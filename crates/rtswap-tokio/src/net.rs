@@ -57,7 +57,25 @@ impl TcpStream for Stream {
     }
 }
 
-impl<T: AsyncRead + Unpin + Send> ReadOwned for Io<T> {
+/// What tokio's own types wait with.
+pub trait Readable {
+    /// `readable` of the type.
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+impl Readable for tokio::net::TcpStream {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.readable()
+    }
+}
+
+impl Readable for OwnedReadHalf {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.readable()
+    }
+}
+
+impl<T: AsyncRead + Readable + Unpin + Send> ReadOwned for Io<T> {
     fn read(&mut self, buffer: Buffer) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send {
         owned::read(&mut self.0, buffer)
     }
@@ -68,6 +86,12 @@ impl<T: AsyncRead + Unpin + Send> ReadOwned for Io<T> {
         len: usize,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
         owned::read_exact(&mut self.0, buffer, len)
+    }
+
+    const READABLE: bool = true;
+
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        self.0.readable()
     }
 }
 

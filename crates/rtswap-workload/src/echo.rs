@@ -1,8 +1,9 @@
 use std::io;
 
-use rtswap_runtime::{Buffer, Net, ReadOwned, TcpListener, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, Net, ReadOwned, TcpStream, WriteOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::accept::accept;
 use crate::{SMALL_MESSAGE_BYTES, Served, Spec, Spin};
 
 /// `tcp-echo`, `idle`, `churn`: what comes in goes out.
@@ -38,7 +39,7 @@ impl TcpEcho {
 impl Served for TcpEcho {
     async fn serve<R: Net>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
         loop {
-            let (stream, _) = listener.accept().await?;
+            let stream = accept::<R>(&mut listener).await?;
             // Dropped, and so detached: the connection ends by itself.
             drop(R::spawn(echo::<R>(stream, self.buffer_bytes, spin)));
         }
@@ -60,7 +61,7 @@ impl PolledEcho {
 impl Served for PolledEcho {
     async fn serve<R: Net>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
         loop {
-            let (stream, _) = listener.accept().await?;
+            let stream = accept::<R>(&mut listener).await?;
             drop(R::spawn(polled_echo::<R>(stream, self.0.buffer_bytes, spin)));
         }
     }

@@ -23,6 +23,7 @@
 //! your own passes the other names to it: `crates/rtswap/examples/own-workload` is a model.
 #![warn(missing_docs)]
 
+mod accept;
 mod answer;
 #[cfg(feature = "apps")]
 mod apps;

@@ -17,9 +17,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use rtswap_runtime::hyper::{Executor, Timer};
-use rtswap_runtime::{Net, Runtime, TcpListener, TcpStream};
+use rtswap_runtime::{Net, Runtime, TcpStream};
 use serde::Serialize;
 
+use crate::accept::accept;
 use crate::answer::HELLO;
 use crate::{Answer, Served, Spec, Spin};
 
@@ -65,7 +66,7 @@ impl Http {
 impl Served for Http {
     async fn serve<R: Net>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
         loop {
-            let (stream, _) = listener.accept().await?;
+            let stream = accept::<R>(&mut listener).await?;
             // Dropped, and so detached: the connection ends by itself.
             if self.h2 {
                 drop(R::spawn(connection_h2::<R>(*self, stream, spin)));
