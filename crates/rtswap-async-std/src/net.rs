@@ -46,6 +46,13 @@ impl TcpStream for Stream {
         // async-std's `poll_close` does nothing, and the peer would wait for the end for ever.
         FuturesIo::new(self.0).vectored().shut_down_by(|stream| stream.shutdown(Shutdown::Write))
     }
+
+    const READABLE: bool = true;
+
+    /// By `peek` of a byte, which is async-std's only call that waits and reads nothing.
+    async fn readable(&mut self) -> io::Result<()> {
+        self.0.peek(&mut [0]).await.map(drop)
+    }
 }
 
 impl ReadOwned for Stream {
@@ -68,13 +75,6 @@ impl ReadOwned for Stream {
         let result = self.0.read_exact(target).await;
         buffer.set_len(if result.is_ok() { len } else { 0 });
         (result, buffer)
-    }
-
-    const READABLE: bool = true;
-
-    /// By `peek` of a byte, which is async-std's only call that waits and reads nothing.
-    async fn readable(&mut self) -> io::Result<()> {
-        self.0.peek(&mut [0]).await.map(drop)
     }
 }
 

@@ -68,6 +68,12 @@ impl<P: Face> TcpStream for Stream<P> {
     fn into_poll(self) -> P::Poll {
         P::into_poll(self.0.take())
     }
+
+    const READABLE: bool = true;
+
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        Confined::new(async { self.0.to_poll_fd()?.read_ready().await })
+    }
 }
 
 impl<P> ReadOwned for Stream<P> {

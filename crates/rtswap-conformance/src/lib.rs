@@ -243,7 +243,9 @@ macro_rules! __checks {
                 a_dropped_stream_is_closed
                 two_dropped_halves_are_closed
                 a_dropped_write_half_leaves_its_direction_open
-                a_stream_dropped_with_a_read_under_way_is_closed;
+                a_stream_dropped_with_a_read_under_way_is_closed
+                readable_waits_for_data_and_leaves_it_to_the_read
+                accept_goes_on_after_descriptors_were_exhausted;
             threads:
                 several_block_ons_run_side_by_side
                 a_confined_stream_panics_on_another_thread

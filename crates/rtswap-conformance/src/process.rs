@@ -1,12 +1,13 @@
 //! What a process has: its threads and descriptors, as `/proc/self` shows them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::iter;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::Socket;
 
 use crate::Allow;
@@ -148,4 +149,15 @@ mod tests {
         assert_eq!(left.beyond_leaks(&allow, 2), snapshot(&["worker"], &["anon_inode:[eventfd]"]));
         assert_eq!(left.beyond_leaks(&allow, 4), snapshot(&["worker"], &[]));
     }
+}
+
+/// Takes all descriptors that this process may still open, of few. Dropping what is returned gives them back.
+///
+/// # Panics
+/// If the limit cannot be set.
+pub fn exhaust_descriptors() -> Vec<File> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(entries("/proc/self/fd").count() as u64 + 64);
+    setrlimit(Resource::Nofile, limit).expect("a limit may be lowered");
+    iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 use rtswap_runtime::socket::{self, Share};
-use rtswap_runtime::{Buffer, Net, ReadOwned, TcpListener, TcpStream, WriteOwned};
+use rtswap_runtime::{Buffer, Net, ReadOwned, TcpListener, TcpStream, WriteOwned, accept};
 use socket2::{Domain, Socket, Type};
 
 use crate::peer::{finished, meet, message, patient, reset, serve, verify};
@@ -206,4 +206,51 @@ pub fn a_stream_dropped_with_a_read_under_way_is_closed<R: Net>(subject: &Subjec
         finished::<R, _>(peer).await
     });
     assert_eq!(read, 0, "the peer reads the end");
+}
+
+/// `readable` waits for data and loses none of it, also when it is given up first; at the end it does not wait.
+pub fn readable_waits_for_data_and_leaves_it_to_the_read<R: Net>(subject: &Subject<R>) {
+    if !R::TcpStream::READABLE {
+        return;
+    }
+    let (waited, wait) = mpsc::channel::<()>();
+    let peer = move |mut stream: StdStream| {
+        wait.recv().expect("the runtime gives a wait up");
+        stream.write_all(&message(40)).expect("the runtime reads");
+    };
+    meet::<R, _, _, _>(subject, peer, |mut stream| async move {
+        let given_up = async {
+            R::sleep(Duration::from_millis(20)).await;
+            false
+        };
+        let readable = async { stream.readable().await.is_ok() };
+        assert!(!future::or(readable, given_up).await, "nothing is there to be read");
+        waited.send(()).expect("the peer waits");
+        stream.readable().await.expect("the peer writes");
+        let (result, buffer) = stream.read_exact(buffer(), 40).await;
+        result.expect("the peer has written");
+        verify(0, &buffer);
+        stream.readable().await.expect("the end is readable");
+        assert_eq!(stream.read(buffer).await.0.expect("the end"), 0);
+    });
+}
+
+/// Without descriptors `accept` gives an error that a server outlives, and works again once there are some.
+pub fn accept_goes_on_after_descriptors_were_exhausted<R: Net>(subject: &Subject<R>) {
+    let socket = socket::listen(SocketAddr::from(([127, 0, 0, 1], 0)), Share::No).unwrap();
+    let addr = socket.local_addr().unwrap();
+    subject.run(async move {
+        let mut listener = R::listen(socket).expect("the runtime takes the socket over");
+        // The runtime has what it needs from here on.
+        let client = StdStream::connect(addr).expect("the runtime listens");
+        drop(listener.accept().await.expect("a connection"));
+        drop(client);
+        let client = StdStream::connect(addr).expect("the runtime listens");
+        let taken = process::exhaust_descriptors();
+        let error = listener.accept().await.err().expect("no descriptor is left");
+        assert_eq!(accept::pause_after(error).expect("the listener is whole"), accept::PAUSE);
+        drop(taken);
+        let (_, peer) = listener.accept().await.expect("the connection that waits");
+        assert_eq!(peer, client.local_addr().expect("an address"));
+    });
 }

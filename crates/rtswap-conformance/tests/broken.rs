@@ -66,6 +66,22 @@ catches!(
     "it has no TCP_NODELAY"
 );
 catches!(
+    readable_before_data_is_caught,
+    {
+        const READABLE_AT_ONCE: bool = true;
+    },
+    stream::readable_waits_for_data_and_leaves_it_to_the_read,
+    "nothing is there to be read"
+);
+catches!(
+    accept_error_without_errno_is_caught,
+    {
+        const HIDES_ACCEPT_ERRNO: bool = true;
+    },
+    stream::accept_goes_on_after_descriptors_were_exhausted,
+    "the listener is whole"
+);
+catches!(
     a_write_half_that_shuts_down_is_caught,
     {
         const HALF_SHUTS_DOWN: bool = true;

@@ -10,7 +10,9 @@ use std::task::{Context, Poll};
 
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use glommio::net;
-use rtswap_runtime::{Buffer, Confined, FuturesIo, ReadOwned, TcpListener, TcpStream, WriteOwned, socket};
+use rtswap_runtime::{
+    Buffer, Confined, FuturesIo, ReadOwned, TcpListener, TcpStream, WriteOwned, socket,
+};
 
 /// `glommio::net::TcpListener`.
 pub struct Listener(Confined<net::TcpListener>);

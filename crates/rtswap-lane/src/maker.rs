@@ -49,6 +49,7 @@ impl<'a, R: Runtime, C: ?Sized> Maker<'a, R, C> {
 
 impl<R: Net, C: ?Sized> Maker<'_, R, C> {
     pub fn serve<W: Served>(self, workload: W) -> Result<Work, Refusal> {
+        workload.check::<R>().map_err(|error| Refusal::Unsupported(error.to_string()))?;
         let Self { runtime, order, place, spin, .. } = self;
         let config = place.config.clone();
         let server = Server::start(&place, order.addr, move |listener, ready| {

@@ -78,6 +78,12 @@ impl TcpStream for Stream {
     fn into_poll(self) -> Polled {
         poll::polled(self)
     }
+
+    const READABLE: bool = true;
+
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        Confined::new(async { self.0.readable(false).await })
+    }
 }
 
 impl<T: AsyncReadRent> ReadOwned for Io<T> {

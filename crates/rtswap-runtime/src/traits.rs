@@ -191,6 +191,18 @@ pub trait TcpStream: ReadOwned + WriteOwned + Send + 'static {
 
     /// The stream as one that is polled.
     fn into_poll(self) -> Self::Poll;
+
+    /// Whether [`readable`](Self::readable) works.
+    const READABLE: bool = false;
+
+    /// Waits until [`read`](ReadOwned::read) would return without waiting: at data, at the end of the
+    /// stream, or at an error. Holds no buffer meanwhile. Dropping it loses nothing.
+    ///
+    /// # Errors
+    /// What the kernel says; `Unsupported` where the runtime's own API has no such wait.
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
 
 /// How a file is opened.
@@ -257,18 +269,6 @@ pub trait ReadOwned {
         buffer: Buffer,
         len: usize,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send;
-
-    /// Whether [`readable`](Self::readable) works.
-    const READABLE: bool = false;
-
-    /// Waits until [`read`](Self::read) would return without waiting: at data, at the end of the stream,
-    /// or at an error. Holds no buffer meanwhile. Dropping it loses nothing.
-    ///
-    /// # Errors
-    /// What the kernel says; `Unsupported` where the runtime's own API has no such wait.
-    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
-    }
 }
 
 /// Writes from a buffer that it owns meanwhile.

@@ -1,31 +1,41 @@
-//! What silence does to a server on async-io, and that an interval timer in the server prevents it.
+//! What silence does to a server on async-io, in each way that smol's documentation starts an executor, and
+//! that an interval timer in the server prevents it.
 //!
 //! ```text
 //! cargo run --release -p rtswap-smol --example helper_thread
 //! ```
 //!
-//! The example starts itself as four echo servers on CPU 0, which differ in an interval timer on the same
-//! executor, and loads one after the other from CPU 1 with messages of 1 KiB on 32 connections: in slices of
+//! The example starts itself as echo servers on CPU 0, which differ in what runs the executor and in an interval
+//! timer on it, and loads one after the other from CPU 1 with messages of 1 KiB on 32 connections: in slices of
 //! 20 ms after 250 ms of silence, then for two seconds at a time. It prints messages per second, and context
-//! switches of the server per message: async-io's helper thread has taken the reactor where they are many.
+//! switches of the server per message: async-io's helper thread has the reactor where they are many.
+//!
+//! | shape | what runs the executor |
+//! |---|---|
+//! | `main` | `smol::block_on(executor.run(..))` on the main thread, as `smol-local` |
+//! | `worker` | the same on a thread, `smol::block_on` of the rest on the main thread, as `smol` and smol-macros |
+//! | `spawn` | `smol::spawn`, with one thread |
+//! | `future` | `smol::future::block_on` in both places, as the documentation of `Executor` |
 
 use std::error::Error;
-use std::fs;
 use std::net::TcpListener;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
+use std::{fs, io};
 
 use rtswap_load::{Config, Generator, LoadError, Session, Target};
-use smol::Async;
 use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use smol::{Async, Executor};
 
+const SHAPES: [&str; 4] = ["main", "worker", "spawn", "future"];
 /// Milliseconds of the interval timer of each server; 0 for none.
-const TIMERS_MS: [u64; 4] = [0, 5, 15, 30];
+const TIMERS_MS: [u64; 2] = [0, 5];
 const SIZE: usize = 1024;
 const CONNS: usize = 32;
 
 struct Server {
+    shape: &'static str,
     timer_ms: u64,
     child: Child,
     session: Session,
@@ -33,23 +43,24 @@ struct Server {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<_> = std::env::args().collect();
-    if let [_, addr, timer_ms] = &args[..] {
-        return serve(addr, timer_ms.parse()?);
+    if let [_, shape, addr, timer_ms] = &args[..] {
+        return Ok(serve(shape, addr, timer_ms.parse()?)?);
     }
     let generator = Generator::new(Config::new([1]))?;
     let mut servers = Vec::new();
-    for timer_ms in TIMERS_MS {
+    let all = SHAPES.into_iter().flat_map(|shape| TIMERS_MS.map(|timer_ms| (shape, timer_ms)));
+    for (shape, timer_ms) in all {
         let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let child = Command::new("taskset")
-            .args(["-c", "0", &args[0], &addr.to_string(), &timer_ms.to_string()])
+            .args(["-c", "0", &args[0], shape, &addr.to_string(), &timer_ms.to_string()])
             .spawn()?;
         let session = connect(&generator, Target::echo(addr, SIZE, CONNS))?;
-        servers.push(Server { timer_ms, child, session });
+        servers.push(Server { shape, timer_ms, child, session });
     }
     for (what, silence_ms, window_ms, slices) in
         [("20 ms after 250 ms of silence", 250, 20, 40), ("2 s without silence", 0, 2000, 4)]
     {
-        for Server { timer_ms, child, session } in &mut servers {
+        for Server { shape, timer_ms, child, session } in &mut servers {
             let pid = child.id();
             let (mut rates, mut switches) = (Vec::new(), Vec::new());
             for _ in 0..slices {
@@ -62,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 switches.push(after.saturating_sub(before) as f64 / slice.ops.max(1) as f64);
             }
             println!(
-                "{what}, timer of {timer_ms} ms: {:.0} messages/s, {:.3} context switches per message (medians)",
+                "{shape}, {what}, timer of {timer_ms} ms: {:.0} messages/s, {:.3} context switches per message (medians)",
                 median(&mut rates),
                 median(&mut switches)
             );
@@ -75,27 +86,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn serve(addr: &str, timer_ms: u64) -> Result<(), Box<dyn Error>> {
-    static EXECUTOR: smol::Executor<'static> = smol::Executor::new();
+fn serve(shape: &str, addr: &str, timer_ms: u64) -> io::Result<()> {
+    static EXECUTOR: Executor<'static> = Executor::new();
     let listener = Async::new(TcpListener::bind(addr)?)?;
-    if timer_ms > 0 {
-        let interval = Duration::from_millis(timer_ms);
-        let tick = async move {
-            loop {
-                smol::Timer::after(interval).await;
-            }
-        };
-        EXECUTOR.spawn(tick).detach();
-    }
-    smol::block_on(EXECUTOR.run(async {
+    let global = shape == "spawn";
+    let accept = async move {
         loop {
             let (stream, _) = listener.accept().await?;
-            EXECUTOR.spawn(echo(stream)).detach();
+            let task =
+                if global { smol::spawn(echo(stream)) } else { EXECUTOR.spawn(echo(stream)) };
+            task.detach();
         }
-    }))
+    };
+    let tick = async move {
+        while timer_ms > 0 {
+            smol::Timer::after(Duration::from_millis(timer_ms)).await;
+        }
+    };
+    if global {
+        smol::spawn(tick).detach();
+        return smol::block_on(smol::spawn(accept));
+    }
+    EXECUTOR.spawn(tick).detach();
+    let main = EXECUTOR.spawn(accept);
+    let pending = smol::future::pending::<()>();
+    match shape {
+        "main" => smol::block_on(EXECUTOR.run(main)),
+        "worker" => {
+            thread::spawn(|| smol::block_on(EXECUTOR.run(pending)));
+            smol::block_on(main)
+        }
+        _ => {
+            thread::spawn(|| smol::future::block_on(EXECUTOR.run(pending)));
+            smol::future::block_on(main)
+        }
+    }
 }
 
-async fn echo(mut stream: Async<std::net::TcpStream>) -> std::io::Result<()> {
+async fn echo(mut stream: Async<std::net::TcpStream>) -> io::Result<()> {
     stream.get_ref().set_nodelay(true)?;
     let mut buffer = vec![0; 2 * SIZE];
     loop {

@@ -45,6 +45,13 @@ impl TcpStream for Stream {
     fn into_poll(self) -> Self::Poll {
         FuturesIo::new(self.0).vectored()
     }
+
+    const READABLE: bool = true;
+
+    async fn readable(&mut self) -> io::Result<()> {
+        let socket: Arc<Async<std::net::TcpStream>> = self.0.clone().into();
+        socket.readable().await
+    }
 }
 
 impl ReadOwned for Stream {
@@ -67,13 +74,6 @@ impl ReadOwned for Stream {
         let result = self.0.read_exact(target).await;
         buffer.set_len(if result.is_ok() { len } else { 0 });
         (result, buffer)
-    }
-
-    const READABLE: bool = true;
-
-    async fn readable(&mut self) -> io::Result<()> {
-        let socket: Arc<Async<std::net::TcpStream>> = self.0.clone().into();
-        socket.readable().await
     }
 }
 

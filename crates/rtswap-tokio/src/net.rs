@@ -55,27 +55,15 @@ impl TcpStream for Stream {
     fn into_poll(self) -> tokio::net::TcpStream {
         self.0
     }
-}
 
-/// What tokio's own types wait with.
-pub trait Readable {
-    /// `readable` of the type.
-    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
-}
+    const READABLE: bool = true;
 
-impl Readable for tokio::net::TcpStream {
-    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
-        self.readable()
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        self.0.readable()
     }
 }
 
-impl Readable for OwnedReadHalf {
-    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
-        self.readable()
-    }
-}
-
-impl<T: AsyncRead + Readable + Unpin + Send> ReadOwned for Io<T> {
+impl<T: AsyncRead + Unpin + Send> ReadOwned for Io<T> {
     fn read(&mut self, buffer: Buffer) -> impl Future<Output = (io::Result<usize>, Buffer)> + Send {
         owned::read(&mut self.0, buffer)
     }
@@ -86,12 +74,6 @@ impl<T: AsyncRead + Readable + Unpin + Send> ReadOwned for Io<T> {
         len: usize,
     ) -> impl Future<Output = (io::Result<()>, Buffer)> + Send {
         owned::read_exact(&mut self.0, buffer, len)
-    }
-
-    const READABLE: bool = true;
-
-    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        self.0.readable()
     }
 }
 

@@ -16,10 +16,11 @@ use crate::{SMALL_MESSAGE_BYTES, Served, Spec, Spin};
 #[derive(Clone, Copy, Debug)]
 pub struct TcpEcho {
     buffer_bytes: usize,
+    holds_buffer: bool,
 }
 
 impl TcpEcho {
-    /// Of its parameters the server needs only the size, if there is one.
+    /// Of its parameters the server needs only the size and the buffer, if there are any.
     pub fn new(spec: &Spec) -> Self {
         let size = spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES);
         // More than one message, because a runtime that waits for readiness learns from a read that
@@ -27,7 +28,8 @@ impl TcpEcho {
         // buffer of just one message tokio makes 3 system calls instead of 2. 64 KiB is as much as
         // loopback carries at once.
         let buffer_bytes = (size as usize + 1).next_power_of_two();
-        Self { buffer_bytes: buffer_bytes.clamp(4 << 10, 64 << 10) }
+        let holds_buffer = !(spec.family().name == "idle" && spec.name_of("buffer") == "none");
+        Self { buffer_bytes: buffer_bytes.clamp(4 << 10, 64 << 10), holds_buffer }
     }
 
     /// The size of a connection's buffer, in bytes.
@@ -37,11 +39,23 @@ impl TcpEcho {
 }
 
 impl Served for TcpEcho {
+    fn check<R: Net>(&self) -> io::Result<()> {
+        if self.holds_buffer || R::TcpStream::READABLE {
+            return Ok(());
+        }
+        let message = "buffer=none: the runtime has no wait for data that holds no buffer";
+        Err(io::Error::new(io::ErrorKind::Unsupported, message))
+    }
+
     async fn serve<R: Net>(&self, mut listener: R::TcpListener, spin: Spin) -> io::Result<()> {
         loop {
             let stream = accept::<R>(&mut listener).await?;
             // Dropped, and so detached: the connection ends by itself.
-            drop(R::spawn(echo::<R>(stream, self.buffer_bytes, spin)));
+            if self.holds_buffer {
+                drop(R::spawn(echo::<R>(stream, self.buffer_bytes, spin)));
+            } else {
+                drop(R::spawn(echo_without_buffer::<R>(stream, self.buffer_bytes, spin)));
+            }
         }
     }
 }
@@ -91,5 +105,21 @@ async fn echo<R: Net>(mut stream: R::TcpStream, buffer_bytes: usize, spin: Spin)
             return;
         }
         buffer = empty;
+    }
+}
+
+/// As [`echo`], with a buffer from the arrival of data to the end of its answer alone.
+async fn echo_without_buffer<R: Net>(mut stream: R::TcpStream, buffer_bytes: usize, spin: Spin) {
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        let (Ok(1..), full) = stream.read(Buffer::with_capacity(buffer_bytes)).await else {
+            return;
+        };
+        spin.burn();
+        if stream.write_all(full).await.0.is_err() {
+            return;
+        }
     }
 }

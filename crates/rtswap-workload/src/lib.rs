@@ -70,6 +70,14 @@ use rtswap_runtime::{Config, Fs, Net, Runtime};
 
 /// A workload that the lane serves and the load generator drives.
 pub trait Served: Clone + Send + Sync + 'static {
+    /// Whether the runtime has what the workload needs beyond the contract's requirements.
+    ///
+    /// # Errors
+    /// What it lacks.
+    fn check<R: Net>(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Serves connections until dropped. `spin` is burnt once per operation.
     ///
     /// # Errors

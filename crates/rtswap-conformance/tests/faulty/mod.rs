@@ -22,6 +22,8 @@ use rtswap_tokio::Tokio;
 /// What to break. Nothing, unless said.
 pub trait Fault: 'static {
     const CORRUPTS_READS: bool = false;
+    const READABLE_AT_ONCE: bool = false;
+    const HIDES_ACCEPT_ERRNO: bool = false;
     const CORRUPTS_WRITES: bool = false;
     const FORGETS_LENGTH: bool = false;
     const RESET_IS_END: bool = false;
@@ -324,8 +326,11 @@ impl<T: TcpListener, F: Fault> TcpListener for Wrapped<T, F> {
     type Stream = Wrapped<T::Stream, F>;
 
     async fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)> {
-        let (stream, peer) = self.0.accept().await?;
-        Ok((wrap(stream), peer))
+        match self.0.accept().await {
+            Ok((stream, peer)) => Ok((wrap(stream), peer)),
+            Err(error) if F::HIDES_ACCEPT_ERRNO => Err(io::Error::other(error)),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -342,6 +347,12 @@ impl<T: TcpStream, F: Fault> TcpStream for Wrapped<T, F> {
 
     fn into_poll(self) -> Self::Poll {
         Polled::new(self.0.into_poll())
+    }
+
+    const READABLE: bool = T::READABLE;
+
+    async fn readable(&mut self) -> io::Result<()> {
+        if F::READABLE_AT_ONCE { Ok(()) } else { self.0.readable().await }
     }
 }
 

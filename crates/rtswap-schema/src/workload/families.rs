@@ -97,6 +97,13 @@ pub static IDLE: Family = Family::new(
         &[1],
         100_000,
     ),
+    Param::named(
+        "buffer",
+        "held: a read holds a buffer while it waits; none: it is allocated once there is data",
+        &["held", "none"],
+        &[0],
+    )
+    .added_later(),
 ]);
 
 /// See `rtswap_workload::TcpEcho`.
