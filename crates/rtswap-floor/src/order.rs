@@ -23,6 +23,8 @@ pub(crate) struct Task {
     /// Bytes that are read at once: a message and a little, so that a read that brings a message does
     /// not fill it, and has not to be repeated.
     pub read_bytes: usize,
+    /// Whether a connection may hold a buffer while it is silent.
+    pub holds_buffer: bool,
 }
 
 impl Task {
@@ -41,7 +43,9 @@ impl Task {
         // What the runtimes read into ends at 64 KiB, less than the largest messages have.
         let size = spec.number("size").unwrap_or_default() as usize;
         let whole = (size + 1).next_power_of_two().min(LARGEST_READ);
-        Ok(Self { spec, read_bytes: TcpEcho::new(&spec).buffer_bytes().max(whole) })
+        let echo = TcpEcho::new(&spec);
+        let read_bytes = echo.buffer_bytes().max(whole);
+        Ok(Self { spec, read_bytes, holds_buffer: echo.holds_buffer() })
     }
 
     /// Connections that are open at once.

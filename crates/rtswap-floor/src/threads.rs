@@ -31,6 +31,10 @@ const SPARE: usize = 64;
 
 fn prepare(order: &Prepare) -> Result<Program, Refusal> {
     let task = Task::of(order)?;
+    if !task.holds_buffer {
+        let message = "buffer=none: a thread holds its buffer while it waits";
+        return Err(Refusal::Unsupported(message.to_owned()));
+    }
     let (threads, bytes) = (task.conns(), task.read_bytes);
     for (limit, name) in limits() {
         if threads + SPARE > limit {

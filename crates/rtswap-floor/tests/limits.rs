@@ -43,6 +43,9 @@ fn what_a_floor_cannot_do_it_refuses_with_a_reason() {
         assert!(refusal("floor-select", &order(workload)).contains("select knows 1024"));
     }
     assert!(refusal("floor-threads", &order("idle/conns=100000")).contains("threads"));
+    assert!(
+        refusal("floor-threads", &order("idle/conns=1/buffer=none")).contains("holds its buffer")
+    );
 }
 
 #[test]

@@ -36,6 +36,11 @@ impl TcpEcho {
     pub fn buffer_bytes(&self) -> usize {
         self.buffer_bytes
     }
+
+    /// Whether a connection may hold a buffer while it is silent.
+    pub fn holds_buffer(&self) -> bool {
+        self.holds_buffer
+    }
 }
 
 impl Served for TcpEcho {

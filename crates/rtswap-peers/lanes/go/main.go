@@ -195,6 +195,9 @@ func prepare(peer string, o order) (fields, batch, error) {
 	if strings.HasSuffix(rest, "h2=true") {
 		return nil, nil, refuse("unsupported", "this lane serves HTTP/1.1 alone")
 	}
+	if strings.HasSuffix(rest, "buffer=none") {
+		return nil, nil, refuse("unsupported", "buffer=none: a connection holds its buffer while it waits")
+	}
 	if o.DelayNs > 0 {
 		return nil, nil, refuse("unsupported", "a peer cannot be slowed down")
 	}

@@ -49,7 +49,9 @@ def missing(module, error):
 
 
 def buffer_bytes(params):
-    """Room for a message and a little, as the lanes in Rust have it."""
+    """Room for a message and a little, as the lanes in Rust have it, for a program that holds it while it waits."""
+    if params.get("buffer") == "none":
+        raise Refusal("unsupported", "buffer=none: a connection holds its buffer while it waits")
     size = int(params.get("size", 64))
     return min(max(1 << size.bit_length(), 4 << 10), 64 << 10)
 
