@@ -78,6 +78,12 @@ impl Lane {
         Self { available: Arc::new(available), ..self }
     }
 
+    /// The same lane, with the version of a package in the lockfile of the build.
+    #[must_use]
+    pub fn version_of(self, package: &str) -> Self {
+        Self { version: version::of(package).unwrap_or_default().to_owned(), ..self }
+    }
+
     /// A lane of a runtime that has streams and files, for the workloads of a suite.
     ///
     /// The version is that of the runtime's package in the lockfile of the build.

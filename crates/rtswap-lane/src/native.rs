@@ -86,14 +86,18 @@ pub(crate) fn prepare<N: Native>(runtime: &N, order: &Prepare) -> Result<Program
     Ok(Program { info: adapter::info(runtime, &place), work })
 }
 
-fn driven(
+/// Shards that do slices by hand, in a closed loop: a rate is refused.
+///
+/// # Errors
+/// If a shard cannot start.
+pub fn driven(
     place: &Place,
     shard: impl Fn(Slices) -> Result<(), Refusal> + Clone + Send + 'static,
 ) -> Result<Work, Refusal> {
     let mut shards = Shards::start(place, shard)?;
     Ok(Work::Driven(Box::new(move |window, pace| {
         if pace.is_some() {
-            let message = "a native lane cannot be offered a rate, only a closed loop";
+            let message = "a lane by hand cannot be offered a rate, only a closed loop";
             return Err(Refusal::Unsupported(message.to_owned()));
         }
         shards.slice(window, None)

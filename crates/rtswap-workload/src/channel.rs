@@ -12,13 +12,29 @@ pub struct Channel {
     pairs: u64,
 }
 
-/// Round trips of each pair in a batch: enough that spawning the pair is about 1 % of the batch.
-const TRIPS: u64 = 200;
-
 impl Channel {
+    /// Round trips of each pair in a batch: enough that spawning the pair is about 1 % of the batch.
+    pub const TRIPS: u64 = 200;
+
     /// Its parameter is `pairs`.
     pub fn new(spec: &Spec) -> Self {
         Self { pairs: spec.get("pairs") }
+    }
+
+    /// How many pairs a batch has.
+    pub fn pairs(&self) -> u64 {
+        self.pairs
+    }
+
+    /// Checks to what a pair has counted, which is to be [`TRIPS`](Self::TRIPS).
+    ///
+    /// # Errors
+    /// [`Fault::Wrong`].
+    pub fn check(counted: u64) -> Result<(), Fault> {
+        if counted == Self::TRIPS {
+            return Ok(());
+        }
+        Err(Fault::Wrong(format!("the last answer was {counted}, not {}", Self::TRIPS)))
     }
 }
 
@@ -26,12 +42,9 @@ impl Driven for Channel {
     async fn batch<R: Runtime>(&self, spin: Spin) -> Result<Batch, Fault> {
         let pairs: Vec<_> = (0..self.pairs).map(|_| R::spawn(pair::<R>(spin))).collect();
         for pair in pairs {
-            let got = pair.await;
-            if got != TRIPS {
-                return Err(Fault::Wrong(format!("the last answer was {got}, not {TRIPS}")));
-            }
+            Self::check(pair.await)?;
         }
-        Ok(Batch::of(self.pairs * TRIPS))
+        Ok(Batch::of(self.pairs * Self::TRIPS))
     }
 
     async fn paced<R: Runtime>(&self, load: &Load, spin: Spin) -> Result<Batch, Fault> {
@@ -45,11 +58,11 @@ impl Driven for Channel {
     }
 }
 
-/// Counts to [`TRIPS`] with another task, which adds one to whatever it gets.
+/// Counts to [`Channel::TRIPS`] with another task, which adds one to whatever it gets.
 async fn pair<R: Runtime>(spin: Spin) -> u64 {
     let (there, back) = partner::<R>(spin);
     let mut number = 0;
-    for _ in 0..TRIPS {
+    for _ in 0..Channel::TRIPS {
         if there.send(number).await.is_err() {
             break;
         }

@@ -8,13 +8,30 @@ pub struct Yield {
     tasks: u64,
 }
 
-/// Turns of each task in a batch: enough that spawning and joining it is about 1 % of the batch.
-const TURNS: u64 = 200;
-
 impl Yield {
+    /// Turns of each task in a batch: enough that spawning and joining it is about 1 % of the batch.
+    pub const TURNS: u64 = 200;
+
     /// Its parameter is `tasks`.
     pub fn new(spec: &Spec) -> Self {
         Self { tasks: spec.get("tasks") }
+    }
+
+    /// How many tasks a batch has.
+    pub fn tasks(&self) -> u64 {
+        self.tasks
+    }
+
+    /// Checks how many turns all tasks of a batch took.
+    ///
+    /// # Errors
+    /// [`Fault::Wrong`].
+    pub fn check(&self, turns: u64) -> Result<Batch, Fault> {
+        let expected = self.tasks * Self::TURNS;
+        if turns != expected {
+            return Err(Fault::Wrong(format!("{turns} turns were taken, {expected} expected")));
+        }
+        Ok(Batch::of(turns))
     }
 }
 
@@ -24,7 +41,7 @@ impl Driven for Yield {
             .map(|_| {
                 R::spawn(async move {
                     let mut turns = 0;
-                    while turns < TURNS {
+                    while turns < Self::TURNS {
                         R::yield_now().await;
                         spin.burn();
                         turns += 1;
@@ -37,10 +54,6 @@ impl Driven for Yield {
         for task in tasks {
             ops += task.await;
         }
-        let expected = self.tasks * TURNS;
-        if ops != expected {
-            return Err(Fault::Wrong(format!("{ops} turns were taken, {expected} expected")));
-        }
-        Ok(Batch::of(ops))
+        self.check(ops)
     }
 }

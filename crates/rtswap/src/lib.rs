@@ -38,8 +38,8 @@
 //!
 //! # Features
 //! One for each runtime (`tokio`, `async-std`, `smol`, `tokio-uring`, `monoio`, `compio`, `glommio`) and
-//! `apps` for the workloads that need hyper, rustls or a database client. All are on by default, and they
-//! are additive: a lane or workload that is not built in is listed with the feature that brings it.
+//! `apps` for the workloads that need hyper, rustls or a database client. All of these are on by default; `may` is
+//! not. They are additive: a lane or workload that is not built in is listed with the feature that brings it.
 #![warn(missing_docs)]
 
 pub mod cli;

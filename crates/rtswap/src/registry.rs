@@ -64,6 +64,7 @@ runtimes! {
     "monoio" rtswap_monoio ["monoio" "monoio-epoll" "monoio-bridge" "monoio-defer" "monoio-coop"]
     "compio" rtswap_compio ["compio" "compio-poll" "compio-defer" "compio-poll-fd" "compio-poll-poll-fd"]
     "glommio" rtswap_glommio ["glommio"]
+    "may" rtswap_may ["may"]
 }
 
 /// What stands for a lane whose cargo feature is off: listed, and measured nowhere.
