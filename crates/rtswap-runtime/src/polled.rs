@@ -128,23 +128,32 @@ impl<P: AsyncWrite + Unpin> AsyncWrite for Confined<P> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::task::Waker;
 
     use super::*;
+    use crate::bridge::tests::Mock;
 
     #[test]
-    fn refused_stream_fails_every_poll() {
-        const ENOSPC: i32 = 28;
-        let refused: io::Result<tokio::io::DuplexStream> =
-            Err(io::Error::from_raw_os_error(ENOSPC));
-        let mut polled = Polled::<_, crate::bridge::tests::Mock>::from(refused);
+    fn one_that_was_refused_says_why_at_each_poll() {
+        // ENFILE: an errno stays one.
+        let refusal: io::Result<tokio::io::DuplexStream> = Err(io::Error::from_raw_os_error(23));
+        let mut polled = pin!(Polled::<_, Mock>::from(refusal));
+        assert!(!polled.is_write_vectored());
         let cx = &mut Context::from_waker(Waker::noop());
         for _ in 0..2 {
-            let Poll::Ready(Err(error)) = Pin::new(&mut polled).poll_write(cx, b"x") else {
-                panic!("no error");
-            };
-            assert_eq!(error.raw_os_error(), Some(ENOSPC));
+            let errors = [
+                polled.as_mut().poll_read(cx, &mut ReadBuf::new(&mut [0; 8])),
+                polled.as_mut().poll_write(cx, b"x").map_ok(drop),
+                polled.as_mut().poll_flush(cx),
+                polled.as_mut().poll_shutdown(cx),
+            ];
+            for error in errors {
+                assert!(
+                    matches!(&error, Poll::Ready(Err(error)) if error.raw_os_error() == Some(23)),
+                    "{error:?}"
+                );
+            }
         }
-        assert!(matches!(Pin::new(&mut polled).poll_flush(cx), Poll::Ready(Err(_))));
     }
 }

@@ -9,7 +9,7 @@ use super::*;
 
 /// One direction of the mock. One operation at a time: a second one panics.
 #[derive(Default)]
-pub(crate) struct Side {
+struct Side {
     in_flight: bool,
     begun: usize,
     dropped: usize,
