@@ -2,7 +2,10 @@
 //!
 //! `cargo run --release -p rtswap-runtime --example confined`
 
+use std::future::{Future, poll_fn};
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use rtswap_runtime::Confined;
@@ -30,5 +33,10 @@ fn main() {
     measure("Confined, used", |number| number + ***black_box(&&confined));
     measure("SendWrapper, used", |number| number + ***black_box(&&wrapper));
     measure("Confined, made", |number| Confined::new(number).take());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut confined = pin!(Confined::new(poll_fn(|_| Poll::<u64>::Pending)));
+    measure("Confined, polled", |number| {
+        number + u64::from(confined.as_mut().poll(&mut context).is_pending())
+    });
     measure("SendWrapper, made", |number| SendWrapper::new(number).take());
 }
