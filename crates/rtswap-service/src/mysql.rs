@@ -84,9 +84,14 @@ impl ServerProgram for Mysql {
             let ((_, package), kind) = (self.names(), self.kind().name());
             return Err(ServiceError::NotInstalled { program: INSTALL, package, kind });
         };
-        let mut data = OsString::from("--datadir=");
-        data.push(folder.path("data"));
-        let mut arguments = vec!["--no-defaults".into(), data, "--skip-test-db".into()];
+        let data = |flag: &str| {
+            let mut argument = OsString::from(flag);
+            argument.push(folder.path("data"));
+            argument
+        };
+        let mut arguments = vec!["--no-defaults".into(), "--skip-test-db".into()];
+        // The account may be unable to write to the system's folder for temporary files.
+        arguments.extend([data("--datadir="), data("--tmpdir=")]);
         arguments.extend(FLAGS.iter().map(OsString::from));
         // The server starts on what this leaves, which must be written in full.
         arguments.push("--innodb-fast-shutdown=1".into());
