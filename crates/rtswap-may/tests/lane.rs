@@ -54,7 +54,7 @@ fn what_is_sent_comes_back_and_then_the_end() {
     let Work::Served(server) = prepare("tcp-echo/size=1024/conns=32").unwrap().work else {
         panic!("an echo is served")
     };
-    let addr = server.addr();
+    let addr = server.addrs()[0];
     thread::scope(|scope| {
         for number in 0..32_u8 {
             scope.spawn(move || {
