@@ -166,8 +166,8 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(holder.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let path = lines.filter_map(|line| Some(line.split_once("holds ")?.1.to_owned())).next();
+        let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let path = lines.find_map(|line| Some(line.split_once("holds ")?.1.to_owned()));
         let path = PathBuf::from(path.unwrap());
         sweep_in(parent.path());
         assert!(path.exists(), "its owner lives");
