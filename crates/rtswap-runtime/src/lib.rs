@@ -16,7 +16,7 @@
 //! | [`Runtime::timeout`] | `time::timeout` | `future::timeout` | `or` with a `Timer` | `tokio::time::timeout` | `time::timeout` | `time::timeout` | `timer::timeout` |
 //! | [`ReadOwned::read`] | `AsyncReadExt::read` | `ReadExt::read` | `AsyncReadExt::read` | `TcpStream::read` | `AsyncReadRent::read` | `AsyncRead::read` | `AsyncReadExt::read` |
 //! | [`TcpStream::into_poll`] | `TcpStream` itself | [`FuturesIo`] | [`FuturesIo`] | `tokio::net::TcpStream` | `into_poll_io` | [`Bridge`] | [`FuturesIo`] |
-//! | [`TcpStream::readable`] | `TcpStream::readable` | `TcpStream::peek` | `Async::readable` | – | `TcpStream::readable` | `PollFd::read_ready` | – |
+//! | [`TcpStream::readable`] | `TcpStream::peek` | `TcpStream::peek` | `Async::readable` | – | `TcpStream::readable` | `PollFd::read_ready` | – |
 //! | [`Fs::open`], [`File`] | `spawn_blocking` | `spawn_blocking` | `unblock` | `fs::File` | `fs::File` | `fs::File` | `BufferedFile`, `DmaFile` |
 //!
 //! The configurations of a runtime are values of its type:

@@ -58,8 +58,10 @@ impl TcpStream for Stream {
 
     const READABLE: bool = true;
 
-    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        self.0.readable()
+    /// By `peek` of a byte: tokio's `readable` may return before there is data, as for a stream that was
+    /// just accepted, and the read after it would wait with its buffer.
+    async fn readable(&mut self) -> io::Result<()> {
+        self.0.peek(&mut [0]).await.map(drop)
     }
 }
 
