@@ -119,6 +119,17 @@ fn without(names: &[String], fewer: &[String]) -> Vec<String> {
     rest
 }
 
+/// Takes all descriptors that this process may still open, of few. Dropping what is returned gives them back.
+///
+/// # Panics
+/// If the limit cannot be set.
+pub fn exhaust_descriptors() -> Vec<File> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(entries("/proc/self/fd").count() as u64 + 64);
+    setrlimit(Resource::Nofile, limit).expect("a limit may be lowered");
+    iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,15 +160,4 @@ mod tests {
         assert_eq!(left.beyond_leaks(&allow, 2), snapshot(&["worker"], &["anon_inode:[eventfd]"]));
         assert_eq!(left.beyond_leaks(&allow, 4), snapshot(&["worker"], &[]));
     }
-}
-
-/// Takes all descriptors that this process may still open, of few. Dropping what is returned gives them back.
-///
-/// # Panics
-/// If the limit cannot be set.
-pub fn exhaust_descriptors() -> Vec<File> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = Some(entries("/proc/self/fd").count() as u64 + 64);
-    setrlimit(Resource::Nofile, limit).expect("a limit may be lowered");
-    iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
