@@ -99,7 +99,10 @@ fn serve(shape: &str, addr: &str, timer_ms: u64) -> io::Result<()> {
         }
     };
     let tick = async move {
-        while timer_ms > 0 {
+        if timer_ms == 0 {
+            return;
+        }
+        loop {
             smol::Timer::after(Duration::from_millis(timer_ms)).await;
         }
     };
