@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -27,10 +27,15 @@ impl<M: FnOnce() -> F, F: Future> Future for Lazy<M, F> {
         loop {
             match self.as_mut().project() {
                 LazyProjected::New { make } => {
-                    let future = make.take().expect("taken at the first poll only")();
+                    let future = make.take().expect("not polled after it was ready")();
                     self.set(Self::Made { future });
                 }
-                LazyProjected::Made { future } => return future.poll(cx),
+                LazyProjected::Made { future } => {
+                    let output = ready!(future.poll(cx));
+                    // A future whose time is over is dropped now, and not with its timeout.
+                    self.set(Self::New { make: None });
+                    return Poll::Ready(output);
+                }
             }
         }
     }
