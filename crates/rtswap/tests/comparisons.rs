@@ -205,13 +205,13 @@ fn sweep_prints_same_from_run_and_from_record() {
     let lanes = ["--lane", "floor-sel*", "--lane", "floor-ep*", "--reference", "tokio-local"];
     let done =
         case.rtswap().args(sweep).args(lanes).args(["--out", RECORD]).assert().success().stdout(
-            contains("idle/active=1: CPU time per message")
+            contains("idle/active=1/buffer=held: CPU time per message")
                 .and(contains("memory per connection"))
                 .and(contains("floor-select, conns=1100: unsupported: ")),
         );
     let stdout = done.get_output().stdout.clone();
     let svg = fs::read_to_string(case.path("record.svg")).unwrap();
-    for text in ["<svg", "idle/active=1 over conns", "floor-select", "memory per connection"] {
+    for text in ["<svg", "idle/active=1/buffer=held over conns", "floor-select", "memory per connection"] {
         assert!(svg.contains(text), "{text}");
     }
     let again = ["sweep", "--record", RECORD, "--plot", "again.svg"];

@@ -10,18 +10,19 @@ use std::process::Command;
 
 use procfs::process::Process;
 use rustix::process::Signal;
+use serde_json::Value;
 use support::{Case, Running, assert_one_line, eventually, json, rtswap};
 
 /// Lanes that work on this machine and echo.
 fn lanes() -> Vec<String> {
-    let echoes = |name: &str| {
-        rtswap_peers::named(name).is_none_or(|peer| peer.families.contains(&"tcp-echo"))
+    let echoes = |lane: &&Value| {
+        let families = lane["families"].as_array();
+        families.is_none_or(|families| families.iter().any(|family| family == "tcp-echo"))
     };
     let listing = json(&rtswap().args(["list", "--format", "json"]).unwrap().stdout);
     let lanes = listing["lanes"].as_array().unwrap();
-    let usable = lanes.iter().filter(|lane| lane["available"] == true);
-    let names = usable.map(|lane| lane["name"].as_str().unwrap().to_owned());
-    names.filter(|name| echoes(name)).collect()
+    let usable = lanes.iter().filter(|lane| lane["available"] == true).filter(echoes);
+    usable.map(|lane| lane["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Serves on a free port, which is printed.

@@ -33,6 +33,9 @@ struct LaneLine {
     driver: &'static str,
     threads: &'static str,
     kind: Kind,
+    /// The families of workloads that it takes part in, where these are not all.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    families: &'static [&'static str],
     in_default: bool,
     available: bool,
     reason: Option<String>,
@@ -73,6 +76,7 @@ fn listing(registry: &Registry) -> Listing {
             version: crate::registry::version(lane),
             driver: lane.driver,
             kind: lane.kind,
+            families: lane.families,
             in_default: lane.in_default,
             threads: lane.threads,
             available: available.is_ok(),

@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(named("go*"), "go go-http control");
         assert_eq!(named("node*"), "node node-http control");
         assert_eq!(named("g*"), "glommio control", "and neither gevent nor go");
-        assert_eq!(named("async*"), "async-std control");
+        assert_eq!(named("async*"), "async-std async-std-fs control");
         assert!(names(&["*loop"], "tokio").is_err());
         assert_eq!(named("uvloop"), "uvloop control");
     }
