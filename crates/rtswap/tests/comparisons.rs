@@ -211,7 +211,9 @@ fn sweep_prints_same_from_run_and_from_record() {
         );
     let stdout = done.get_output().stdout.clone();
     let svg = fs::read_to_string(case.path("record.svg")).unwrap();
-    for text in ["<svg", "idle/active=1/buffer=held over conns", "floor-select", "memory per connection"] {
+    for text in
+        ["<svg", "idle/active=1/buffer=held over conns", "floor-select", "memory per connection"]
+    {
         assert!(svg.contains(text), "{text}");
     }
     let again = ["sweep", "--record", RECORD, "--plot", "again.svg"];
