@@ -34,7 +34,7 @@ pub enum ListenerError {
         "it names {0} as its address, but no process listens there: listen before the ready response, in the network \
          namespace of rtswap"
     )]
-    Nobody(SocketAddr),
+    NotListening(SocketAddr),
     /// A process that is not the lane's listens there.
     #[error(
         "it names {addr} as its address, but {owner} listens there, which rtswap did not start: the process that rtswap \
@@ -77,7 +77,7 @@ pub fn check(addrs: &[SocketAddr], pid: u32, tag: &Tag) -> Result<(), ListenerEr
     for &addr in addrs {
         let serving = serving(&listeners, addr);
         if serving.is_empty() {
-            return Err(ListenerError::Nobody(addr));
+            return Err(ListenerError::NotListening(addr));
         }
         unowned.extend(serving.into_iter().map(|inode| (inode, addr)));
     }
@@ -222,7 +222,7 @@ mod tests {
         let (closed, addr) = listen("127.0.0.1:0");
         drop(closed);
         let error = check(&[addr], process::id(), &Tag::new()).unwrap_err();
-        assert!(matches!(error, ListenerError::Nobody(_)), "{error}");
+        assert!(matches!(error, ListenerError::NotListening(_)), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the lane owes to whoever orders work from it.
+//! The lane does what it is ordered: it serves, counts its operations and refuses what it has not.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
