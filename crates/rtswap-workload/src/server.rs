@@ -1,5 +1,6 @@
 //! Where a server is, and connections to it by the runtime's own means.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
@@ -15,10 +16,20 @@ use crate::Fault;
 pub(crate) type Stream<R> = <<R as Net>::TcpStream as TcpStream>::Poll;
 
 /// A server of a kind, by its URL: `redis://127.0.0.1:6379`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     kind: ServerKind,
     url: Url,
+}
+
+/// Without the password: what is printed may be logged.
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut url = self.url.clone();
+        // Refused where the URL has no host, and then it has no password.
+        let _ = url.set_password(None);
+        f.debug_tuple("ServerUrl").field(&url.as_str()).finish()
+    }
 }
 
 /// The kinds of servers that there are URLs of.
@@ -132,7 +143,7 @@ impl ServerUrl {
 
     /// An error that says whose it is.
     #[cfg(feature = "apps")]
-    pub(crate) fn fault(&self, why: impl std::fmt::Display) -> Fault {
+    pub(crate) fn fault(&self, why: impl fmt::Display) -> Fault {
         Fault::Io(io::Error::other(format!("{}: {why}", self.label())))
     }
 
@@ -160,6 +171,13 @@ mod tests {
         assert_eq!(url.label(), "mysql at localhost:3306");
         assert_eq!(url.login(), ("me".to_owned(), "a@b+c".to_owned(), "db".to_owned()));
         assert_eq!(url.addr().unwrap(), "127.0.0.1:3306".parse().unwrap());
+    }
+
+    #[test]
+    fn debug_output_has_no_password() {
+        let url = ServerUrl::parse(ServerKind::Redis, "redis://me:secret@127.0.0.1/").unwrap();
+        let text = format!("{url:?}");
+        assert!(text.contains("me@127.0.0.1") && !text.contains("secret"), "{text}");
     }
 
     #[test]
