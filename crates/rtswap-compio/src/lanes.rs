@@ -24,6 +24,7 @@ pub fn lanes_of<S: Suite>() -> Vec<Lane> {
         defer.by_hand(&format!("{name}-managed"), about, &runtime.managed())
     };
     let others = [
+        Lane::of::<S, _>("compio-coop", "compio, cooperative task work", &Compio::coop()),
         managed("compio", Compio::default()),
         managed("compio-defer", Compio::defer()),
         Lane::of::<S, _>(

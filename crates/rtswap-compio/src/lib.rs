@@ -52,13 +52,14 @@ enum Setup {
     #[default]
     Ring,
     RingDefer,
+    RingCoop,
     Poll,
 }
 
 impl Setup {
     fn driver(self) -> DriverType {
         match self {
-            Self::Ring | Self::RingDefer => DriverType::IoUring,
+            Self::Ring | Self::RingDefer | Self::RingCoop => DriverType::IoUring,
             Self::Poll => DriverType::Poll,
         }
     }
@@ -90,6 +91,12 @@ impl Compio {
         Self::on(Setup::RingDefer)
     }
 
+    /// The ring set up so that completions do not interrupt the thread: `coop_taskrun` of compio's `ProactorBuilder`,
+    /// which it describes as an optimisation for most cases, with `taskrun_flag`, which belongs to it. Off by default.
+    pub fn coop() -> Self {
+        Self::on(Setup::RingCoop)
+    }
+
     /// The same with a native `tcp-echo` that reads into compio's managed buffers, by multishot operations. A buffer of
     /// the contract's cannot be one of those, so that all else stays as it is.
     #[must_use]
@@ -110,10 +117,11 @@ impl<P: Face> Compio<P> {
 
     /// A builder of the one driver: left the choice, compio would take the other silently.
     fn proactor(self) -> ProactorBuilder {
-        let defer = self.setup == Setup::RingDefer;
+        let (defer, coop) = (self.setup == Setup::RingDefer, self.setup == Setup::RingCoop);
         let mut builder = ProactorBuilder::new();
         builder.capacity(CAPACITY).driver_type(self.setup.driver());
         builder.single_issuer(defer).defer_taskrun(defer);
+        builder.coop_taskrun(coop).taskrun_flag(coop);
         if self.reads == Reads::Managed {
             builder.buffer_pool_size(MANAGED_BUFFERS).buffer_pool_buffer_len(MANAGED_BYTES);
         }
@@ -172,7 +180,7 @@ impl<P: Face> Runtime for Compio<P> {
 
     fn about(&self) -> About {
         let (driver, files) = match self.setup {
-            Setup::Ring | Setup::RingDefer => (Driver::IoUring, Files::Ring),
+            Setup::Ring | Setup::RingDefer | Setup::RingCoop => (Driver::IoUring, Files::Ring),
             Setup::Poll => (Driver::Epoll, Files::Threads),
         };
         About { package: "compio", threads: Threads::One, driver, streams: P::STREAMS, files }
@@ -230,9 +238,12 @@ impl<P: Face> Runtime for Compio<P> {
             (capacity.to_owned(), CAPACITY.to_string()),
             ("event_interval".to_owned(), EVENT_INTERVAL.to_string()),
         ]);
-        if self.setup == Setup::RingDefer {
-            notes.insert("ring_flags".to_owned(), "SINGLE_ISSUER DEFER_TASKRUN".to_owned());
-        }
+        let flags = match self.setup {
+            Setup::RingDefer => Some("SINGLE_ISSUER DEFER_TASKRUN"),
+            Setup::RingCoop => Some("COOP_TASKRUN TASKRUN_FLAG"),
+            Setup::Ring | Setup::Poll => None,
+        };
+        notes.extend(flags.map(|flags| ("ring_flags".to_owned(), flags.to_owned())));
         if self.reads == Reads::Managed {
             let pool = format!("{MANAGED_BUFFERS} of {MANAGED_BYTES} bytes, multishot");
             notes.insert("managed_buffers".to_owned(), pool);

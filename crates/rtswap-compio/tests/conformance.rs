@@ -7,6 +7,7 @@ const ALLOW: Allow = Allow { confined: true, ..Allow::NOTHING };
 
 conformance!(io_uring, Subject::new(Compio::default(), 1, ALLOW));
 conformance!(io_uring_deferred, Subject::new(Compio::defer(), 1, ALLOW));
+conformance!(io_uring_cooperative, Subject::new(Compio::coop(), 1, ALLOW), [net]);
 conformance!(poll, Subject::new(Compio::poll(), 1, ALLOW));
 conformance!(io_uring_poll_fd, Subject::new(Compio::default().over_poll_fd(), 1, ALLOW), [net]);
 conformance!(poll_poll_fd, Subject::new(Compio::poll().over_poll_fd(), 1, ALLOW), [net]);

@@ -48,7 +48,15 @@ fn assert_reason(reason: &str) {
 #[test]
 fn run_without_io_uring_measures_other_lanes() {
     let case = Case::new();
-    let rings = ["tokio-uring", "monoio", "monoio-defer", "compio", "compio-defer", "glommio"];
+    let rings = [
+        "tokio-uring",
+        "monoio",
+        "monoio-defer",
+        "compio",
+        "compio-defer",
+        "compio-coop",
+        "glommio",
+    ];
     for (workload, rings) in [
         ("tcp-echo/size=1024/conns=2", [&rings[..], &["floor-uring"]].concat()),
         ("startup", rings.to_vec()),
