@@ -21,7 +21,7 @@ const SPARE: usize = 16;
 pub(crate) struct Task {
     spec: Spec,
     /// Bytes that are read at once: a message and a little, so that a read that brings a message does
-    /// not fill it, and has not to be repeated.
+    /// not fill it, and has not to be repeated; with `buffer=exact` a message.
     pub read_bytes: usize,
     /// Whether a connection may hold a buffer while it is silent.
     pub holds_buffer: bool,
@@ -44,7 +44,9 @@ impl Task {
         let size = spec.number("size").unwrap_or_default() as usize;
         let whole = (size + 1).next_power_of_two().min(LARGEST_READ);
         let echo = TcpEcho::new(&spec);
-        let read_bytes = echo.buffer_bytes().max(whole);
+        let roomy = echo.buffer_bytes().max(whole);
+        let exact = echo.buffer_bytes().min(LARGEST_READ);
+        let read_bytes = if echo.is_exact() { exact } else { roomy };
         Ok(Self { spec, read_bytes, holds_buffer: echo.holds_buffer() })
     }
 

@@ -11,6 +11,8 @@ use support::{Serving, content, for_each, round_trip};
 
 const ECHO: &str = "tcp-echo/size=1024/conns=32";
 const LARGE: &str = "tcp-echo/size=102400/conns=32";
+/// No power of two, and each read fills the buffer.
+const EXACT: &str = "tcp-echo/size=1000/conns=32/buffer=exact";
 
 #[test]
 #[ignore = "the server's side of the other tests"]
@@ -24,7 +26,7 @@ fn what_is_sent_comes_back() {
     const SIZES: [usize; 12] =
         [1, 2, 63, 1024, 4095, 4096, 4097, 65_536, 65_537, 102_400, 1 << 20, 1];
     for_each(|floor| {
-        for (workload, cpus) in [(ECHO, 1), (LARGE, 2), (ECHO, 4)] {
+        for (workload, cpus) in [(ECHO, 1), (LARGE, 2), (ECHO, 4), (EXACT, 1)] {
             let serving = Serving::start(floor, workload, cpus, None);
             assert_eq!(serving.shards, if floor.driver == "threads" { 1 } else { cpus });
             thread::scope(|scope| {

@@ -17,24 +17,32 @@ use crate::{SMALL_MESSAGE_BYTES, Served, Spec, Spin};
 pub struct TcpEcho {
     buffer_bytes: usize,
     holds_buffer: bool,
+    is_exact: bool,
 }
 
 impl TcpEcho {
     /// Of its parameters the server needs only the size and the buffer, if there are any.
     pub fn new(spec: &Spec) -> Self {
-        let size = spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES);
+        let size = spec.number("size").unwrap_or(SMALL_MESSAGE_BYTES) as usize;
+        let is = |family, buffer| spec.family().name == family && spec.name_of("buffer") == buffer;
+        let is_exact = is("tcp-echo", "exact");
         // More than one message, because a runtime that waits for readiness learns from a read that
         // fills its buffer only in part that there is no more, and otherwise has to ask again: with a
-        // buffer of just one message tokio makes 3 system calls instead of 2. 64 KiB is as much as
-        // loopback carries at once.
-        let buffer_bytes = (size as usize + 1).next_power_of_two();
-        let holds_buffer = !(spec.family().name == "idle" && spec.name_of("buffer") == "none");
-        Self { buffer_bytes: buffer_bytes.clamp(4 << 10, 64 << 10), holds_buffer }
+        // buffer of just one message (`buffer=exact`) tokio makes 3 system calls instead of 2. 64 KiB is
+        // as much as loopback carries at once.
+        let roomy = (size + 1).next_power_of_two().clamp(4 << 10, 64 << 10);
+        let buffer_bytes = if is_exact { size } else { roomy };
+        Self { buffer_bytes, holds_buffer: !is("idle", "none"), is_exact }
     }
 
     /// The size of a connection's buffer, in bytes.
     pub fn buffer_bytes(&self) -> usize {
         self.buffer_bytes
+    }
+
+    /// Whether the buffer has no room beyond a message.
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
     }
 
     /// Whether a connection may hold a buffer while it is silent.
@@ -125,6 +133,30 @@ async fn echo_without_buffer<R: Net>(mut stream: R::TcpStream, buffer_bytes: usi
         spin.burn();
         if stream.write_all(full).await.0.is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Standard, Suite};
+
+    fn echo(workload: &str) -> TcpEcho {
+        TcpEcho::new(&Spec::parse(workload, Standard::CATALOGUE).unwrap())
+    }
+
+    #[test]
+    fn a_buffer_has_room_for_more_than_a_message_unless_told() {
+        for (workload, bytes) in [
+            ("tcp-echo/size=1024/conns=1", 4 << 10),
+            ("tcp-echo/size=4096/conns=1", 8 << 10),
+            ("tcp-echo/size=102400/conns=1", 64 << 10),
+            ("tcp-echo/size=1024/conns=1/buffer=exact", 1024),
+            ("tcp-echo/size=102400/conns=1/buffer=exact", 102_400),
+            ("idle", 4 << 10),
+        ] {
+            assert_eq!(echo(workload).buffer_bytes(), bytes, "{workload}");
         }
     }
 }

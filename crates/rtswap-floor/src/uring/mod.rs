@@ -94,7 +94,9 @@ impl Setup {
     }
 
     fn at(level: usize, task: &Task) -> Self {
-        let buffers = (BUFFERS_BYTES / task.read_bytes).min(BUFFERS) as u16;
+        let most = (BUFFERS_BYTES / task.read_bytes).min(BUFFERS);
+        // The ring of buffers has a power of two of entries.
+        let buffers = 1 << most.ilog2();
         Self { level, buffers, buffer_bytes: task.read_bytes as u32 }
     }
 

@@ -198,6 +198,9 @@ func prepare(peer string, o order) (fields, batch, error) {
 	if strings.HasSuffix(rest, "buffer=none") {
 		return nil, nil, refuse("unsupported", "buffer=none: a connection holds its buffer while it waits")
 	}
+	if strings.HasSuffix(rest, "buffer=exact") {
+		return nil, nil, refuse("unsupported", "buffer=exact: a peer reads into a longer buffer")
+	}
 	if o.DelayNs > 0 {
 		return nil, nil, refuse("unsupported", "a peer cannot be slowed down")
 	}

@@ -113,6 +113,7 @@ async function prepare(order) {
   const [family, ...rest] = order.workload.split("/");
   const params = Object.fromEntries(rest.map((param) => param.split("=")));
   if (order.delay_ns) throw new Refusal("unsupported", "a peer cannot be slowed down");
+  if (params.buffer === "exact") throw new Refusal("unsupported", "buffer=exact: a peer reads into a longer buffer");
   const [, , peer] = process.argv;
   const known = peer === "node-http" ? ["http"] : ["tcp-echo", "idle", "churn", "sleep"];
   if (!known.includes(family)) throw new Refusal("unsupported", `no \`${family}\` here, only ${known.join(", ")}`);

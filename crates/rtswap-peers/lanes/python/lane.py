@@ -40,6 +40,8 @@ def check(order, families):
         raise Refusal("unsupported", f"no `{family}` here, only {', '.join(families)}")
     if order.get("delay_ns"):
         raise Refusal("unsupported", "a peer cannot be slowed down")
+    if params.get("buffer") == "exact":
+        raise Refusal("unsupported", "buffer=exact: a peer reads into a longer buffer")
     return family, params
 
 

@@ -79,6 +79,13 @@ pub static TCP_ECHO: Family = Family::new(
     ),
     Param::RATE,
     Param::ARRIVALS,
+    Param::named(
+        "buffer",
+        "room: what the lane reads into is longer than a message; exact: as long as a message",
+        &["room", "exact"],
+        &[0],
+    )
+    .added_later(),
 ]);
 
 /// See `rtswap_workload::TcpEcho`.
