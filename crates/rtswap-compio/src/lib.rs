@@ -122,15 +122,24 @@ impl<P: Face> Compio<P> {
         builder.capacity(CAPACITY).driver_type(self.setup.driver());
         builder.single_issuer(defer).defer_taskrun(defer);
         builder.coop_taskrun(coop).taskrun_flag(coop);
-        if self.reads == Reads::Managed {
-            builder.buffer_pool_size(MANAGED_BUFFERS).buffer_pool_buffer_len(MANAGED_BYTES);
-        }
         builder
     }
 
     pub(crate) fn build(self) -> io::Result<runtime::Runtime> {
-        let driver = self.setup.driver();
+        self.build_with(self.proactor())
+    }
+
+    /// With a pool of managed buffers of that many bytes each.
+    pub(crate) fn build_managed(self, bytes: usize) -> io::Result<runtime::Runtime> {
+        let most = (POOL_BYTES / bytes).clamp(1, POOL_BUFFERS);
+        let buffers = NonZero::new(1 << most.ilog2()).expect("a power of two is not 0");
         let mut proactor = self.proactor();
+        proactor.buffer_pool_size(buffers).buffer_pool_buffer_len(bytes);
+        self.build_with(proactor)
+    }
+
+    fn build_with(self, mut proactor: ProactorBuilder) -> io::Result<runtime::Runtime> {
+        let driver = self.setup.driver();
         if driver.is_iouring() {
             proactor.detect_opcode_support(OPERATIONS);
         }
@@ -154,12 +163,12 @@ const CAPACITY: u32 = 1024;
 /// compio's default: tasks that run before the driver is asked for events.
 const EVENT_INTERVAL: usize = 61;
 
-/// Buffers of the pool, where it is used: more than a batch of messages takes. compio has 8 by default, which 32
+/// Managed buffers at most, where they are used: more than a batch of messages takes. compio has 8 by default, which 32
 /// connections exhaust.
-const MANAGED_BUFFERS: NonZero<u16> = NonZero::new(1024).expect("not 0");
+const POOL_BUFFERS: usize = 1024;
 
-/// Bytes of each: compio's default.
-const MANAGED_BYTES: usize = 8 << 10;
+/// Bytes of all of them at most.
+const POOL_BYTES: usize = 16 << 20;
 
 /// The operations that streams and files need. One that the kernel has not would run on threads otherwise.
 const OPERATIONS: OpCodeFlag = OpCodeFlag::Accept
@@ -245,8 +254,8 @@ impl<P: Face> Runtime for Compio<P> {
         };
         notes.extend(flags.map(|flags| ("ring_flags".to_owned(), flags.to_owned())));
         if self.reads == Reads::Managed {
-            let pool = format!("{MANAGED_BUFFERS} of {MANAGED_BYTES} bytes, multishot");
-            notes.insert("managed_buffers".to_owned(), pool);
+            let pool = "multishot, each as long as the buffer of the other lanes";
+            notes.insert("managed_buffers".to_owned(), pool.to_owned());
         }
         let running = match self.build() {
             Ok(runtime) => runtime.driver_type(),

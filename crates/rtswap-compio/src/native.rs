@@ -27,10 +27,13 @@ impl<P: Face> Native for Compio<P> {
         echo: TcpEcho,
         ready: &ReadySignal,
     ) -> io::Result<()> {
-        let runtime = self.build()?;
+        let ready = ready.clone();
         match self.reads {
-            Reads::Owned => runtime.block_on(as_task(serve(listener, echo, ready.clone()))),
-            Reads::Managed => runtime.block_on(as_task(serve_managed(listener, ready.clone()))),
+            Reads::Owned => self.build()?.block_on(as_task(serve(listener, echo, ready))),
+            Reads::Managed => {
+                let runtime = self.build_managed(echo.buffer_bytes())?;
+                runtime.block_on(as_task(serve_managed(listener, ready)))
+            }
         }
     }
 
