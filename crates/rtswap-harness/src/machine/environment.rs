@@ -1,6 +1,6 @@
 //! The environment of a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
@@ -61,10 +61,8 @@ pub fn environment(mut command: Vec<String>) -> Environment {
         ),
         cpu_model: cpu
             .as_ref()
-            .and_then(|cpu| cpu.model_name(0))
-            .unwrap_or("unknown")
-            .trim()
-            .to_owned(),
+            .and_then(|cpu| cpu.get_info(0))
+            .map_or_else(|| "unknown".to_owned(), |fields| cpu_model(&fields)),
         cpus: allowed.len(),
         memory_bytes: procfs::Meminfo::current().map_or(0, |memory| memory.mem_total),
         virtual_machine: flags.contains(&"hypervisor"),
@@ -83,6 +81,17 @@ pub fn environment(mut command: Vec<String>) -> Environment {
         variables: variables(std::env::vars_os()),
         lane_programs: BTreeMap::new(),
         folder: None,
+    }
+}
+
+/// The model of a CPU by the fields of `/proc/cpuinfo`, with the numbers of its family and model where there are any:
+/// virtual machines call processors of several generations by one name, and their ratios differ.
+fn cpu_model(fields: &HashMap<&str, &str>) -> String {
+    let field = |name| fields.get(name).map(|value| value.trim());
+    let name = field("model name").unwrap_or("unknown");
+    match (field("cpu family"), field("model")) {
+        (Some(family), Some(model)) => format!("{name}, family {family}, model {model}"),
+        _ => name.to_owned(),
     }
 }
 
@@ -300,6 +309,14 @@ mod tests {
         let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(found[1].sha256, of_abc);
         assert_eq!(programs("no-such-program-here 'unclosed"), []);
+    }
+
+    #[test]
+    fn a_model_of_one_name_is_told_apart_by_its_numbers() {
+        let milan = [("model name", "AMD EPYC "), ("cpu family", "25"), ("model", "1")];
+        assert_eq!(cpu_model(&HashMap::from(milan)), "AMD EPYC, family 25, model 1");
+        assert_eq!(cpu_model(&HashMap::from([("model name", "Neoverse-N1")])), "Neoverse-N1");
+        assert_eq!(cpu_model(&HashMap::new()), "unknown");
     }
 
     #[test]

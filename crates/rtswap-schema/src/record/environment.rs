@@ -17,7 +17,7 @@ pub struct Environment {
     pub started_unix_s: u64,
     /// `uname -sr`.
     pub kernel: String,
-    /// The CPU's model name.
+    /// The CPU's model name, with the numbers of its family and model on x86.
     pub cpu_model: String,
     /// CPUs that this process may use.
     pub cpus: usize,
