@@ -16,7 +16,8 @@ use crate::{LaneInfo, Place, Prepare, Refusal};
 /// `bridged`.
 pub const STREAMS: &str = "streams";
 
-/// The note of lane info that says who does its file I/O: `threads`, `ring` or `in place`.
+/// The note of lane info that says who does its file I/O: `threads`, `ring`, `in place`, or which operations the ring
+/// and which ones threads.
 pub const FILES: &str = "files";
 
 /// Prepares a workload of the suite on the runtime.

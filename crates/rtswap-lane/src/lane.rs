@@ -69,6 +69,17 @@ impl Lane {
         }
     }
 
+    /// What stands for a lane that is not built in: it is listed, and measured nowhere. `feature` of `rtswap` brings
+    /// it, and `remedy` says how: ``build rtswap with `--features may` ``.
+    #[must_use]
+    pub fn not_built(name: &str, feature: &'static str, remedy: &str) -> Self {
+        let reason = format!("not built in: {remedy}");
+        let refusal = Refusal::Skipped(reason.clone());
+        let lane = Self::new(name, "not built in", Kind::Runtime, move |_| Err(refusal.clone()));
+        Self { missing_feature: Some(feature), ..lane.on_request() }
+            .with_available(move || Err(io::Error::other(reason.clone())))
+    }
+
     /// The same lane, with a test of whether this machine lets it work. The error says why not.
     #[must_use]
     pub fn with_available(

@@ -72,6 +72,8 @@ pub enum Files {
     Threads,
     /// `io_uring`.
     Ring,
+    /// `io_uring` for some operations and threads for the others: `ring: open, read; threads: write`.
+    Mixed(&'static str),
     /// The thread that runs tasks, which blocks meanwhile.
     InPlace,
     /// The runtime has no files: it does not implement [`Fs`](crate::Fs).
@@ -84,6 +86,7 @@ impl Files {
         match self {
             Self::Threads => "threads",
             Self::Ring => "ring",
+            Self::Mixed(operations) => operations,
             Self::InPlace => "in place",
             Self::None => "none",
         }

@@ -9,10 +9,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::{About, Buffer, Config, Effective, Elapsed, File, Fs, Net, Open, Runtime};
+use crate::{About, Buffer, Config, Effective, Elapsed, File, Files, Fs, Net, Open, Runtime};
 
 /// An open file of a runtime's own `fs` module, which has a cursor: `tokio::fs::File` and its like.
 pub trait Handle: Sized + Send + 'static {
+    /// Who does its I/O.
+    const FILES: Files = Files::Threads;
+
+    /// Whether this machine lets it do its I/O as [`FILES`](Self::FILES) says.
+    ///
+    /// # Errors
+    /// Why not.
+    fn available() -> io::Result<()> {
+        Ok(())
+    }
+
     /// Opens a file, to be read or to be made. `ReadDirect` never gets here.
     ///
     /// # Errors
@@ -157,11 +168,11 @@ impl<R: fmt::Debug, H> fmt::Debug for WithHandles<R, H> {
     }
 }
 
-impl<R: Runtime, H: 'static> Runtime for WithHandles<R, H> {
+impl<R: Runtime, H: Handle> Runtime for WithHandles<R, H> {
     type JoinHandle<T: Send + 'static> = R::JoinHandle<T>;
 
     fn about(&self) -> About {
-        self.runtime.about()
+        About { files: H::FILES, ..self.runtime.about() }
     }
 
     fn block_on<F: Future>(&self, config: &Config, main: F) -> io::Result<F::Output> {
@@ -204,7 +215,8 @@ impl<R: Runtime, H: 'static> Runtime for WithHandles<R, H> {
     }
 
     fn available(&self) -> io::Result<()> {
-        self.runtime.available()
+        self.runtime.available()?;
+        H::available()
     }
 
     fn effective(&self, config: &Config) -> Effective {
@@ -212,7 +224,7 @@ impl<R: Runtime, H: 'static> Runtime for WithHandles<R, H> {
     }
 }
 
-impl<R: Net, H: 'static> Net for WithHandles<R, H> {
+impl<R: Net, H: Handle> Net for WithHandles<R, H> {
     type TcpStream = R::TcpStream;
     type TcpListener = R::TcpListener;
 

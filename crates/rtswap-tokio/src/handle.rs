@@ -3,15 +3,23 @@
 use std::io::{self, SeekFrom};
 use std::path::Path;
 
-use rtswap_runtime::{Handle, Open};
+use rtswap_runtime::{Files, Handle, Open};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+use crate::unstable;
 
 /// `tokio::fs::File`.
 #[derive(Debug)]
 pub struct FsHandle(File);
 
 impl Handle for FsHandle {
+    const FILES: Files = unstable::FILES;
+
+    fn available() -> io::Result<()> {
+        unstable::available()
+    }
+
     async fn open(path: &Path, how: Open) -> io::Result<Self> {
         match how {
             Open::Create => File::create(path).await.map(Self),

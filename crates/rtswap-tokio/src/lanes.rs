@@ -2,7 +2,7 @@ use rtswap_lane::Lane;
 use rtswap_runtime::WithHandles;
 use rtswap_workload::{Standard, Suite};
 
-use crate::{FsHandle, Tokio};
+use crate::{FsHandle, Tokio, unstable};
 
 /// The lanes of this crate for the standard workloads, instantiated here.
 pub fn lanes() -> Vec<Lane> {
@@ -30,10 +30,26 @@ pub fn lanes_of<S: Suite>() -> Vec<Lane> {
         &events_8,
     )
     .on_request()])
-    .chain([Lane::files_only::<S, _>(
-        "tokio-fs",
-        "tokio, with the files of tokio::fs",
-        &WithHandles::<_, FsHandle>::new(Tokio::default()),
-    )])
+    .chain(files::<S>())
     .collect()
+}
+
+/// The lane of `tokio::fs` in this build, and what stands for the other one.
+fn files<S: Suite>() -> [Lane; 2] {
+    let runtime = WithHandles::<_, FsHandle>::new(Tokio::default());
+    let lane = |name, about| Lane::files_only::<S, _>(name, about, &runtime);
+    let stand_in = |name, feature, remedy, lane: &Lane| {
+        let mut other = Lane::not_built(name, feature, remedy);
+        other.families = lane.families;
+        other
+    };
+    if unstable::RING {
+        let about = "tokio, with the files of tokio::fs, which opens and reads through io_uring";
+        let uring = lane("tokio-fs-uring", about);
+        [stand_in("tokio-fs", "tokio", unstable::WITHOUT, &uring), uring]
+    } else {
+        let threads = lane("tokio-fs", "tokio, with the files of tokio::fs");
+        let uring = stand_in("tokio-fs-uring", "tokio-unstable", unstable::WITH, &threads);
+        [threads, uring]
+    }
 }

@@ -13,6 +13,7 @@ mod lanes;
 mod native;
 mod net;
 mod task;
+mod unstable;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -150,15 +151,15 @@ impl Runtime for Tokio {
             Scheduler::MultiThread => ("multi_thread", config.workers.get()),
             Scheduler::CurrentThread => ("current_thread", 1),
         };
-        let notes = [
-            ("scheduler", scheduler.to_owned()),
-            ("event_interval", self.event_interval.to_string()),
-        ];
-        Effective {
-            driver: Driver::Epoll,
-            workers,
-            notes: BTreeMap::from(notes.map(|(name, note)| (name.to_owned(), note))),
+        let mut notes = BTreeMap::from([
+            ("scheduler".to_owned(), scheduler.to_owned()),
+            ("event_interval".to_owned(), self.event_interval.to_string()),
+        ]);
+        // Another tokio: it counts and times more.
+        if cfg!(tokio_unstable) {
+            notes.insert("cfg".to_owned(), "tokio_unstable".to_owned());
         }
+        Effective { driver: Driver::Epoll, workers, notes }
     }
 }
 

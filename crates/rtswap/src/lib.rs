@@ -40,6 +40,8 @@
 //! One for each runtime (`tokio`, `async-std`, `smol`, `tokio-uring`, `monoio`, `compio`, `glommio`) and
 //! `apps` for the workloads that need hyper, rustls or a database client. All of these are on by default; `may` is
 //! not. They are additive: a lane or workload that is not built in is listed with the feature that brings it.
+//! `tokio-unstable` replaces the lane `tokio-fs` by `tokio-fs-uring`, in a build with
+//! `RUSTFLAGS="--cfg tokio_unstable"`; without the flag it does nothing.
 #![warn(missing_docs)]
 
 pub mod cli;

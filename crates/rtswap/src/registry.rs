@@ -1,7 +1,6 @@
 //! The lanes and workloads that a program knows.
 
 use std::convert::Infallible;
-use std::io;
 use std::process::ExitCode;
 
 use rtswap_lane::{Lane, Prepare, Ready, Refusal};
@@ -57,7 +56,7 @@ macro_rules! runtimes {
 
 // Adding a runtime is one line here.
 runtimes! {
-    "tokio" rtswap_tokio ["tokio" "tokio-local" "tokio-events-8" "tokio-fs"]
+    "tokio" rtswap_tokio ["tokio" "tokio-local" "tokio-events-8" "tokio-fs" "tokio-fs-uring"]
     "async-std" rtswap_async_std ["async-std" "async-std-fs"]
     "smol" rtswap_smol ["smol" "smol-local" "smol-fs"]
     "tokio-uring" rtswap_tokio_uring ["tokio-uring" "tokio-uring-bridge" "tokio-uring-net" "tokio-uring-coop"]
@@ -67,14 +66,15 @@ runtimes! {
     "may" rtswap_may ["may"]
 }
 
-/// What stands for a lane whose cargo feature is off: listed, and measured nowhere.
+/// What stands for a lane whose cargo feature is off.
 #[allow(dead_code, reason = "with all features there is none")]
 fn not_built(name: &str, feature: &'static str) -> Lane {
-    let reason = format!("not built in: build rtswap with `--features {feature}`");
-    let refusal = Refusal::Skipped(reason.clone());
-    let mut lane = Lane::new(name, "not built in", Kind::Runtime, move |_| Err(refusal.clone()));
-    lane.missing_feature = Some(feature);
-    lane.on_request().with_available(move || Err(io::Error::other(reason.clone())))
+    // The one lane that its crate's feature does not bring.
+    let (feature, flags) = match name {
+        "tokio-fs-uring" => ("tokio-unstable", "`RUSTFLAGS=\"--cfg tokio_unstable\"` and "),
+        _ => (feature, ""),
+    };
+    Lane::not_built(name, feature, &format!("build rtswap with {flags}`--features {feature}`"))
 }
 
 /// The lane of a program in another language. Its version is looked up where it is asked for: every lane
@@ -192,6 +192,20 @@ mod tests {
         assert_eq!(lane.available().unwrap_err().to_string(), reason);
         let refusal = lane.prepare(&Prepare::default()).unwrap_err();
         assert_eq!(refusal, Refusal::Skipped(reason.to_owned()));
+    }
+
+    #[test]
+    fn tokio_fs_uring_has_one_remedy_with_and_without_tokio() {
+        let registry = Registry::standard();
+        let shipped = registry.lane("tokio-fs-uring").unwrap();
+        let without_tokio = not_built("tokio-fs-uring", "tokio");
+        let reason = |lane: &Lane| lane.available().unwrap_err().to_string();
+        let flags = "RUSTFLAGS=\"--cfg tokio_unstable\"` and `--features tokio-unstable`";
+        assert!(reason(&without_tokio).contains(flags), "{}", reason(&without_tokio));
+        if shipped.missing_feature.is_some() {
+            assert_eq!(reason(shipped), reason(&without_tokio));
+            assert_eq!(shipped.missing_feature, without_tokio.missing_feature);
+        }
     }
 
     #[test]
