@@ -72,7 +72,9 @@ pub(crate) fn prepare<N: Native>(runtime: &N, order: &Prepare) -> Result<Program
         }
         "sleep" => {
             let sleep = Sleep::new(&spec);
-            driven(&place, move |slices| native.sleeps(&config, sleep, slices).map_err(failed))?
+            driven(&place, move |slices| {
+                native.sleeps(&config, sleep.clone(), slices).map_err(failed)
+            })?
         }
         "spawn" => {
             let spawn = Spawn::new(&spec);

@@ -31,7 +31,7 @@ pub(crate) fn joined<T>(coroutine: JoinHandle<T>) -> T {
     coroutine.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-pub(crate) fn sleeps(asked: Sleep) -> Result<Batch, Fault> {
+pub(crate) fn sleeps(asked: &Sleep) -> Result<Batch, Fault> {
     let begin = Instant::now();
     let coroutines: Vec<_> = asked
         .asked()

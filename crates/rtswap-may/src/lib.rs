@@ -53,7 +53,7 @@ fn prepare(order: &Prepare) -> Result<Program, Refusal> {
         }
         "sleep" => {
             let sleep = Sleep::new(&spec);
-            by_hand(&place, move || driven::sleeps(sleep))?
+            by_hand(&place, move || driven::sleeps(&sleep))?
         }
         "spawn" => {
             let spawn = Spawn::new(&spec);

@@ -20,6 +20,7 @@ pub const FOLDER_VAR: &str = "RTSWAP_PEERS";
 const SOURCES: &[(&str, &str)] = &[
     ("python/lane.py", include_str!("../lanes/python/lane.py")),
     ("python/on_asyncio.py", include_str!("../lanes/python/on_asyncio.py")),
+    ("python/sleep_order.py", include_str!("../lanes/python/sleep_order.py")),
     ("python/asgi.py", include_str!("../lanes/python/asgi.py")),
     ("python/on_gevent.py", include_str!("../lanes/python/on_gevent.py")),
     ("python/requirements/gevent.txt", include_str!("../lanes/python/requirements/gevent.txt")),
@@ -31,8 +32,10 @@ const SOURCES: &[(&str, &str)] = &[
     ("python/requirements/uvicorn.txt", include_str!("../lanes/python/requirements/uvicorn.txt")),
     ("python/requirements/uvloop.txt", include_str!("../lanes/python/requirements/uvloop.txt")),
     ("node/lane.mjs", include_str!("../lanes/node/lane.mjs")),
+    ("node/sleep_order.mjs", include_str!("../lanes/node/sleep_order.mjs")),
     ("go/go.mod", include_str!("../lanes/go/go.mod")),
     ("go/main.go", include_str!("../lanes/go/main.go")),
+    ("go/sleep_order.go", include_str!("../lanes/go/sleep_order.go")),
 ];
 
 /// The file of `SOURCES` that pins a Python package and what it needs.

@@ -8,6 +8,8 @@
 mod error;
 mod folder;
 pub mod install;
+#[cfg(test)]
+mod lane_tests;
 mod lookup;
 mod process;
 

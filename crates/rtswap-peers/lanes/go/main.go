@@ -135,8 +135,8 @@ func web() http.Handler {
 }
 
 // A batch: that many sleeps at once, none of which may end early, or much out of order.
-func sleeps(tasks, ms int) (int64, error) {
-	asked := func(number int) time.Duration { return time.Duration(ms+number%5) * time.Millisecond }
+func sleeps(tasks, ms int, order *sleepOrder) (int64, error) {
+	asked := func(number int) time.Duration { return time.Duration(ms+number%lengths) * time.Millisecond }
 	slept, at := make([]time.Duration, tasks), make([]time.Duration, tasks)
 	begin := time.Now()
 	var all sync.WaitGroup
@@ -155,23 +155,13 @@ func sleeps(tasks, ms int) (int64, error) {
 		if slept[number] < asked(number) {
 			return 0, refuse("invalid", "a sleep of %v ended after %v", asked(number), slept[number])
 		}
-		if number < 5 {
+		if number < lengths {
 			firsts = append(firsts, at[number])
 		}
-		firsts[number%5] = min(firsts[number%5], at[number])
+		firsts[number%lengths] = min(firsts[number%lengths], at[number])
 	}
-	// One length may be late, where a thread has stalled: half of the pairs.
-	pairs, wrong := 0, 0
-	for i := range firsts {
-		for j := i + 2; j < len(firsts); j++ {
-			pairs++
-			if firsts[i] > firsts[j]+time.Millisecond {
-				wrong++
-			}
-		}
-	}
-	if wrong*2 > pairs {
-		return 0, refuse("invalid", "%d of %d shorter sleeps ended later: %v", wrong, pairs, firsts)
+	if err := order.check(firsts); err != nil {
+		return 0, refuse("invalid", "%v", err)
 	}
 	return int64(tasks), nil
 }
@@ -211,7 +201,8 @@ func prepare(peer string, o order) (fields, batch, error) {
 		"workers": runtime.GOMAXPROCS(0), "shards": 1, "notes": notes,
 	}}
 	if family == "sleep" {
-		return ready, func() (int64, error) { return sleeps(params["tasks"], params["ms"]) }, nil
+		order := &sleepOrder{ms: params["ms"]}
+		return ready, func() (int64, error) { return sleeps(params["tasks"], params["ms"], order) }, nil
 	}
 	listener, err := listen(o.Addr)
 	if err != nil {

@@ -8,6 +8,8 @@ import net from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { LENGTHS, SleepOrder } from "./sleep_order.mjs";
+
 class Refusal extends Error {
   constructor(status, reason) {
     super(reason);
@@ -84,7 +86,8 @@ async function serve(order, server, notes) {
 const EARLY_NS = 1_000_000n;
 
 function sleeps(count, ms) {
-  const asked = Array.from({ length: count }, (_, number) => ms + (number % 5));
+  const asked = Array.from({ length: count }, (_, number) => ms + (number % LENGTHS));
+  const order = new SleepOrder(ms);
   return async () => {
     const begin = process.hrtime.bigint();
     const one = async (ms) => {
@@ -98,13 +101,10 @@ function sleeps(count, ms) {
       if (slept + EARLY_NS < BigInt(asked[number]) * 1_000_000n)
         throw new Refusal("invalid", `a sleep of ${asked[number]} ms ended after ${slept} ns`);
     });
-    const firsts = [0, 1, 2, 3, 4].map((group) =>
-      ends.reduce((first, { at }, number) => (number % 5 === group ? Math.min(first, at) : first), Infinity));
-    // One length may be late, where the machine has stalled: half of the pairs. A missing length is Infinity.
-    const pairs = firsts.flatMap((sooner, i) => firsts.slice(i + 2).filter(isFinite).map((later) => [sooner, later]));
-    const wrong = pairs.filter(([sooner, later]) => sooner > later + 1e6);
-    if (wrong.length * 2 > pairs.length)
-      throw new Refusal("invalid", `${wrong.length} of ${pairs.length} shorter sleeps ended later: ${firsts} ns`);
+    const first = (length) =>
+      ends.reduce((first, { at }, number) => (number % LENGTHS === length ? Math.min(first, at) : first), Infinity);
+    const wrong = order.check(Array.from({ length: Math.min(count, LENGTHS) }, (_, length) => first(length)));
+    if (wrong) throw new Refusal("invalid", wrong);
     return count;
   };
 }

@@ -10,6 +10,7 @@ import sys
 import time
 
 import lane
+from sleep_order import LENGTHS, SleepOrder
 
 PEER, LOOP, PROGRAM = sys.argv[1:]
 
@@ -55,7 +56,8 @@ async def one_sleep(begin_ns, ms):
 
 def sleeps(count, ms, early_ns):
     """A batch: that many sleeps at once, none of which may end early, or much out of order."""
-    asked = [ms + number % 5 for number in range(count)]
+    asked = [ms + number % LENGTHS for number in range(count)]
+    order = SleepOrder(ms)
 
     async def batch():
         begin_ns = time.monotonic_ns()
@@ -64,12 +66,8 @@ def sleeps(count, ms, early_ns):
         for ms, (slept_ns, _) in zip(asked, ends):
             if slept_ns + early_ns < ms * 1_000_000:
                 raise lane.Refusal("invalid", f"a sleep of {ms} ms ended after {slept_ns} ns")
-        firsts = [min(at for _, at in ends[group::5]) for group in range(min(count, 5))]
-        pairs = [(sooner, later) for i, sooner in enumerate(firsts) for later in firsts[i + 2 :]]
-        wrong = sum(sooner > later + 1_000_000 for sooner, later in pairs)
-        # One length may be late, where the machine has stalled: half of the pairs.
-        if wrong * 2 > len(pairs):
-            raise lane.Refusal("invalid", f"{wrong} of {len(pairs)} shorter sleeps ended later: {firsts} ns")
+        firsts = [min(at for _, at in ends[length::LENGTHS]) for length in range(min(count, LENGTHS))]
+        order.check(firsts)
         return count
 
     return batch
