@@ -305,6 +305,11 @@ pub fn cell<'a>(summary: &'a Value, lane: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no cell of {lane}: {summary:#}"))
 }
 
+/// Whether a line says that a lane is not built in, of a feature that is not in the default set.
+pub fn is_built_on_request(line: &str) -> bool {
+    line.contains("not built in: build rtswap with `--features may`")
+}
+
 /// One line that begins with the program's name, and no panic.
 pub fn assert_one_line(stderr: &str) -> &str {
     assert!(!stderr.contains("panicked"), "{stderr}");
