@@ -17,7 +17,7 @@ const PREFIX: &str = "rtswap-run-";
 ///
 /// It is locked as long as this process lives, however the process ends: [`sweep`] takes what is not locked.
 #[derive(Debug)]
-pub(crate) struct HeldFolder {
+pub struct HeldFolder {
     // Removed before it is unlocked.
     folder: TempDir,
     lock: File,
@@ -25,6 +25,9 @@ pub(crate) struct HeldFolder {
 
 impl HeldFolder {
     /// Creates a folder. Its name holds `name`.
+    ///
+    /// # Errors
+    /// If the folder cannot be created or opened.
     pub fn new(name: &str) -> io::Result<Self> {
         Self::new_in(&env::temp_dir(), name)
     }
@@ -61,7 +64,7 @@ impl HeldFolder {
 
 /// Removes the folders of this user's runs that were killed. What cannot be removed is left to the next run: a
 /// server may still be about to die.
-pub(crate) fn sweep() {
+pub fn sweep() {
     sweep_in(&env::temp_dir());
 }
 
@@ -173,7 +176,7 @@ mod tests {
         assert!(path.exists(), "its owner lives");
         holder.kill().unwrap();
         holder.wait().unwrap();
-        assert!(path.exists(), "nobody removed it");
+        assert!(path.exists(), "a killed process removes nothing");
         sweep_in(parent.path());
         assert!(!path.exists());
     }

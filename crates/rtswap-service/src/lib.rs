@@ -52,6 +52,7 @@ use std::fmt::Debug;
 use rtswap_workload::{ParamValue, Resources, Uses};
 
 pub use error::{CheckError, ServiceError};
+pub use held::{HeldFolder, sweep};
 pub use server::SERVERS_VAR;
 use server::{ExternalServer, ManagedServer, ServerProgram};
 

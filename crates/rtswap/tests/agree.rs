@@ -162,6 +162,39 @@ fn interrupted_or_killed_agree_leaves_no_client_behind() {
     }
 }
 
+/// Starts a run whose client never ends, and waits for the client.
+fn with_client_that_hangs(case: &Case, bin: &std::path::Path) -> support::Running {
+    let run = case.spawn_on_path(&args("http/conns=2", "1"), bin);
+    case.find("sleep");
+    run
+}
+
+#[test]
+fn folder_of_killed_agree_is_removed_by_the_next_start() {
+    let case = Case::new();
+    let bin = path(&case);
+    symlink("/bin/sleep", bin.join("sleep")).unwrap();
+    program(&bin, "wrk", "test $# -gt 1 || { echo usage; exit 1; }\nexec sleep 1000");
+    let folders = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(case.folder.path()).unwrap().flatten();
+        entries.map(|entry| entry.path()).filter(|path| *path != bin).collect()
+    };
+    let run = with_client_that_hangs(&case, &bin);
+    let [folder] = &folders()[..] else { panic!("{:?}", folders()) };
+    let verify = ["verify", "--lane", "tokio-local", "--workload", "spawn/tasks=1"];
+    case.rtswap().args(verify).env("TMPDIR", case.folder.path()).assert().success();
+    assert!(folder.exists(), "its run is alive");
+    run.signal(Signal::KILL);
+    run.wait();
+    case.assert_nothing_left();
+    assert!(folder.exists(), "a killed run removes nothing");
+    let again = with_client_that_hangs(&case, &bin);
+    assert!(!folder.exists());
+    again.signal(Signal::INT);
+    again.wait();
+    assert_eq!(folders(), Vec::<PathBuf>::new());
+}
+
 #[test]
 fn agree_rejects_out_that_exists_or_cannot_be_written() {
     let case = Case::new();

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use process::ProcessError;
-use tempfile::TempDir;
+use rtswap_service::HeldFolder;
 
 use super::record::{ClientInfo, Load};
 
@@ -98,7 +98,7 @@ pub struct Installed {
     /// Those that can be started.
     found: Vec<Program>,
     /// For files of the clients; removed at the end.
-    folder: TempDir,
+    folder: HeldFolder,
 }
 
 /// A client that can be started.
@@ -182,12 +182,14 @@ impl Probe<'_> {
 }
 
 impl Installed {
-    /// Looks for all clients of the families. After an interruption none is found.
+    /// Looks for all clients of the families. After an interruption none is found. Removes what killed runs of this
+    /// user left.
     ///
     /// # Errors
     /// If there is no room for a temporary folder.
     pub fn find(families: &[Family], cpus: &[usize], cancel: &AtomicBool) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("rtswap-agree-").tempdir()?;
+        rtswap_service::sweep();
+        let folder = HeldFolder::new("agree")?;
         let probe = Probe { folder: folder.path(), cpus, cancel };
         let (mut infos, mut found) = (Vec::new(), Vec::new());
         for client in Foreign::ALL {
