@@ -55,7 +55,7 @@ async fn as_task<F: Future + 'static>(main: F) -> F::Output {
 }
 
 async fn join<T>(task: JoinHandle<T>) -> T {
-    task.await.resume_unwind().expect("nobody cancels it")
+    task.await.resume_unwind().expect("it is not cancelled")
 }
 
 async fn serve(
@@ -99,7 +99,13 @@ async fn serve_managed(listener: std::net::TcpListener, ready: ReadySignal) -> i
     let listener = TcpListener::from_std(listener)?;
     ready.send();
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                compio::time::sleep(accept::pause_after(error)?).await;
+                continue;
+            }
+        };
         runtime::spawn(async move {
             let (mut reader, mut writer) = (&stream, &stream);
             let mut parts = pin!(reader.read_multi(0));
