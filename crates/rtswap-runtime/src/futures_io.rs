@@ -151,6 +151,112 @@ mod tests {
         assert_eq!(into.filled(), b"abcd");
     }
 
+    /// A stream that records into which memory it reads and how it is closed.
+    #[derive(Default)]
+    struct Recorder {
+        read_into: (usize, usize),
+        calls: Vec<&'static str>,
+    }
+
+    impl futures_io::AsyncRead for Recorder {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            into: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            self.read_into = (into.as_ptr() as usize, into.len());
+            into[0] = b'x';
+            Poll::Ready(Ok(1))
+        }
+    }
+
+    impl futures_io::AsyncWrite for Recorder {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.calls.push("write");
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            parts: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.calls.push("write_vectored");
+            Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.calls.push("close");
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Where a read of a buffer reads into.
+    fn memory_of_read(into: &mut ReadBuf<'_>) -> (usize, usize) {
+        let mut stream = FuturesIo::new(Recorder::default());
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut stream).poll_read(cx, into).is_ready());
+        stream.stream.read_into
+    }
+
+    #[test]
+    fn initialised_buffer_is_read_into_without_a_copy() {
+        let mut memory = [0; 8];
+        let start = memory.as_ptr() as usize;
+        let mut into = ReadBuf::new(&mut memory);
+        into.put_slice(b"ab");
+        assert_eq!(memory_of_read(&mut into), (start + 2, 6));
+    }
+
+    #[test]
+    fn uninitialised_buffers_share_the_memory_of_their_thread() {
+        let mut memory = vec![MaybeUninit::uninit(); MOST + 1];
+        let (first, bytes) = memory_of_read(&mut ReadBuf::uninit(&mut memory));
+        assert_eq!(bytes, MOST, "one read has a limit");
+        let outside = !memory.as_ptr_range().contains(&(first as *const MaybeUninit<u8>));
+        assert!(outside, "the caller's memory may not be read into");
+        let (again, bytes) = memory_of_read(&mut ReadBuf::uninit(&mut memory[..100]));
+        assert_eq!((again, bytes), (first, 100));
+    }
+
+    #[test]
+    fn shutdown_closes_the_stream_unless_it_is_shut_down_otherwise() {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut closed = FuturesIo::new(Recorder::default());
+        assert!(matches!(Pin::new(&mut closed).poll_shutdown(cx), Poll::Ready(Ok(()))));
+        assert_eq!(closed.stream.calls, ["close"]);
+        let mut other = FuturesIo::new(Recorder::default())
+            .shut_down_by(|_| Err(io::ErrorKind::NotConnected.into()));
+        let done = Pin::new(&mut other).poll_shutdown(cx);
+        assert!(
+            matches!(&done, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected)
+        );
+        assert!(other.stream.calls.is_empty());
+    }
+
+    #[test]
+    fn writes_reach_the_stream_as_they_are() {
+        let cx = &mut Context::from_waker(Waker::noop());
+        for vectored in [false, true] {
+            let stream = FuturesIo::new(Recorder::default());
+            let mut stream = if vectored { stream.vectored() } else { stream };
+            assert_eq!(stream.is_write_vectored(), vectored);
+            let parts = [IoSlice::new(b"ab"), IoSlice::new(b"c")];
+            let written = Pin::new(&mut stream).poll_write_vectored(cx, &parts);
+            assert!(matches!(written, Poll::Ready(Ok(3))));
+            assert!(matches!(Pin::new(&mut stream).poll_write(cx, b"ab"), Poll::Ready(Ok(2))));
+            assert_eq!(stream.stream.calls, ["write_vectored", "write"]);
+        }
+    }
+
     #[test]
     fn full_buffer_is_not_an_end() {
         let mut into = ReadBuf::uninit(&mut []);

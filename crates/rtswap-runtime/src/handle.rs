@@ -248,3 +248,124 @@ impl<R: Runtime, H: Handle> Fs for WithHandles<R, H> {
         H::rename(from, to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use futures_lite::future::{block_on, poll_once, yield_now, zip};
+
+    use super::*;
+
+    thread_local! {
+        /// How many files this thread has opened, and how many of them are open.
+        static OPENED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    }
+
+    /// A file whose byte at N is N. Each operation takes two polls. At 999 it fails.
+    struct Mock;
+
+    impl Drop for Mock {
+        fn drop(&mut self) {
+            let (ever, now) = OPENED.get();
+            OPENED.set((ever, now - 1));
+        }
+    }
+
+    impl Handle for Mock {
+        async fn open(_: &Path, _: Open) -> io::Result<Self> {
+            let (ever, now) = OPENED.get();
+            OPENED.set((ever + 1, now + 1));
+            Ok(Self)
+        }
+
+        async fn read(&mut self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+            yield_now().await;
+            if offset == 999 {
+                return Err(io::ErrorKind::Other.into());
+            }
+            let some = bytes.len().min(4);
+            bytes[..some].fill(offset as u8);
+            Ok(some)
+        }
+
+        async fn write_all(&mut self, _: &[u8], offset: u64) -> io::Result<()> {
+            yield_now().await;
+            if offset == 999 { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+        }
+
+        async fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        async fn rename(_: &Path, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn open(how: Open) -> HandleFile<Mock> {
+        block_on(HandleFile::open(Path::new("file"), how)).unwrap()
+    }
+
+    fn buffer() -> Buffer {
+        Buffer::with_capacity(8)
+    }
+
+    #[test]
+    fn read_at_opens_another_handle_only_if_none_is_idle() {
+        let file = open(Open::Read);
+        for _ in 0..3 {
+            block_on(file.read_at(buffer(), 1)).0.unwrap();
+        }
+        assert_eq!(OPENED.get(), (1, 1), "one after the other");
+        for _ in 0..3 {
+            let both = zip(file.read_at(buffer(), 2), file.read_at(buffer(), 3));
+            let ((first, two), (second, three)) = block_on(both);
+            assert_eq!((first.unwrap(), second.unwrap()), (4, 4));
+            assert_eq!((&two[..], &three[..]), (&[2; 4][..], &[3; 4][..]));
+        }
+        assert_eq!(OPENED.get(), (2, 2), "two at a time");
+        drop(file);
+        assert_eq!(OPENED.get(), (2, 0));
+    }
+
+    #[test]
+    fn read_at_that_is_dropped_leaves_the_file_usable() {
+        let file = open(Open::Read);
+        block_on(async { assert!(poll_once(file.read_at(buffer(), 1)).await.is_none()) });
+        assert_eq!(OPENED.get(), (1, 0), "its handle is closed");
+        block_on(file.read_at(buffer(), 1)).0.unwrap();
+        assert_eq!(OPENED.get(), (2, 1));
+    }
+
+    #[test]
+    fn operation_that_fails_gives_its_handle_back() {
+        let file = open(Open::Read);
+        let (result, empty) = block_on(file.read_at(buffer(), 999));
+        assert!(result.is_err() && empty.is_empty());
+        block_on(file.read_at(buffer(), 1)).0.unwrap();
+        let file = open(Open::Create);
+        assert!(block_on(file.write_all_at(buffer(), 999)).0.is_err());
+        block_on(file.write_all_at(buffer(), 1)).0.unwrap();
+        block_on(file.sync()).unwrap();
+        assert_eq!(OPENED.get().0, 2, "each file was opened once");
+    }
+
+    #[test]
+    fn second_write_at_once_is_refused_and_opens_nothing() {
+        let file = open(Open::Create);
+        let both = zip(file.write_all_at(buffer(), 1), file.write_all_at(buffer(), 2));
+        let ((first, _), (second, _)) = block_on(both);
+        first.unwrap();
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(OPENED.get(), (1, 1), "a second open would empty the file");
+        block_on(file.write_all_at(buffer(), 2)).0.unwrap();
+    }
+
+    #[test]
+    fn direct_reads_are_unsupported_and_open_nothing() {
+        let opened = block_on(HandleFile::<Mock>::open(Path::new("file"), Open::ReadDirect));
+        assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::Unsupported);
+        assert_eq!(OPENED.get(), (0, 0));
+    }
+}

@@ -18,7 +18,7 @@ struct Side {
     /// Where the buffer of the last operation is, and how large.
     memory: (usize, usize),
     /// Whether the last buffer had initialised bytes beyond its length, of which it has none unless
-    /// somebody has filled it.
+    /// it was filled.
     filled: usize,
     /// What was written by operations that have ended well, and how often the stream was shut down.
     written: Vec<u8>,
@@ -121,6 +121,24 @@ impl WriteOwned for Half {
 pub(crate) struct Mock {
     read: Half,
     write: Half,
+}
+
+impl Mock {
+    pub(crate) fn answer_read(&self, bytes: &[u8]) {
+        self.read.answer(Ok(bytes));
+    }
+
+    pub(crate) fn answer_write(&self) {
+        self.write.answer(Ok(b""));
+    }
+
+    pub(crate) fn written(&self) -> Vec<u8> {
+        self.write.side().written.clone()
+    }
+
+    pub(crate) fn shut_downs(&self) -> usize {
+        self.write.side().shut
+    }
 }
 
 impl ReadOwned for Mock {
