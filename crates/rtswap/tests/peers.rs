@@ -150,6 +150,47 @@ fn install_that_is_interrupted_exits_with_130() {
     assert!(!case.path("peers/scratch").exists());
 }
 
+/// Programs that stand for Python and its pip. Pip writes its arguments to the file `asked`, and installs nothing.
+const FAKE_PYTHON: &str = r#"
+    mkdir bin
+    cat >bin/python3 <<'END'
+#!/bin/sh
+PATH=/usr/bin:/bin
+case "$*" in
+*"import sys; print"*) echo 3.12.1 ;;
+*"-m venv "*)
+    for venv; do :; done
+    mkdir -p "$venv/bin" "$venv/lib/python3.12/site-packages"
+    cp bin/pip "$venv/bin/python" ;;
+esac
+END
+    printf '#!/bin/sh\necho "$*" >>asked\n' >bin/pip
+    chmod +x bin/*
+    export RTSWAP_PEERS="$PWD/peers" PATH="$PWD/bin:/usr/bin:/bin"
+    exec "$0" "$@""#;
+
+#[test]
+fn install_newest_pins_nothing() {
+    for (newest, expected) in [
+        (true, "--no-cache-dir --prefer-binary gevent"),
+        (false, "--require-hashes --only-binary :all: -r "),
+    ] {
+        let case = Case::new();
+        // Written by the shell: a child of this process might hold open a file that this process writes.
+        let mut command = Command::new("sh");
+        command.args(["-ec", FAKE_PYTHON]).arg(program()).current_dir(case.folder.path());
+        command.args(["peers", "install", "gevent"]).args(newest.then_some("--newest"));
+        let done = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{stderr}{}", String::from_utf8_lossy(&done.stdout));
+        let asked = std::fs::read_to_string(case.path("asked")).unwrap();
+        let pip: Vec<_> = asked.lines().filter(|line| line.contains("-m pip install")).collect();
+        assert_eq!(pip.len(), 1, "{asked}");
+        assert!(pip[0].contains(expected), "{asked}");
+        assert_eq!(pip[0].contains("--require-hashes"), !newest, "{asked}");
+    }
+}
+
 /// The peers that are installed; the others are skipped.
 fn installed() -> Vec<&'static rtswap_peers::Peer> {
     let is_installed = |peer: &&rtswap_peers::Peer| {
