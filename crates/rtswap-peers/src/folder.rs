@@ -132,7 +132,7 @@ impl PeerFolder {
         self.check()
     }
 
-    /// Checks that nobody but this user and root can have written what is run from the folder: neither the folder nor
+    /// Checks that only this user and root can have written what is run from the folder: neither the folder nor
     /// what is in it belongs to another user, and others may not write to it.
     pub(crate) fn check(&self) -> Result<(), PeerError> {
         let entries = [self.venv(), self.go(), self.source_folder()];

@@ -80,7 +80,7 @@ pub(crate) fn contains(packages: &[String], package: &str) -> bool {
     packages.iter().any(|name| name == package)
 }
 
-/// The version of what the peer is named after, as far as files tell it.
+/// The version of what the peer is named after, if it can be read from files.
 pub fn version(folder: &PeerFolder, peer: &Peer) -> Option<String> {
     match peer.needs {
         Needs::Python([]) => python_version(folder),

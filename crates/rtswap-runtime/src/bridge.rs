@@ -15,9 +15,9 @@ mod spare;
 #[cfg(test)]
 pub(crate) mod tests;
 
-// What a connection that waits takes is the buffer that the kernel may fill at any moment: of its memory
-// that is the one part that cannot be given back. So reads begin small, with what compio's `AsyncStream`
-// and hyper's first buffer have, and grow where a connection has much to say.
+// A connection that waits holds the buffer that the kernel may fill at any moment. No other part of its
+// memory has to be kept. So reads begin small, with the size of compio's `AsyncStream` and of hyper's first
+// buffer, and grow where a connection sends much.
 
 /// Bytes that a read asks for at first.
 const READ_LEAST: usize = 8 << 10;
@@ -36,8 +36,8 @@ const WRITE_MOST: usize = 128 << 10;
 /// caller's, which `poll_read` gives back at once: the bridge has one of its own for each direction,
 /// and copies once. That of reads is made at the first use and stays; that of a write is the thread's
 /// again when the write has ended. Neither is filled with zeros, and no more than one operation is in
-/// flight in each direction. What a read has brought and nobody has taken stays: a read that is given
-/// up loses nothing, unlike one of [`ReadOwned`].
+/// flight in each direction. Bytes that were read and not handed on stay in the buffer: a read that is
+/// given up loses nothing, unlike one of [`ReadOwned`].
 ///
 /// A write is accepted when it is in the buffer and its operation has begun; the next write, flush or
 /// shutdown waits for that, and has its error. So what is written has to be flushed, as the
@@ -70,7 +70,7 @@ struct Reading<H> {
 struct Writing<H> {
     idle: Option<H>,
     operation: Option<WriteOp<H>>,
-    /// Who waited last for the operation that is under way, and perhaps still does.
+    /// The task that waited last for the operation that is under way. It may have given up.
     waiter: Option<Waker>,
     /// Of a write that was accepted.
     error: Option<io::Error>,
@@ -189,7 +189,7 @@ impl<H: WriteOwned + Send + 'static> Writing<H> {
         Poll::Ready(self.error.take().map_or(Ok(()), Err))
     }
 
-    /// Keeps the operation going, and the error for the next to hear.
+    /// Keeps the operation going. Its error is kept for the next call that waits.
     fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.idle.is_none() {
             let operation = self.operation.as_mut().expect("idle or under way");
@@ -201,8 +201,8 @@ impl<H: WriteOwned + Send + 'static> Writing<H> {
         Poll::Ready(())
     }
 
-    /// For a task that is about to wait for something else, and has perhaps not flushed. Who waits for
-    /// the write may have given up, which nobody tells; if not, it must be woken too.
+    /// For a task that is about to wait for something else, and has perhaps not flushed. The task that waits
+    /// for the write is woken too. It may have given up, which the bridge cannot know.
     fn keep_going(&mut self, cx: &mut Context<'_>) {
         let both = self
             .waiter
@@ -242,7 +242,7 @@ impl<H: WriteOwned + Send + 'static> Writing<H> {
             self.shut = true;
         }
         let done = ready!(self.poll_done(cx));
-        // What has failed may be tried again.
+        // A shutdown that has failed may be tried again.
         self.shut = done.is_ok();
         Poll::Ready(done)
     }

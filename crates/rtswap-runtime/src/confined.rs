@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 
 /// A value that stays on its thread, in a type that is `Send`: the thread is checked at every use.
 ///
-/// For adapters of runtimes whose types are not `Send`. The same as `send_wrapper::SendWrapper`, but for
-/// what the check costs: that one asks for the current thread's handle, which counts references
-/// atomically, several times in each operation; this one reads a number.
+/// For adapters of runtimes whose types are not `Send`. The same as `send_wrapper::SendWrapper`, with
+/// another check: `SendWrapper` asks for the current thread's handle, which counts references
+/// atomically, several times in each operation. `Confined` reads a number.
 ///
 /// # Panics
 /// On another thread than the one that made it: when used, when polled, and when dropped if there is

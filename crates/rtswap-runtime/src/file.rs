@@ -96,7 +96,7 @@ impl<R> fmt::Debug for ThreadFile<R> {
 /// The flag of `open(2)` for direct I/O, for a runtime's `custom_flags`.
 pub const O_DIRECT: i32 = OFlags::DIRECT.bits().cast_signed();
 
-/// Tells a refusal of the file system's apart from a wrong path: `EINVAL`, which says neither, becomes
+/// The error of opening a file for direct I/O. `EINVAL`, the answer of a file system without direct I/O, becomes
 /// `Unsupported`.
 pub fn explain_direct(error: io::Error) -> io::Error {
     if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {

@@ -75,7 +75,7 @@ impl<R: Runtime> rt::Timer for Timer<R> {
 /// A sleep of the runtime.
 type Started = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A timer that nobody waits for at present.
+/// A timer that no task waits for at present.
 type Spare = Arc<Mutex<Option<Armed>>>;
 
 struct Armed {

@@ -45,7 +45,7 @@
 //! **Why [`Buffer`] and not `Vec<u8>`?** A `Vec` that was cut to the length of what was read has
 //! forgotten that the rest of it is initialised. A readiness runtime that reads into `&mut [u8]`
 //! (async-std, smol) would then have to fill it with zeros before every read. [`Buffer`] keeps the
-//! whole storage initialised and the length beside it; it is a `Vec` inside, so it still goes to
+//! whole storage initialised and the length next to it. It is a `Vec` inside, so it still goes to
 //! tokio-uring, monoio and compio as it is.
 //!
 //! **Why is everything `Send`?** So that one source serves work-stealing and thread-per-core

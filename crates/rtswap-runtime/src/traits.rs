@@ -216,8 +216,8 @@ pub enum Open {
     Create,
 }
 
-/// An open file. Dropping it closes it, at a time and with an error that nobody learns of:
-/// [`close`](Self::close) tells.
+/// An open file. Dropping it closes it at some time and discards the error. [`close`](Self::close) waits and
+/// returns the error.
 pub trait File: Send + Sync + 'static {
     /// Reads some bytes from `offset`: overwrites the buffer from 0, may use all of its capacity, sets
     /// its length to the number of bytes read and returns it. `Ok(0)` is the end of the file. On an

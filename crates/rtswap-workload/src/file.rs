@@ -57,7 +57,7 @@ impl File {
     /// Its parameters are `mix`, `depth`, `size` and `cache`.
     ///
     /// # Errors
-    /// If it was not told where its `blocks`, or its `folder`, are.
+    /// If the order names no `blocks`, or no `folder`.
     pub fn new(spec: &Spec, given: &Resources) -> Result<Self, SpecError> {
         let path = |resource| {
             let missing =
@@ -104,7 +104,7 @@ impl WithFiles for File {
     type Open<R: Net + Fs> = Held<R>;
 
     async fn open<R: Net + Fs>(&self) -> Result<Held<R>, Fault> {
-        // Made here, lest the first operations wait for it.
+        // Made here, so that the first operations do not wait for it.
         let (file, bytes) = match &self.work {
             Work::Read { blocks, how } => {
                 content(BLOCK_BYTES, 0);

@@ -80,7 +80,7 @@ func echo(listener net.Listener, bufferBytes int) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
-			// No descriptor left, for example: whoever connects meanwhile waits.
+			// No descriptor left, for example. Clients that connect meanwhile wait.
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}

@@ -105,7 +105,7 @@ pub fn remove(folder: &PeerFolder) -> Result<bool, InstallError> {
     if !folder.path().is_dir() {
         return Ok(false);
     }
-    // What is removed is not run, whoever owns it; but the lock is written.
+    // What is removed is not run, so its owner does not matter. The lock is written.
     let _lock = lock(folder)?;
     let cannot = folder.cannot("remove");
     let mut any = false;
