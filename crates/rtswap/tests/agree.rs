@@ -177,10 +177,12 @@ fn folder_of_killed_agree_is_removed_by_the_next_start() {
     program(&bin, "wrk", "test $# -gt 1 || { echo usage; exit 1; }\nexec sleep 1000");
     let folders = || -> Vec<PathBuf> {
         let entries = fs::read_dir(case.folder.path()).unwrap().flatten();
-        entries.map(|entry| entry.path()).filter(|path| *path != bin).collect()
+        let ours = entries.filter(|it| it.file_name().to_string_lossy().starts_with("rtswap-"));
+        ours.map(|entry| entry.path()).collect()
     };
     let run = with_client_that_hangs(&case, &bin);
-    let [folder] = &folders()[..] else { panic!("{:?}", folders()) };
+    let found = folders();
+    let [folder] = &found[..] else { panic!("{found:?}") };
     let verify = ["verify", "--lane", "tokio-local", "--workload", "spawn/tasks=1"];
     case.rtswap().args(verify).env("TMPDIR", case.folder.path()).assert().success();
     assert!(folder.exists(), "its run is alive");
