@@ -263,5 +263,7 @@ mod tests {
         let mut stream = FuturesIo::new(&b"x"[..]);
         read(&mut stream, &mut into);
         assert_eq!(stream.stream, b"x");
+        let asked = memory_of_read(&mut ReadBuf::uninit(&mut []));
+        assert_eq!(asked, (0, 0), "the stream is not asked");
     }
 }
