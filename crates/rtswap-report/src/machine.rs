@@ -12,7 +12,7 @@ pub(crate) fn line(summary: &Summary) -> String {
         if text.is_empty() { format!("unknown {what}") } else { format::one_line(text) }
     };
     format!(
-        "Measured {} on {} ({}{virtual_machine}, {}), {}, rtswap {}: {}, lanes on {}, \
+        "Measured {} on {} ({}{virtual_machine}, {}), {}, rtswap {}: at most {}, lanes on {}, \
          load generator on {}, seed {}, `{}`.",
         format::date(environment.started_unix_s),
         or_unknown(&environment.cpu_model, "CPU"),
