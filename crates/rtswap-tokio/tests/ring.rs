@@ -28,5 +28,8 @@ fn reads_through_ring<R: Fs>(runtime: &R) -> bool {
 #[test]
 fn tokio_fs_has_a_ring_only_where_it_is_built_with_it() {
     assert!(!reads_through_ring(&Tokio::default()), "files of std");
-    assert_eq!(reads_through_ring(&WithHandles::<_, FsHandle>::new(Tokio::default())), cfg!(all(tokio_unstable, feature = "tokio-unstable")));
+    assert_eq!(
+        reads_through_ring(&WithHandles::<_, FsHandle>::new(Tokio::default())),
+        cfg!(all(tokio_unstable, feature = "tokio-unstable"))
+    );
 }
