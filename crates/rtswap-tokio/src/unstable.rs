@@ -37,9 +37,10 @@ pub(crate) fn available() -> io::Result<()> {
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
         let needed = [opcode::OpenAt::CODE, opcode::Read::CODE, opcode::RenameAt::CODE];
-        match needed.iter().all(|code| probe.is_supported(*code)) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::Unsupported.into()),
+        if needed.iter().all(|code| probe.is_supported(*code)) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
         }
     };
     probe().map_err(|error| ring::explain(&error, "5.11"))
