@@ -106,7 +106,7 @@ pub struct Services {
 impl Services {
     /// Removes what killed runs of this user left, and starts each service that is used. One that does not start is [`missing`](Self::missing).
     pub fn start(uses: &BTreeSet<Uses>, config: &Config) -> Self {
-        held::sweep();
+        sweep();
         let mut services = Self::default();
         for &uses in uses {
             match start(uses, config) {
