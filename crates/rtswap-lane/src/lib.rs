@@ -28,3 +28,4 @@ pub use rtswap_schema::protocol::{
     Answer, LaneInfo, Order, Pace, Prepare, Ready, Refusal, SliceDone,
 };
 pub use served::{ReadySignal, Server};
+pub use version::of as version_of;

@@ -38,8 +38,8 @@
 //!
 //! # Features
 //! One for each runtime (`tokio`, `async-std`, `smol`, `tokio-uring`, `monoio`, `compio`, `glommio`) and
-//! `apps` for the workloads that need hyper, rustls or a database client. All of these are on by default; `may` is
-//! not. They are additive: a lane or workload that is not built in is listed with the feature that brings it.
+//! `apps` for the workloads that need hyper, rustls or a database client. All of these are on by default; `may`
+//! and `ntex` are not. They are additive: a lane or workload that is not built in is listed with the feature that brings it.
 //! `tokio-unstable` replaces the lane `tokio-fs` by `tokio-fs-uring`, in a build with
 //! `RUSTFLAGS="--cfg tokio_unstable"`; without the flag it does nothing.
 #![warn(missing_docs)]
@@ -75,6 +75,8 @@ pub mod runtimes {
     pub use rtswap_glommio::Glommio;
     #[cfg(feature = "monoio")]
     pub use rtswap_monoio::Monoio;
+    #[cfg(feature = "ntex")]
+    pub use rtswap_ntex::Ntex;
     #[cfg(feature = "smol")]
     pub use rtswap_smol::Smol;
     #[cfg(feature = "tokio")]

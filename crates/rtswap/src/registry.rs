@@ -64,6 +64,7 @@ runtimes! {
     "compio" rtswap_compio ["compio" "compio-poll" "compio-defer" "compio-poll-fd" "compio-poll-poll-fd"]
     "glommio" rtswap_glommio ["glommio"]
     "may" rtswap_may ["may"]
+    "ntex" rtswap_ntex ["ntex" "ntex-epoll"]
 }
 
 /// What stands for a lane whose cargo feature is off.
