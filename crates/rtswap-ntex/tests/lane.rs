@@ -45,7 +45,7 @@ fn info_has_the_driver_and_its_package() {
 #[test]
 fn workloads_without_a_program_are_unsupported() {
     for lane in available() {
-        for workload in ["file", "idle/buffer=none"] {
+        for workload in ["file", "idle/buffer=none", "tcp-echo/buffer=exact"] {
             let refusal = prepare(&lane, workload).unwrap_err();
             assert!(matches!(refusal, Refusal::Unsupported(_)), "{workload}: {refusal:?}");
         }
