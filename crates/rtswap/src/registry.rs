@@ -61,7 +61,7 @@ runtimes! {
     "smol" rtswap_smol ["smol" "smol-local" "smol-fs"]
     "tokio-uring" rtswap_tokio_uring ["tokio-uring" "tokio-uring-bridge" "tokio-uring-net" "tokio-uring-coop"]
     "monoio" rtswap_monoio ["monoio" "monoio-epoll" "monoio-bridge" "monoio-defer" "monoio-coop"]
-    "compio" rtswap_compio ["compio" "compio-poll" "compio-defer" "compio-poll-fd" "compio-poll-poll-fd"]
+    "compio" rtswap_compio ["compio" "compio-poll" "compio-defer" "compio-coop" "compio-poll-fd" "compio-poll-poll-fd"]
     "glommio" rtswap_glommio ["glommio"]
     "may" rtswap_may ["may"]
     "ntex" rtswap_ntex ["ntex" "ntex-epoll"]
