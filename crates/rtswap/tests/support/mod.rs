@@ -307,7 +307,10 @@ pub fn cell<'a>(summary: &'a Value, lane: &str) -> &'a Value {
 
 /// Whether a line says that a lane is not built in, of a feature that is not in the default set.
 pub fn is_built_on_request(line: &str) -> bool {
-    line.contains("not built in: build rtswap with `--features may`")
+    line.contains("not built in: build rtswap with ")
+        && ["may`", "ntex`", "tokio-unstable`"]
+            .iter()
+            .any(|feature| line.contains(&format!("`--features {feature}")))
 }
 
 /// One line that begins with the program's name, and no panic.
