@@ -109,8 +109,8 @@ fn dropped(number: u64) -> impl Future<Output = ()> + Send {
     }))
 }
 
-/// Tells what waits for a cancelled task that it has been dropped.
-fn tell_dropped(number: u64) {
+/// Wakes what waits for the drop of a cancelled task.
+fn report_dropped(number: u64) {
     let waker = ABORTED.with_borrow_mut(|aborted| {
         let aborted = aborted.as_mut()?;
         let waker = aborted.remove(&number).flatten();
@@ -137,7 +137,7 @@ pin_project! {
             this.finish();
             ALIVE.set(ALIVE.get() - 1);
             if ABORTING.get() {
-                tell_dropped(number);
+                report_dropped(number);
             }
         }
     }

@@ -53,7 +53,7 @@ pub const INTERRUPTED: u8 = 130;
     version,
     after_help = "Examples:\n  \
         rtswap run                                  the default table, in about two minutes\n  \
-        rtswap run --quick                          a first impression, in about 20 seconds\n  \
+        rtswap run --quick                          a first impression, in half a minute\n  \
         rtswap run --workload 'tcp-echo/*' --budget 5m\n  \
         rtswap sweep --workload idle --over conns=100,1000,10000\n  \
         rtswap overhead                             what the contract itself costs\n  \
