@@ -7,7 +7,7 @@ use rtswap_workload::{Answer, Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
 
 use crate::lane::PlannedLane;
 use crate::limits::Limits;
-use crate::record::{Deciding, Kind, LanePlan, Plan, Record, Rule, WorkloadPlan};
+use crate::record::{Deciding, GatePlan, Kind, LanePlan, Plan, Record, Rule, WorkloadPlan};
 
 /// Rounds of a run, unless the budget forbids: enough for a sign-flip test of 12 comparisons under
 /// Holm, which needs 9, with some to spare.
@@ -30,7 +30,7 @@ const BLOCKS_OVER_START: f64 = 7.0;
 
 /// Rounds of each workload, from the first, in which system calls are counted. The counts hardly vary, so that the
 /// median of three is as good as that of all rounds, and the time goes to slices.
-pub const COUNTED_ROUNDS: u32 = 3;
+const COUNTED_ROUNDS: u32 = 3;
 
 /// The counted part of an ordinary slice, milliseconds. In equal time, slices of 20 ms gave a
 /// narrower interval than those of 10, 40 or 80 ms: METHODOLOGY.md has the figures.
@@ -82,6 +82,8 @@ pub struct Request {
     pub server_cpus: Vec<usize>,
     /// CPUs of the load generator.
     pub load_cpus: Vec<usize>,
+    /// What the run is to decide, if it is a gate.
+    pub gate: Option<GatePlan>,
 }
 
 /// Spreads the budget over the workloads: the same rounds for each, and blocks by their weight.
@@ -100,10 +102,13 @@ pub fn make(request: Request) -> Plan {
             request.limits.needs_reconnect(workload, participants(&lanes, workload));
     }
     let round = |blocks| -> f64 { workloads.iter().map(|it| round_s(it, &lanes, blocks)).sum() };
-    let fixed = round(0);
-    let one = round(1) - fixed;
+    let counts: f64 = workloads.iter().map(|it| count_s(it, &lanes)).sum();
+    let is_gate = request.gate.is_some();
+    let (counts_each, counts) =
+        if is_gate { (counts, 0.0) } else { (0.0, counts * f64::from(COUNTED_ROUNDS)) };
+    let fixed = round(0) + counts_each;
+    let one = round(1) + counts_each - fixed;
     let budget_s = request.budget.as_secs_f64();
-    let counts: f64 = workloads.iter().map(|it| counts_s(it, &lanes)).sum();
 
     let rounds_at = |blocks: u32| ((budget_s - counts) / (fixed + one * f64::from(blocks))) as u32;
     let wanted = (BLOCKS_OVER_START * fixed / one).round() as u32;
@@ -124,6 +129,7 @@ pub fn make(request: Request) -> Plan {
         budget_s,
         precision: request.precision,
         rule: Some(Rule { alpha: ALPHA, margin: request.margin }),
+        gate: request.gate,
     }
 }
 
@@ -150,8 +156,8 @@ pub fn measured_s(record: &Record) -> f64 {
 fn all_rounds_s(plan: &Plan) -> f64 {
     let round: f64 =
         plan.workloads.iter().map(|workload| round_s(workload, &plan.lanes, plan.blocks)).sum();
-    let counts: f64 = plan.workloads.iter().map(|workload| counts_s(workload, &plan.lanes)).sum();
-    round * f64::from(plan.rounds) + counts
+    let count: f64 = plan.workloads.iter().map(|workload| count_s(workload, &plan.lanes)).sum();
+    round * f64::from(plan.rounds) + count * f64::from(counted_rounds(plan))
 }
 
 /// How many of the lanes take part in a workload.
@@ -186,11 +192,17 @@ fn round_s(workload: &WorkloadPlan, lanes: &[LanePlan], blocks: u32) -> f64 {
     starts + (once + capacity + (slice + each + ORDER_S) * slices) * lanes
 }
 
-/// Seconds that counting system calls takes in all rounds of a workload, about.
-fn counts_s(workload: &WorkloadPlan, lanes: &[LanePlan]) -> f64 {
+/// Seconds that counting system calls takes in a round of a workload, about.
+fn count_s(workload: &WorkloadPlan, lanes: &[LanePlan]) -> f64 {
     let (_, each) = connect_s(workload);
     let count = count_ms(workload) as f64 / 1000.0 + overrun_s(workload) + each;
-    count * participants(lanes, workload) as f64 * f64::from(COUNTED_ROUNDS)
+    count * participants(lanes, workload) as f64
+}
+
+/// Rounds of each workload, from the first, in which system calls are counted: in a gate all of them, because there
+/// the counts are compared and not only shown.
+pub fn counted_rounds(plan: &Plan) -> u32 {
+    if plan.gate.is_some() { plan.rounds } else { COUNTED_ROUNDS }
 }
 
 /// Seconds for opening the connections of a lane, about: once in each round, and for each slice.
@@ -322,6 +334,7 @@ mod tests {
             limits: Limits { descriptors: Some(20_000), ports: Some(28_232) },
             server_cpus: vec![0],
             load_cpus: vec![1],
+            gate: None,
         }
     }
 

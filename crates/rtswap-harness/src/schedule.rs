@@ -13,7 +13,7 @@ use rand_pcg::Pcg64;
 use rtswap_lane::Pace;
 
 use crate::lane::LaneError;
-use crate::plan::{COUNTED_ROUNDS, ROUNDS_LEAST};
+use crate::plan::{ROUNDS_LEAST, counted_rounds};
 use crate::record::{
     Block, Ended, Footer, LaneFailure, LanePlan, LaneRound, Line, Plan, Record, RecordError, Round,
     Slice, Stop, WorkloadPlan,
@@ -430,7 +430,7 @@ impl Run<'_> {
     ) -> Result<RoundEnd, ScheduleError> {
         let lanes = self.lanes_in(workload);
         let mut finished = BTreeMap::new();
-        let counts = self.so_far(workload).complete < COUNTED_ROUNDS;
+        let counts = self.so_far(workload).complete < counted_rounds(self.plan);
         for (lane, result) in self.backend.finish(workload, &lanes, counts) {
             match result {
                 Ok(mut result) => {

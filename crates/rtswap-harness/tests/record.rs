@@ -23,6 +23,7 @@ fn header() -> Header {
         budget_s: 120.0,
         precision: Some(0.01),
         rule: None,
+        gate: None,
     };
     Header { schema: SCHEMA, seed: 7, environment: Environment::default(), plan }
 }

@@ -233,6 +233,7 @@ fn record(workloads: &[&str], rounds: u32, blocks: u32) -> Record {
         budget_s: 1.0,
         precision: None,
         rule: None,
+        gate: None,
     };
     Record::new(Header { schema: SCHEMA, seed: 7, environment: Environment::default(), plan })
 }

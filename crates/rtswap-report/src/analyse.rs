@@ -108,7 +108,7 @@ pub fn precise_enough(record: &Record, workload: &str, precision: f64) -> bool {
         })
 }
 
-fn rule(record: &Record) -> Rule {
+pub(crate) fn rule(record: &Record) -> Rule {
     let plan = record.header.plan.rule.as_ref();
     plan.map_or(RULE, |rule| Rule { alpha: rule.alpha, margin: rule.margin })
 }

@@ -43,6 +43,7 @@ pub mod claim;
 mod data;
 mod error_bar;
 pub mod format;
+mod gate;
 mod grid;
 mod machine;
 mod markdown;
@@ -57,6 +58,9 @@ mod table;
 mod warn;
 
 pub use analyse::precise_enough;
+pub use gate::{
+    GATE_SCHEMA, GateFailure, GateReport, GateRow, GitHub, HEAD, gate_markdown, gate_table, github,
+};
 pub use markdown::markdown;
 pub use splice::{SpliceError, is_stale, sections, splice};
 pub use style::{Style, Tone};

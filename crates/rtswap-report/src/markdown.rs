@@ -133,6 +133,6 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-fn code(name: &str) -> String {
+pub(crate) fn code(name: &str) -> String {
     format!("`{}`", format::one_line(name).replace('`', "'"))
 }

@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::workload::{Arrivals, ParamValue, Rate, Traffic, Uses};
 
 mod environment;
+mod gate;
 
 pub use environment::{Environment, ProgramFile, Resumed, Topology};
+pub use gate::{Accepted, GatePlan, Side};
 
 /// The version of this format.
 ///
@@ -86,6 +88,9 @@ pub struct Plan {
     /// How verdicts are reached; `None` in records made before it was fixed in the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
+    /// What a gate asked, if the run was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GatePlan>,
 }
 
 /// How verdicts are reached. Fixed before anything is measured, so that the data cannot select it.

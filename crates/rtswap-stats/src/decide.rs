@@ -220,7 +220,7 @@ pub fn decide(family: &[Comparison], rule: &Rule) -> Vec<Decision> {
     family.iter().map(row).collect()
 }
 
-fn control_differs(estimate: &Estimate, alpha: f64) -> bool {
+pub(crate) fn control_differs(estimate: &Estimate, alpha: f64) -> bool {
     // With all rounds on one side.
     let smallest = 0.5_f64.powf(estimate.rounds as f64 - 1.0);
     let level = (alpha / 5.0).max(smallest * 1.0001);
@@ -235,7 +235,7 @@ fn control_differs(estimate: &Estimate, alpha: f64) -> bool {
 /// needed. The factor for that is a compromise between normal rounds, for which it is mostly 4 to 8 % too
 /// large, and rounds like Student's t with 3 degrees of freedom, for which it is up to 25 % too small.
 /// `tests/simulation.rs` holds the power near 80 % under the noise of records.
-fn detectable(estimate: &Estimate, comparisons: usize, alpha: f64) -> f64 {
+pub(crate) fn detectable(estimate: &Estimate, comparisons: usize, alpha: f64) -> f64 {
     let Some((k, level)) = critical(estimate.rounds, alpha / comparisons as f64) else {
         return f64::INFINITY;
     };

@@ -98,6 +98,7 @@
 mod bounded;
 mod decide;
 mod estimate;
+mod gate;
 mod holm;
 mod modes;
 mod order;
@@ -107,6 +108,7 @@ pub mod simulate;
 pub use bounded::{BoundedMedian, Bounds, bounded_median};
 pub use decide::{Comparison, Decision, Direction, Reason, Rule, Verdict, decide};
 pub use estimate::{Estimate, Options, Paired, estimate, pooled, precise_enough};
+pub use gate::{Doubt, GateRule, Gated, Judgement, Outcome, gate};
 pub use holm::{holm, rounds_needed};
 pub use modes::{Modes, modes};
 pub use order::median;

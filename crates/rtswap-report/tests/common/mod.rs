@@ -243,6 +243,7 @@ impl Run {
                 budget_s: 300.0,
                 precision: None,
                 rule: None,
+                gate: None,
             },
         }
     }

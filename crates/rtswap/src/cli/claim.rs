@@ -127,6 +127,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         limits: Limits::now(),
         server_cpus,
         load_cpus,
+        gate: None,
     })
 }
 

@@ -91,6 +91,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         limits: Limits::now(),
         server_cpus,
         load_cpus,
+        gate: None,
     };
     let Setting { seed, out, servers, .. } = &args.setting;
     let job = Job::begin(request, *seed, out.as_deref(), servers.urls())?;

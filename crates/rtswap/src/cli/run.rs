@@ -158,6 +158,7 @@ fn request(registry: &Registry, args: &Args) -> Result<Request> {
         trickle: !args.no_trickle,
         server_cpus,
         load_cpus,
+        gate: None,
     })
 }
 

@@ -158,6 +158,7 @@ fn request(registry: &Registry, args: &Args, workload: &str, over: &Over) -> Res
         limits: Limits::now(),
         server_cpus,
         load_cpus,
+        gate: None,
     })
 }
 

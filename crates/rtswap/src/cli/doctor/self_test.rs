@@ -88,6 +88,7 @@ pub(super) fn run(
         limits: Limits::now(),
         server_cpus,
         load_cpus,
+        gate: None,
     };
     let record =
         Job::begin(request, args.seed, args.out.as_deref(), Resources::new())?.carry_out(cancel)?;
