@@ -12,7 +12,7 @@ use crate::data::Data;
 use crate::summary::{Metric, Summary, Warning};
 
 pub use github::{GitHub, github};
-pub use text::{gate_markdown, gate_table};
+pub use text::{gate_markdown, gate_table, gate_warnings};
 
 /// The version of the JSON of [`GateReport`].
 pub const GATE_SCHEMA: u32 = 1;

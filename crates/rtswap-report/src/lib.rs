@@ -59,7 +59,8 @@ mod warn;
 
 pub use analyse::precise_enough;
 pub use gate::{
-    GATE_SCHEMA, GateFailure, GateReport, GateRow, GitHub, HEAD, gate_markdown, gate_table, github,
+    GATE_SCHEMA, GateFailure, GateReport, GateRow, GitHub, HEAD, gate_markdown, gate_table,
+    gate_warnings, github,
 };
 pub use markdown::markdown;
 pub use splice::{SpliceError, is_stale, sections, splice};

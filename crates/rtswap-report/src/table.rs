@@ -7,7 +7,7 @@ use crate::grid::{Column, Grid, loss};
 use crate::machine;
 use crate::overview::Overview;
 use crate::style::{Style, Tone};
-use crate::summary::{Cell, PlanSummary, Summary};
+use crate::summary::{Cell, PlanSummary, Summary, Warning};
 
 /// Columns between two columns.
 const GAP: u16 = 2;
@@ -101,8 +101,12 @@ pub fn table(summary: &Summary, style: &Style) -> String {
 
 /// The warnings, one paragraph each; empty without any.
 pub fn warnings(summary: &Summary, style: &Style) -> String {
+    warnings_of(&summary.warnings, style)
+}
+
+pub(crate) fn warnings_of(warnings: &[Warning], style: &Style) -> String {
     let mut text = String::new();
-    for warning in &summary.warnings {
+    for warning in warnings {
         let message = style.wrap(&format!("warning: {}", warning.message), "", "  ");
         let message = message.replacen("warning:", &style.paint("warning:", Tone::Unsure), 1);
         text += &message;

@@ -8,7 +8,7 @@ use crate::grid::Column;
 use crate::markdown::{code, escaped, rows};
 use crate::style::{Style, Tone};
 use crate::summary::Metric;
-use crate::table::laid_out;
+use crate::table::{laid_out, warnings_of};
 
 /// The terms of every gate.
 const LEGEND: &str = "change: head against base, positive for the worse, with its 95 % confidence interval, from paired \
@@ -42,6 +42,11 @@ pub fn gate_table(report: &GateReport, style: &Style) -> String {
     }
     parts.push(answer.join("\n"));
     parts.join("\n\n") + "\n"
+}
+
+/// The warnings of a gate, one paragraph each; empty without any.
+pub fn gate_warnings(report: &GateReport, style: &Style) -> String {
+    warnings_of(&report.warnings, style)
 }
 
 /// The report as GitHub-flavoured Markdown: the answer first, what passed folded.
@@ -242,8 +247,8 @@ fn columns_of(rows: &[&GateRow]) -> Vec<Column> {
         column(["", "per operation"], false, &|row| {
             plain(if row.decides() { "CPU time" } else { "system calls" }.to_owned())
         }),
+        // As a scale. Head's own median, next to it, would seem to be another estimate of the change, without pairs.
         column(["", "base"], true, &|row| plain(value(row, row.base))),
-        column(["", "head"], true, &|row| plain(value(row, row.head))),
         column(["", "change"], true, &|row| plain(change_interval(&row.judgement))),
         column(["", "limit"], true, &|row| {
             let mark = if row.accepted.is_some() { " accepted" } else { "" };

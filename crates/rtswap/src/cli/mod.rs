@@ -8,6 +8,7 @@ mod caution;
 mod claim;
 mod completions;
 mod doctor;
+mod gate;
 mod lane;
 mod lane_spec;
 mod list;
@@ -40,6 +41,8 @@ use args::{CpuList, Format};
 pub const FAILED: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
+/// A gate has found a regression.
+pub const REGRESSION: u8 = 3;
 /// No decision was possible where one was asked for.
 pub const INCONCLUSIVE: u8 = 4;
 /// Ended by Ctrl-C or a termination signal.
@@ -55,6 +58,7 @@ pub const INTERRUPTED: u8 = 130;
         rtswap run                                  the default table, in about two minutes\n  \
         rtswap run --quick                          a first impression, in half a minute\n  \
         rtswap run --workload 'tcp-echo/*' --budget 5m\n  \
+        rtswap gate --base ./old --head ./new       is the new version slower?\n  \
         rtswap sweep --workload idle --over conns=100,1000,10000\n  \
         rtswap overhead                             what the contract itself costs\n  \
         rtswap claim                                uvloop against asyncio, gevent, Node.js, Go and Rust\n  \
@@ -62,7 +66,7 @@ pub const INTERRUPTED: u8 = 130;
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
         Exit codes: 0 done, 1 failed or no figure of a named lane or workload, 2 wrong usage, \
-        4 inconclusive where a decision was asked for, 130 interrupted.\n\
+        3 a regression in a gate, 4 inconclusive where a decision was asked for, 130 interrupted.\n\
         make exits with 2 for every code but 0: a recipe that needs the code keeps it with \
         `rtswap run; echo $$? > code`."
 )]
@@ -76,6 +80,7 @@ enum Command {
     Run(run::Args),
     List(list::Args),
     Doctor(doctor::Args),
+    Gate(gate::Args),
     Sweep(sweep::Args),
     #[command(alias = "tax")]
     Overhead(overhead::Args),
@@ -121,6 +126,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Run(args) => run::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
         Command::Doctor(args) => doctor::run(registry, &args),
+        Command::Gate(args) => gate::run(registry, &args),
         Command::Sweep(args) => sweep::run(registry, &args),
         Command::Overhead(args) => overhead::run(registry, &args),
         Command::Claim(args) => claim::run(registry, &args),
