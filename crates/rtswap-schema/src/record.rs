@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::{Arrivals, ParamValue, Rate, Traffic, Uses};
 
+mod built;
 mod environment;
 mod gate;
 
+pub use built::{Built, PackageChange, other_changes};
 pub use environment::{Environment, ProgramFile, Resumed, Topology};
 pub use gate::{Accepted, GatePlan, Side};
 
@@ -141,6 +143,9 @@ pub struct LanePlan {
     /// The families of workloads that it takes part in; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub families: Vec<String>,
+    /// What its executable was built from; `None` for a lane that was not built for the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built: Option<Box<Built>>,
 }
 
 impl LanePlan {
