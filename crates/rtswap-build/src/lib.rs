@@ -2,6 +2,7 @@
 //!
 //! - [`cargo`]: runs cargo, with progress, until it ends or is interrupted;
 //! - [`cache`]: the user's folder of what was built;
+//! - [`image`]: whether two executables load the same code;
 //! - [`lane`]: the lanes of an adapter, built against a [`Version`] of its runtime;
 //! - [`lockfile`]: which packages two lockfiles do not share.
 //!
@@ -12,6 +13,7 @@ pub mod cache;
 pub mod cargo;
 mod digest;
 mod error;
+pub mod image;
 pub mod lane;
 pub mod lockfile;
 mod package;
