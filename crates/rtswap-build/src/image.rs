@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object as _, ObjectSection as _, RelocationTarget, SectionFlags, elf};
+use object::{Endianness, Object, ObjectSection as _, RelocationTarget, SectionFlags, elf};
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::hex;
@@ -46,13 +46,13 @@ impl Image {
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         let bytes = fs::read(path)?;
         let file: Option<ElfFile64<'_, Endianness>> = ElfFile64::parse(&*bytes).ok();
-        Ok(file.filter(|file| file.is_little_endian()).as_ref().and_then(Self::of))
+        Ok(file.filter(Object::is_little_endian).as_ref().and_then(Self::of))
     }
 
     fn of(file: &ElfFile64<'_, Endianness>) -> Option<Self> {
         let alloc = |flags: SectionFlags| match flags {
-            SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC) != 0 => {
-                Some(sh_flags)
+            SectionFlags::Elf { sh_flags, .. } => {
+                Some(sh_flags.0).filter(|flags| flags & elf::SHF_ALLOC.0 != 0)
             }
             _ => None,
         };

@@ -4,6 +4,7 @@
 //! - [`cache`]: the user's folder of what was built;
 //! - [`image`]: whether two executables load the same code;
 //! - [`lane`]: the lanes of an adapter, built against a [`Version`] of its runtime;
+//! - [`revision`]: programs of a git repository, built at a commit;
 //! - [`lockfile`]: which packages two lockfiles do not share.
 //!
 //! The crate depends on no runtime. What it builds is never run here.
@@ -17,6 +18,7 @@ pub mod image;
 pub mod lane;
 pub mod lockfile;
 mod package;
+pub mod revision;
 mod source;
 mod version;
 
