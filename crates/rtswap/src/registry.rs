@@ -21,10 +21,38 @@ pub struct Registry {
     pub quick: &'static [&'static str],
 }
 
-/// From lines of a cargo feature, the crate that it brings, and the names of the crate's lanes: their
-/// lanes, or what stands for them where the feature is off.
+/// An adapter, whose lanes can be built against other versions of its runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Adapter {
+    /// The runtime, and the cargo feature that brings the adapter.
+    pub runtime: &'static str,
+    /// The adapter's module: `rtswap_tokio`.
+    module: &'static str,
+    /// The crate whose version its lanes name.
+    pub package: &'static str,
+    /// The repository of that crate.
+    pub repository: &'static str,
+    /// Its lanes.
+    lanes: &'static [&'static str],
+}
+
+impl Adapter {
+    /// The adapter's crate: `rtswap-tokio`.
+    pub fn name(&self) -> String {
+        self.module.replace('_', "-")
+    }
+
+    /// The adapter of a lane, if it has one and is under the contract.
+    pub fn of(lane: &Lane) -> Option<&'static Self> {
+        let is_runtime = lane.kind == Kind::Runtime;
+        ADAPTERS.iter().find(|it| is_runtime && it.lanes.contains(&lane.name.as_str()))
+    }
+}
+
+/// From lines of a cargo feature, the adapter that it brings, the crate that the adapter is for with its repository,
+/// and the names of the adapter's lanes: their lanes, or what stands for them where the feature is off.
 macro_rules! runtimes {
-    ($($feature:literal $adapter:ident [$($lane:literal)+])+) => {
+    ($($feature:literal $adapter:ident for $package:literal $repository:literal [$($lane:literal)+])+) => {
         /// The lanes of all runtimes, each instantiated in its adapter's crate.
         fn standard_runtimes() -> Vec<Lane> {
             let mut lanes = Vec::new();
@@ -49,22 +77,40 @@ macro_rules! runtimes {
             lanes
         }
 
+        /// The adapters.
+        const ADAPTERS: &[Adapter] = &[$(Adapter {
+            runtime: $feature,
+            module: stringify!($adapter),
+            package: $package,
+            repository: $repository,
+            lanes: &[$($lane),+],
+        }),+];
+
         #[cfg(test)]
         const NAMES: &[&str] = &[$($($lane),+),+];
     };
 }
 
-// Adding a runtime is one line here.
+// Adding a runtime is one entry here.
 runtimes! {
-    "tokio" rtswap_tokio ["tokio" "tokio-local" "tokio-events-8" "tokio-fs" "tokio-fs-uring"]
-    "async-std" rtswap_async_std ["async-std" "async-std-fs"]
-    "smol" rtswap_smol ["smol" "smol-local" "smol-fs"]
-    "tokio-uring" rtswap_tokio_uring ["tokio-uring" "tokio-uring-bridge" "tokio-uring-net" "tokio-uring-coop"]
-    "monoio" rtswap_monoio ["monoio" "monoio-epoll" "monoio-bridge" "monoio-defer" "monoio-coop"]
-    "compio" rtswap_compio ["compio" "compio-poll" "compio-defer" "compio-coop" "compio-poll-fd" "compio-poll-poll-fd"]
-    "glommio" rtswap_glommio ["glommio"]
-    "may" rtswap_may ["may"]
-    "ntex" rtswap_ntex ["ntex" "ntex-epoll"]
+    "tokio" rtswap_tokio for "tokio" "https://github.com/tokio-rs/tokio"
+        ["tokio" "tokio-local" "tokio-events-8" "tokio-fs" "tokio-fs-uring"]
+    "async-std" rtswap_async_std for "async-std" "https://github.com/async-rs/async-std"
+        ["async-std" "async-std-fs"]
+    "smol" rtswap_smol for "smol" "https://github.com/smol-rs/smol"
+        ["smol" "smol-local" "smol-fs"]
+    "tokio-uring" rtswap_tokio_uring for "tokio-uring" "https://github.com/tokio-rs/tokio-uring"
+        ["tokio-uring" "tokio-uring-bridge" "tokio-uring-net" "tokio-uring-coop"]
+    "monoio" rtswap_monoio for "monoio" "https://github.com/bytedance/monoio"
+        ["monoio" "monoio-epoll" "monoio-bridge" "monoio-defer" "monoio-coop"]
+    "compio" rtswap_compio for "compio" "https://github.com/compio-rs/compio"
+        ["compio" "compio-poll" "compio-defer" "compio-coop" "compio-poll-fd" "compio-poll-poll-fd"]
+    "glommio" rtswap_glommio for "glommio" "https://github.com/DataDog/glommio"
+        ["glommio"]
+    "may" rtswap_may for "may" "https://github.com/Xudong-Huang/may"
+        ["may"]
+    "ntex" rtswap_ntex for "ntex-rt" "https://github.com/ntex-rs/ntex"
+        ["ntex" "ntex-epoll"]
 }
 
 /// What stands for a lane whose cargo feature is off.
@@ -172,6 +218,20 @@ mod tests {
         let registry = Registry::standard();
         let runtimes = registry.lanes.iter().filter(|lane| lane.kind == Kind::Runtime);
         assert_eq!(runtimes.map(|lane| lane.name.as_str()).collect::<Vec<_>>(), NAMES);
+    }
+
+    #[test]
+    fn adapter_names_the_crate_whose_version_its_lanes_have() {
+        let registry = Registry::standard();
+        for adapter in ADAPTERS {
+            let lane = registry.lane(adapter.lanes[0]).unwrap();
+            assert_eq!(Adapter::of(lane), Some(adapter));
+            let version = rtswap_lane::version_of(adapter.package).unwrap_or_default();
+            assert!(lane.missing_feature.is_some() || lane.version == version, "{adapter:?}");
+        }
+        for name in ["floor-epoll", "native-tokio", "poll-tokio", "uvloop"] {
+            assert_eq!(registry.lane(name).and_then(Adapter::of), None, "{name}");
+        }
     }
 
     #[test]

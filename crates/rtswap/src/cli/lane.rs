@@ -1,7 +1,8 @@
+use std::io::{stdin, stdout};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use rtswap_lane::process;
+use rtswap_lane::{Refusal, host, process};
 
 use crate::Registry;
 use crate::cli::{FAILED, USAGE, signals};
@@ -13,11 +14,14 @@ const PARENT_VARIABLE: &str = "RTSWAP_PARENT";
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The lane to be.
-    #[arg(required_unless_present = "exec")]
+    #[arg(required_unless_present_any = ["exec", "failed"])]
     name: Option<String>,
     /// A command to become instead, once it is sure to die with its parent.
     #[arg(long, value_name = "COMMAND", conflicts_with = "name")]
     exec: Option<String>,
+    /// Answer that the lane has failed, for this reason: what stands for a lane that could not be built.
+    #[arg(long, value_name = "REASON", conflicts_with_all = ["name", "exec"])]
+    failed: Option<String>,
     /// Live on when the process that started it dies.
     #[arg(long)]
     orphan: bool,
@@ -33,6 +37,10 @@ pub(super) fn run(registry: &Registry, args: &Args) -> ExitCode {
         let error = Command::new("sh").arg("-c").arg(format!("exec {command}")).exec();
         note!("rtswap: cannot run sh: {error}");
         return ExitCode::from(FAILED);
+    }
+    if let Some(reason) = &args.failed {
+        let refusal = Refusal::Failed(reason.clone());
+        return host::run("", stdin().lock(), stdout(), |_| Err(refusal.clone()));
     }
     let name = args.name.as_deref().unwrap_or_default();
     let Some(lane) = registry.lane(name) else {

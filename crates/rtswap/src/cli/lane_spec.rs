@@ -1,9 +1,14 @@
 //! Lane specs: how a lane is asked for on the command line, and kept in the plan of a record.
 
+use std::path::Path;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use rtswap_build::Version;
 use rtswap_harness::lane::{Launch, PlannedLane};
 use rtswap_harness::record::{Kind, LanePlan};
 
 use crate::Registry;
+use crate::registry::Adapter;
 use rtswap_lane::Lane;
 
 /// The name of the control lane.
@@ -12,8 +17,8 @@ pub(super) const CONTROL: &str = "control";
 /// The longest delay of an operation, nanoseconds.
 const DELAY_NS_MOST: u64 = 1_000_000_000;
 
-/// One lane as it is asked for: a name (`tokio`), a name with a delay (`tokio?delay_ns=110`), or a command
-/// (`mine=COMMAND`).
+/// One lane as it is asked for: a name (`tokio`), a name with a version of its runtime (`tokio@1.50.0`), either with
+/// settings (`tokio?delay_ns=110`), or a command (`mine=COMMAND`).
 #[derive(Clone, Debug)]
 pub(super) struct LaneSpec<'a> {
     /// As written.
@@ -28,17 +33,59 @@ pub(super) struct LaneSpec<'a> {
 enum Program<'a> {
     /// A lane of the registry, with what its spec sets.
     Registered { lane: &'a Lane, settings: Settings },
+    /// A lane of the registry, built against a version of its runtime.
+    Versioned { lane: &'a Lane, adapter: &'static Adapter, version: Version, settings: Settings },
     /// A command, which the shell reads.
     Command(&'a str),
 }
 
-/// What the part of a spec after the question mark sets: `delay_ns=110&cpu_clock=process`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the part of a spec after the question mark sets: `delay_ns=110&cpu_clock=process`. Values are percent-encoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Settings {
     /// CPU time to burn in each operation, nanoseconds.
     delay_ns: u64,
     /// Whether CPU time is read from the clock of the process although perf is allowed.
     process_clock: bool,
+    /// The toolchain to build with, of rustup's.
+    toolchain: Option<String>,
+    /// Flags for the compiler.
+    rustflags: Vec<String>,
+}
+
+/// A lane that is to be built.
+#[derive(Clone, Debug)]
+pub(super) struct ToBuild<'a> {
+    /// The lane of the adapter.
+    pub lane: &'a str,
+    pub adapter: &'static Adapter,
+    pub version: Version,
+    pub toolchain: Option<String>,
+    pub rustflags: Vec<String>,
+}
+
+/// What a value of a setting may not hold as it is.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b'&').add(b'?').add(b' ');
+
+impl ToBuild<'_> {
+    /// The spec of what is built, which is the same for all lanes of an adapter, wherever it is asked for.
+    pub fn spec(&self) -> String {
+        let version = match &self.version {
+            Version::Path(path) => {
+                let absolute = path.canonicalize();
+                Version::Path(absolute.unwrap_or_else(|_| Path::new(path).to_owned()))
+            }
+            other => other.clone(),
+        };
+        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+        let settings = [
+            self.toolchain.as_deref().map(|name| format!("toolchain={}", encoded(name))),
+            (!self.rustflags.is_empty())
+                .then(|| format!("rustflags={}", encoded(&self.rustflags.join(" ")))),
+        ];
+        let settings: Vec<_> = settings.into_iter().flatten().collect();
+        let mark = if settings.is_empty() { "" } else { "?" };
+        format!("{}@{version}{mark}{}", self.adapter.runtime, settings.join("&"))
+    }
 }
 
 impl Settings {
@@ -51,11 +98,27 @@ impl Settings {
                     settings.delay_ns = ns.parse().ok().filter(|ns| *ns <= DELAY_NS_MOST)?;
                 }
                 ("cpu_clock", "process") => settings.process_clock = true,
+                ("toolchain", name) => settings.toolchain = Some(toolchain(name)?),
+                ("rustflags", flags) => {
+                    let flags = decoded(flags)?;
+                    settings.rustflags.extend(flags.split_whitespace().map(str::to_owned));
+                }
                 _ => return None,
             }
         }
         Some(settings)
     }
+}
+
+fn decoded(text: &str) -> Option<String> {
+    Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
+}
+
+/// The name of a toolchain, which becomes `cargo +NAME`.
+fn toolchain(text: &str) -> Option<String> {
+    let name = decoded(text)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    (!name.is_empty() && name.chars().all(is_plain)).then_some(name)
 }
 
 /// Why a text is not a lane spec.
@@ -74,10 +137,21 @@ pub(super) enum LaneSpecError {
     },
     /// The part after the question mark sets nothing that is known.
     #[error(
-        "invalid lane spec `{0}`: expected NAME?delay_ns=N, nanoseconds, at most {DELAY_NS_MOST}, or \
-         NAME?cpu_clock=process"
+        "invalid lane spec `{0}`: expected NAME?delay_ns=N, nanoseconds, at most {DELAY_NS_MOST}, \
+         NAME?cpu_clock=process, NAME@VERSION?toolchain=T or NAME@VERSION?rustflags=FLAGS"
     )]
     Settings(String),
+    /// A lane that is not built has settings of a build.
+    #[error(
+        "invalid lane spec `{0}`: a toolchain and flags need a version to build: NAME@VERSION?toolchain=T"
+    )]
+    SettingsOfBuild(String),
+    /// What follows the `@` is no version.
+    #[error("invalid version in `{0}`: {error}", error = rtswap_build::InvalidVersion)]
+    Version(String),
+    /// The lane is not one of an adapter.
+    #[error("`{0}` has no versions: only lanes of runtimes have, as `tokio@1.50.0`")]
+    NoVersions(String),
     /// No lane has this name.
     #[error("no lane is called `{name}`{}; `rtswap list` shows all lanes", hint(.nearest.as_deref()))]
     Unknown {
@@ -113,15 +187,46 @@ impl<'a> LaneSpec<'a> {
             Some((base, settings)) => (base, Settings::parse(settings)),
         };
         let settings = settings.ok_or_else(|| LaneSpecError::Settings(text.to_owned()))?;
+        if let Some((base, version)) = base.split_once('@') {
+            let lane = registered(registry, base)?;
+            let adapter =
+                Adapter::of(lane).ok_or_else(|| LaneSpecError::NoVersions(base.to_owned()))?;
+            let version = decoded(version).and_then(|it| it.parse().ok());
+            let version = version.ok_or_else(|| LaneSpecError::Version(text.to_owned()))?;
+            let program = Program::Versioned { lane, adapter, version, settings };
+            return Ok(Self { text, name: text, program });
+        }
+        if settings.toolchain.is_some() || !settings.rustflags.is_empty() {
+            return Err(LaneSpecError::SettingsOfBuild(text.to_owned()));
+        }
         let lane = registered(registry, base)?;
         Ok(Self { text, name: text, program: Program::Registered { lane, settings } })
     }
 
-    /// How to start the lane: this executable, which is the lane or becomes the command.
+    /// What has to be built before the lane can be started.
+    pub fn to_build(&self) -> Option<ToBuild<'a>> {
+        let Program::Versioned { lane, adapter, version, settings } = &self.program else {
+            return None;
+        };
+        Some(ToBuild {
+            lane: &lane.name,
+            adapter,
+            version: version.clone(),
+            toolchain: settings.toolchain.clone(),
+            rustflags: settings.rustflags.clone(),
+        })
+    }
+
+    /// How to start the lane: this executable, which is the lane or becomes the command. A lane that has to be built
+    /// fails until it [is](super::built::build).
     pub fn launch(&self) -> Launch {
-        let (arguments, settings) = match self.program {
+        let default = Settings::default();
+        let (arguments, settings) = match &self.program {
             Program::Registered { lane, settings } => (vec![lane.name.as_str()], settings),
-            Program::Command(command) => (vec!["--exec", command], Settings::default()),
+            Program::Versioned { settings, .. } => {
+                (vec!["--failed", "this command does not build lanes"], settings)
+            }
+            Program::Command(command) => (vec!["--exec", *command], &default),
         };
         let program = ["/proc/self/exe", "lane"];
         Launch {
@@ -134,9 +239,11 @@ impl<'a> LaneSpec<'a> {
 
     /// The lane as part of a plan.
     pub fn to_planned(&self) -> PlannedLane {
-        let (kind, families) = match self.program {
-            Program::Registered { lane, .. } => (lane.kind, lane.families),
-            Program::Command(_) => (Kind::Command, &[][..]),
+        let (kind, families) = match &self.program {
+            Program::Registered { lane, .. } | Program::Versioned { lane, .. } => {
+                (lane.kind, lane.families)
+            }
+            Program::Command(_) => (Kind::Command, [].as_slice()),
         };
         let plan = LanePlan {
             name: self.name.to_owned(),
@@ -233,6 +340,58 @@ mod tests {
         for spec in ["zzz?delay_ns=1", "zzz", ""] {
             assert!(matches!(error(spec), LaneSpecError::Unknown { nearest: None, .. }), "{spec}");
         }
+    }
+
+    #[test]
+    fn parse_reads_versions_with_settings() {
+        let registry = Registry::standard();
+        let to_build = |spec| LaneSpec::parse(&registry, spec).unwrap().to_build();
+        let built = to_build("tokio-local@1.50.0?delay_ns=9").unwrap();
+        assert_eq!((built.lane, built.adapter.name().as_str()), ("tokio-local", "rtswap-tokio"));
+        assert_eq!(built.spec(), "tokio@1.50.0");
+        let flags = "smol@2.0.1?toolchain=1.94&rustflags=-Ctarget-cpu=native%20--cfg%20x";
+        let built = to_build(flags).unwrap();
+        assert_eq!(built.rustflags, ["-Ctarget-cpu=native", "--cfg", "x"]);
+        assert_eq!(built.spec(), flags);
+        let git = to_build("tokio@git:https://example.org/x#v1").unwrap().version;
+        assert_eq!(git.to_string(), "git:https://example.org/x#v1");
+        let path = to_build("ntex@path:/a%3Fb").unwrap();
+        assert_eq!(
+            (path.version.to_string().as_str(), path.adapter.package),
+            ("path:/a?b", "ntex-rt")
+        );
+        assert!(to_build("tokio").is_none() && to_build("mine=a@1.50.0").is_none());
+        let planned = planned("tokio-local@1.50.0?delay_ns=9");
+        assert_eq!(planned.plan.name, "tokio-local@1.50.0?delay_ns=9");
+        assert_eq!((planned.plan.kind, planned.launch.delay_ns), (Kind::Runtime, 9));
+    }
+
+    #[test]
+    fn parse_rejects_invalid_versions() {
+        for version in ["", "1.50", "latest", "git:", "path:", "path:%ff"] {
+            let spec = format!("tokio@{version}");
+            assert_eq!(error(&spec), LaneSpecError::Version(spec));
+        }
+        for lane in ["floor-epoll", "native-tokio", "poll-tokio", "uvloop"] {
+            let lane = lane.to_owned();
+            assert_eq!(error(&format!("{lane}@1.0.0")), LaneSpecError::NoVersions(lane));
+        }
+        for settings in ["toolchain=", "toolchain=%2Bx", "rustflags=%ff"] {
+            let spec = format!("tokio@1.50.0?{settings}");
+            assert_eq!(error(&spec), LaneSpecError::Settings(spec));
+        }
+        for spec in ["tokio?toolchain=1.94", "tokio?rustflags=-Cx"] {
+            assert_eq!(error(spec), LaneSpecError::SettingsOfBuild(spec.to_owned()));
+        }
+        let unknown = error("tokoi@1.50.0").to_string();
+        assert!(
+            unknown.starts_with("no lane is called `tokoi` (did you mean `tokio`?)"),
+            "{unknown}"
+        );
+        assert_eq!(
+            error("tokio@1.50").to_string(),
+            "invalid version in `tokio@1.50`: expected 1.50.0, git:REV, git:URL#REV or path:FOLDER"
+        );
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::Registry;
 use crate::cli::caution::{self, Caution};
 use crate::cli::lane_spec::LaneSpec;
 use crate::cli::progress::Progress;
-use crate::cli::{Exit, resume};
+use crate::cli::{Exit, built, resume};
 
 /// The default folder of records.
 pub(super) const FOLDER: &str = "rtswap-records";
@@ -81,13 +81,22 @@ impl Job {
 
     /// The rest of an interrupted run, without a budget. With `force` even if the machine or a program has changed,
     /// which the record then says.
-    pub fn resume(registry: &Registry, path: &Path, urls: Resources, force: bool) -> Result<Self> {
+    pub fn resume(
+        registry: &Registry,
+        path: &Path,
+        urls: Resources,
+        force: bool,
+        cancel: &AtomicBool,
+    ) -> Result<Self> {
         // Locked before the last line is mended: another process may be writing it.
         let mut writer = Writer::append(path)?;
         let (whole, _) = Record::read_whole_lines(path)?;
         let path = &std::path::absolute(path)?;
         resume::enter_folder(&whole.header.environment, path);
-        let (environment, resumed) = resume::compare(&whole.header, writer.path(), force)?;
+        // Before the comparison, which includes the executables.
+        let mut lanes = recorded_lanes(registry, &whole.header.plan)?;
+        built::build(registry, &mut lanes, cancel)?;
+        let (environment, resumed) = resume::compare(&whole.header, &lanes, writer.path(), force)?;
         let mut record = Record::recover(path)?;
         if let Some(resumed) = resumed {
             let line = Line::Resumed(Box::new(resumed));
@@ -95,7 +104,6 @@ impl Job {
             record.push(line);
         }
         let plan = &record.header.plan;
-        let lanes = recorded_lanes(registry, plan)?;
         reach(&plan.workloads.iter().flat_map(|it| &it.uses).copied().collect(), &urls)?;
         let services = services(&record.header.plan, urls);
         // Where workloads may stop on precision, the plan has more rounds than the budget.
@@ -287,11 +295,11 @@ fn create(out: Option<&Path>, now_s: u64) -> Result<Writer> {
     Ok(Writer::create(&Path::new(FOLDER).join(format!("{now_s}-{ms:03}.jsonl")))?)
 }
 
-/// The lanes of a recorded plan, which holds their specs.
+/// The lanes of a recorded plan, which holds their specs. Those that have to be built are not yet.
 fn recorded_lanes(registry: &Registry, plan: &Plan) -> Result<Vec<PlannedLane>> {
     let lane = |plan: &LanePlan| {
         let launch = LaneSpec::parse(registry, &plan.spec)?.launch();
-        Ok(PlannedLane { plan: plan.clone(), launch })
+        Ok(PlannedLane { plan: LanePlan { built: None, ..plan.clone() }, launch })
     };
     plan.lanes.iter().map(lane).collect()
 }

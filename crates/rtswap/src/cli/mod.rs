@@ -4,6 +4,7 @@
 #[macro_use]
 mod message;
 mod args;
+mod built;
 mod caution;
 mod claim;
 mod completions;
@@ -11,6 +12,7 @@ mod doctor;
 mod gate;
 mod lane;
 mod lane_spec;
+mod lanes;
 mod list;
 mod measure;
 mod named;
@@ -62,6 +64,8 @@ pub const INTERRUPTED: u8 = 130;
         rtswap sweep --workload idle --over conns=100,1000,10000\n  \
         rtswap overhead                             what the contract itself costs\n  \
         rtswap claim                                uvloop against asyncio, gevent, Node.js, Go and Rust\n  \
+        rtswap run --lane tokio@1.50.0 --lane tokio@1.51.0 --workload channel
+  \
         rtswap peers install                        uvloop, Node.js, Go and other peers\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
@@ -86,6 +90,7 @@ enum Command {
     Overhead(overhead::Args),
     Claim(claim::Args),
     Verify(verify::Args),
+    Lanes(lanes::Args),
     Peers(peers::Args),
     Summary(summary::Args),
     Report(report::Args),
@@ -131,6 +136,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Overhead(args) => overhead::run(registry, &args),
         Command::Claim(args) => claim::run(registry, &args),
         Command::Verify(args) => verify::run(registry, &args),
+        Command::Lanes(args) => lanes::run(registry, &args),
         Command::Peers(args) => peers::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),

@@ -7,8 +7,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
+use rtswap_harness::lane::PlannedLane;
 use rtswap_harness::machine;
-use rtswap_harness::record::{Environment, Header, Kind, Plan, ProgramFile, Resumed};
+use rtswap_harness::record::{Environment, Header, Kind, LanePlan, Plan, ProgramFile, Resumed};
 
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 
@@ -59,18 +60,20 @@ fn kept_folder(record: &Path) -> Option<PathBuf> {
     Some(OsString::from_vec(bytes).into())
 }
 
-/// This machine and these programs, and the differences from those of a header, if there are any.
+/// This machine, these programs and the built ones of `lanes`, and the differences from those of a header, if there are any.
 ///
 /// # Errors
 /// If they differ, unless `force`.
 pub(super) fn compare(
     header: &Header,
+    lanes: &[PlannedLane],
     record: &Path,
     force: bool,
 ) -> Result<(Environment, Option<Resumed>)> {
     let mut now = machine::environment(command_line());
     now.lane_programs = lane_programs(&header.plan);
-    let differences = machine::differences(&header.environment, &now);
+    let mut differences = machine::differences(&header.environment, &now);
+    differences.extend(of_built(&header.plan.lanes, lanes));
     if differences.is_empty() {
         return Ok((now, None));
     }
@@ -86,6 +89,25 @@ pub(super) fn compare(
     }
     note!("warning: the run goes on although something has changed: {all}");
     Ok((now.clone(), Some(Resumed { environment: now, differences })))
+}
+
+/// The lanes whose executable was built anew and is another one.
+fn of_built(recorded: &[LanePlan], now: &[PlannedLane]) -> Vec<String> {
+    let hash = |lane: &LanePlan| Some(lane.built.as_ref()?.executable_sha256.clone());
+    let each = recorded.iter().zip(now).filter(|(old, _)| !old.control);
+    let changed = each.filter_map(|(old, now)| {
+        let name = &old.name;
+        match (hash(old)?, hash(&now.plan)) {
+            (old, Some(now)) if old == now => None,
+            (old, Some(now)) => {
+                Some(format!("SHA-256 of the lane {name}: {old} in the record, {now} now"))
+            }
+            (_, None) => {
+                Some(format!("the lane {name}: built in the record, and cannot be built now"))
+            }
+        }
+    });
+    changed.collect()
 }
 
 fn folder_of(record: &Path) -> Option<PathBuf> {
@@ -105,7 +127,35 @@ fn relative(from: &Path, to: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use rtswap_harness::lane::Launch;
+    use rtswap_harness::record::Built;
+
     use super::*;
+
+    #[test]
+    fn of_built_names_lanes_with_another_executable() {
+        let lane = |name: &str, hash: Option<&str>| {
+            let built = hash.map(|hash| {
+                Box::new(Built { executable_sha256: hash.to_owned(), ..Built::default() })
+            });
+            LanePlan { name: name.to_owned(), built, ..LanePlan::default() }
+        };
+        let now = |plan: LanePlan| {
+            let command = Vec::new();
+            let launch = Launch { command, delay_ns: 0, process_clock: false, one_address: false };
+            PlannedLane { plan, launch }
+        };
+        let recorded = ["same", "other", "gone"].map(|name| lane(name, Some("11")));
+        let lanes = [lane("same", Some("11")), lane("other", Some("22")), lane("gone", None)];
+        assert_eq!(
+            of_built(&recorded, &lanes.map(now)),
+            [
+                "SHA-256 of the lane other: 11 in the record, 22 now",
+                "the lane gone: built in the record, and cannot be built now",
+            ]
+        );
+        assert!(of_built(&[lane("plain", None)], &[now(lane("plain", None))]).is_empty());
+    }
 
     #[test]
     fn relative_names_no_folder_outside() {

@@ -12,7 +12,7 @@ use rtswap_report::Summary;
 use crate::Registry;
 use crate::cli::args::Setting;
 use crate::cli::measure::{Job, Measured};
-use crate::cli::{Cli, Command, Format, args, named, select, signals, summary};
+use crate::cli::{Cli, Command, Format, args, built, named, select, signals, summary};
 
 /// Measure lanes side by side and print which are faster, by how much, and why.
 ///
@@ -28,13 +28,18 @@ use crate::cli::{Cli, Command, Format, args, named, select, signals, summary};
     rtswap run --workload spawn --precision 0.5% --format json > spawn.json\n  \
     rtswap run --all-lanes --budget 5m\n  \
     rtswap run --lane 'mine=python3 lane.py' --workload tcp-echo\n  \
+    rtswap run --lane tokio@1.50.0 --lane tokio@1.51.0 --workload channel\n  \
     rtswap run --peers --workload tcp-echo --workload http\n  \
     rtswap run --resume rtswap-records/1700000000-123.jsonl")]
 pub(super) struct Args {
     /// Workloads: names or globs (`rtswap list` shows them); may be repeated.
     #[arg(short, long, value_name = "GLOB")]
     workload: Vec<String>,
-    /// Lanes: names, globs, `NAME?delay_ns=N`, `NAME?cpu_clock=process`, or `NAME=COMMAND`; may be repeated.
+    /// Lanes: names, globs, `NAME@VERSION`, `NAME?delay_ns=N`, `NAME?cpu_clock=process`, or `NAME=COMMAND`; may be
+    /// repeated.
+    ///
+    /// A version of the runtime is built first: `tokio@1.50.0`, `tokio@git:REV`, `tokio@path:../tokio`, with
+    /// `?toolchain=T&rustflags=FLAGS` where they differ (`rtswap lanes build --help`).
     ///
     /// A glob matches lanes in other languages only if it begins as only their names do: `uv*`, `asyncio*` and
     /// `go*`, but not `*` or `g*`.
@@ -103,8 +108,12 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let cancel = signals::cancel()?;
     let Setting { seed, out, servers, .. } = &args.setting;
     let job = match &args.resume {
-        Some(path) => Job::resume(registry, path, servers.urls(), args.force)?,
-        None => Job::begin(request(registry, args)?, *seed, out.as_deref(), servers.urls())?,
+        Some(path) => Job::resume(registry, path, servers.urls(), args.force, &cancel)?,
+        None => {
+            let mut request = request(registry, args)?;
+            built::build(registry, &mut request.lanes, &cancel)?;
+            Job::begin(request, *seed, out.as_deref(), servers.urls())?
+        }
     };
     let Measured { record, unwritten } = job.measure(cancel)?;
     let summary = Summary::of(&record);

@@ -150,7 +150,7 @@ pub(super) fn lanes_or(
     }
     let mut selected = Vec::new();
     for pattern in patterns {
-        if is_glob(pattern) && !pattern.contains('=') {
+        if is_glob(pattern) && !pattern.contains(['=', '@']) {
             for lane in matching(registry, pattern)? {
                 add(&mut selected, planned(lane)?)?;
             }

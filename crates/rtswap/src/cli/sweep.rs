@@ -16,7 +16,7 @@ use crate::Registry;
 use crate::cli::args::Setting;
 use crate::cli::measure::{Job, Measured};
 use crate::cli::over::Over;
-use crate::cli::{Exit, Format, args, message, named, select, signals};
+use crate::cli::{Exit, Format, args, built, message, named, select, signals};
 
 /// Measure one workload over several values of a parameter, and plot what grows with it.
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// Show how much each lane serves within a latency: p50, p90, p99 or p99.9, and a time. Only over rate.
     #[arg(long, value_name = "PERCENTILE=TIME")]
     objective: Option<Objective>,
-    /// Lanes: names, globs, `NAME?delay_ns=N`, or `NAME=COMMAND`; may be repeated.
+    /// Lanes: names, globs, `NAME@VERSION`, `NAME?delay_ns=N`, or `NAME=COMMAND`; may be repeated.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
     /// Lanes in other languages as well, those that do this workload (`rtswap peers list`).
@@ -78,7 +78,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
             signals::raise_descriptor_limit();
             let cancel = signals::cancel()?;
             check_objective(args.objective.as_ref(), over)?;
-            let request = request(registry, args, workload, over)?;
+            let mut request = request(registry, args, workload, over)?;
+            built::build(registry, &mut request.lanes, &cancel)?;
             let Setting { seed, out, servers, .. } = &args.setting;
             let job = Job::begin(request, *seed, out.as_deref(), servers.urls())?;
             let path = job.path().to_owned();

@@ -15,7 +15,7 @@ use rtswap_service::Services;
 
 use crate::Registry;
 use crate::cli::args::Servers;
-use crate::cli::{Exit, FAILED, measure, named, select, signals};
+use crate::cli::{Exit, FAILED, built, measure, named, select, signals};
 use rtswap_lane::Lane;
 
 /// Check that every lane does every workload correctly, without timing anything.
@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// Workloads: names or globs; all of the default run unless given.
     #[arg(short, long, value_name = "GLOB")]
     workload: Vec<String>,
-    /// Lanes: names, globs, or NAME=COMMAND.
+    /// Lanes: names, globs, NAME@VERSION, or NAME=COMMAND.
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
     /// Lanes in other languages as well (`rtswap peers list`).
@@ -55,7 +55,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let workloads = select::workloads_or(registry, &args.workload, args.all, registry.default)?;
     let default = |lane: &Lane| lane.kind != Kind::Peer;
     let specs = select::with_peers(registry, &args.lane, args.peers, default);
-    let lanes = select::lanes_or(registry, &specs, default)?;
+    let mut lanes = select::lanes_or(registry, &specs, default)?;
+    built::build(registry, &mut lanes, &cancel)?;
     let (mut server_cpus, load_cpus) = select::placement(None, None)?;
     if let Some(shards) = args.shards {
         server_cpus = server_cpus.into_iter().cycle().take(shards.into()).collect();
