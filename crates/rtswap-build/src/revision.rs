@@ -194,9 +194,12 @@ fn only_bin(cargo: &Cargo, package: &Path, watch: &mut Watch<'_>) -> Result<Stri
     };
     let manifest = package.join("Cargo.toml");
     let here = packages.iter().any(|package| package.manifest_path == manifest);
-    let is_meant = |package: &&Package| match here {
-        true => package.manifest_path == manifest,
-        false => defaults.is_empty() || defaults.contains(&package.id),
+    let is_meant = |package: &&Package| {
+        if here {
+            package.manifest_path == manifest
+        } else {
+            defaults.is_empty() || defaults.contains(&package.id)
+        }
     };
     let targets = packages.iter().filter(is_meant).flat_map(|package| &package.targets);
     let bins = targets.filter(|target| target.kind.iter().any(|kind| kind == "bin"));

@@ -5,9 +5,11 @@ mod side;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rtswap_build::revision::Recipe;
 use rtswap_harness::lane::PlannedLane;
 use rtswap_harness::limits::Limits;
 use rtswap_harness::plan::{ALPHA, Request};
@@ -19,8 +21,9 @@ use rtswap_workload::Spec;
 use crate::Registry;
 use crate::cli::args::Setting;
 use crate::cli::measure::{Job, Measured, command_line};
-use crate::cli::{Exit, INCONCLUSIVE, REGRESSION, args, message, select, signals};
+use crate::cli::{Exit, INCONCLUSIVE, REGRESSION, args, built, message, select, signals};
 use config::Config;
+use identity::Program;
 use side::{Resolved, Start};
 
 /// Decide whether one version of a program is slower than another, for CI.
@@ -30,6 +33,8 @@ use side::{Resolved, Start};
 /// interval lies within the tolerance. METHODOLOGY.md, "Gates", has the rules and their error rates.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
+    rtswap gate                                       HEAD against the main branch, as rtswap.toml says\n  \
+    rtswap gate --base v1.2.0 --bin server --run '{exe} --listen {addr}' --workload http\n  \
     rtswap gate --base tokio --head smol --workload tcp-echo\n  \
     rtswap gate --base ./old-server --head ./new-server --run '{exe} --listen {addr}' --workload http\n  \
     rtswap gate --base 'serve:./old --port {port}' --head 'serve:./new --port {port}' --workload tcp-echo\n  \
@@ -38,12 +43,16 @@ use side::{Resolved, Start};
     rtswap gate --self-check\n\n\
     Exit codes: 0 pass, 1 failed, 2 wrong usage, 3 regression, 4 inconclusive, 130 interrupted.")]
 pub(super) struct Args {
-    /// The old version: a lane spec, `serve:COMMAND` or the path of an executable.
-    #[arg(long, value_name = "LANE", required_unless_present_any = ["from", "self_check"])]
+    /// The old version: a lane spec, `serve:COMMAND`, the path of an executable, or a git revision, which is built
+    /// [default: the commit at which head has left the main branch].
+    #[arg(long, value_name = "LANE|EXE|REV")]
     base: Option<String>,
-    /// The new version.
-    #[arg(long, value_name = "LANE", required_unless_present_any = ["from", "self_check"])]
+    /// The new version [default: HEAD].
+    #[arg(long, value_name = "LANE|EXE|REV")]
     head: Option<String>,
+    /// The executable that is built of a revision, by cargo's name [default: the only one].
+    #[arg(long, value_name = "NAME")]
+    bin: Option<String>,
     /// How an executable is started. `{exe}` stands for it. A command with `{addr}` or `{port}` is a server; others
     /// speak the lane protocol (LANES.md) [default: {exe}].
     #[arg(long, value_name = "COMMAND")]
@@ -71,12 +80,12 @@ pub(super) struct Args {
     config: Option<PathBuf>,
     /// Report the gate of a record, without measuring.
     #[arg(long, value_name = "RECORD", conflicts_with_all = [
-        "base", "head", "run", "workload", "tolerance", "strict", "budget", "measure_identical", "config", "self_check",
+        "base", "head", "bin", "run", "workload", "tolerance", "strict", "budget", "measure_identical", "config", "self_check",
         "seed", "server_cpus", "load_cpus", "out",
     ])]
     from: Option<PathBuf>,
     /// Check that a gate works on this machine: a delay of 600 ns in each message of tcp-echo must be a regression.
-    #[arg(long, conflicts_with_all = ["base", "head", "run", "workload", "measure_identical"])]
+    #[arg(long, conflicts_with_all = ["base", "head", "bin", "run", "workload", "measure_identical"])]
     self_check: bool,
     #[command(flatten)]
     setting: Setting,
@@ -130,7 +139,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
     let config = Config::read(args.config.as_deref())?;
-    let Gate { mut request, plan, is_identical } = gate(registry, args, &config)?;
+    let Gate { mut request, plan, is_identical } = gate(registry, args, &config, &cancel)?;
     if is_identical && !args.measure_identical {
         let report = GateReport::identical(plan, ALPHA);
         return finish(&report, &command_line(), args);
@@ -151,22 +160,25 @@ struct Gate {
     is_identical: bool,
 }
 
-fn gate(registry: &Registry, args: &Args, config: &Config) -> Result<Gate> {
+fn gate(registry: &Registry, args: &Args, config: &Config, cancel: &AtomicBool) -> Result<Gate> {
     let run = args.run.as_deref().or(config.run.as_deref()).unwrap_or("{exe}");
     if !run.contains("{exe}") {
         let text = format!("`{run}` does not start the executable: it lacks {{exe}}");
         return Err(Exit::Usage(text).into());
     }
-    let start = Start { run };
-    let checked = format!("{CHECKED}?delay_ns={CHECK_DELAY_NS}");
-    let [base, head] = if args.self_check {
-        [CHECKED, &checked]
-    } else {
-        [&args.base, &args.head].map(|side| side.as_deref().unwrap_or_default())
-    };
-    let base = side::resolve(registry, "base", base, &start)?;
-    let head = side::resolve(registry, HEAD, head, &start)?;
-    let is_identical = identity::is_identical(&base.lane.launch, &head.lane.launch);
+    let bin = args.bin.as_deref().or(config.bin.as_deref());
+    let start = Start { run, recipe: Recipe { bin, arguments: &config.cargo_args }, cancel };
+    let [base, head] = sides(args)?;
+    let mut base = side::resolve(registry, "base", &base, &start)?;
+    let mut head = side::resolve(registry, HEAD, &head, &start)?;
+    let mut lanes = [base.lane, head.lane];
+    built::build(registry, &mut lanes, cancel)?;
+    [base.lane, head.lane] = lanes;
+    let programs = [&base, &head].map(|side| Program::of(&side.lane.launch));
+    for (side, program) in [&mut base, &mut head].into_iter().zip(&programs) {
+        side.side.code_sha256 = program.as_ref().and_then(|program| program.code_sha256.clone());
+    }
+    let is_identical = matches!(&programs, [Some(base), Some(head)] if base.is_same(head));
     let workloads = workloads(registry, args, config, [&base, &head])?;
     let tolerance = args.tolerance.or(config.tolerance).unwrap_or(TOLERANCE);
     let accepted = workloads.iter().filter_map(|spec| {
@@ -206,6 +218,19 @@ fn gate(registry: &Registry, args: &Args, config: &Config) -> Result<Gate> {
         gate: None,
     };
     Ok(Gate { request, plan, is_identical })
+}
+
+/// What base and head are.
+fn sides(args: &Args) -> Result<[String; 2]> {
+    if args.self_check {
+        return Ok([CHECKED.to_owned(), format!("{CHECKED}?delay_ns={CHECK_DELAY_NS}")]);
+    }
+    let head = args.head.clone().unwrap_or_else(|| "HEAD".to_owned());
+    let base = match &args.base {
+        Some(base) => base.clone(),
+        None => side::default_base(&head)?,
+    };
+    Ok([base, head])
 }
 
 /// The workloads that are named, those of the file, or for lanes that ship the quick ones.

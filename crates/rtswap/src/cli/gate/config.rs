@@ -79,7 +79,7 @@ impl Config {
             }
         };
         let File { gate } = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start].lines().count().max(1));
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             wrong(format!("{place}{}", error.message().replace('\n', ", ")))
         })?;
