@@ -18,7 +18,7 @@ use std::io;
 pub use error::{InstallError, PeerError};
 pub use folder::{FOLDER_VAR, PeerFolder};
 pub use lookup::{Details, command, details, find, version};
-pub use process::{become_lane, prepare, serve};
+pub use process::{become_lane, prepare, serve, serve_command};
 
 /// A program in another language.
 #[derive(Clone, Copy, Debug)]

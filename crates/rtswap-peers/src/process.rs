@@ -60,14 +60,27 @@ pub fn serve(
     order: &Prepare,
     ready: impl FnOnce(&Ready),
 ) -> Result<Infallible, Refusal> {
+    serve_command(command(peer)?, peer.name, order, ready)
+}
+
+/// The same with any program that speaks the lane protocol, which is called `name` in messages.
+///
+/// # Errors
+/// [`Refusal`] if it cannot serve, or ended.
+pub fn serve_command(
+    mut command: Command,
+    name: &str,
+    order: &Prepare,
+    ready: impl FnOnce(&Ready),
+) -> Result<Infallible, Refusal> {
     let failed =
-        |error: io::Error| Refusal::Failed(format!("cannot exchange lines with the peer: {error}"));
-    // The peer ends with this process, because its standard input ends.
-    let mut child = command(peer)?
+        |error: io::Error| Refusal::Failed(format!("cannot exchange lines with {name}: {error}"));
+    // It ends with this process, because its standard input ends.
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| Refusal::Failed(format!("cannot start {}: {error}", peer.name)))?;
+        .map_err(|error| Refusal::Failed(format!("cannot start {name}: {error}")))?;
     let mut orders = child.stdin.take().expect("the stream is piped");
     let answers = child.stdout.take().expect("the stream is piped");
     let line =
@@ -87,11 +100,11 @@ pub fn serve(
         _ => {
             drop(orders);
             let status = child.wait().map_err(failed)?;
-            return Err(Refusal::Failed(format!("the peer ended before it was ready ({status})")));
+            return Err(Refusal::Failed(format!("{name} ended before it was ready ({status})")));
         }
     }
     let status = child.wait().map_err(failed)?;
-    Err(Refusal::Failed(format!("the peer ended ({status})")))
+    Err(Refusal::Failed(format!("{name} ended ({status})")))
 }
 
 /// The first line, with its end unless the input ends without.

@@ -6,7 +6,7 @@ mod system;
 
 use std::collections::BTreeMap;
 
-use rtswap_schema::record::{Ended, Record, Status, Stop};
+use rtswap_schema::record::{Ended, Record, Status, Stop, other_changes};
 use rtswap_stats::{median, rounds_needed};
 
 use crate::data::Data;
@@ -139,6 +139,7 @@ impl Notes {
         let mut all = Vec::new();
         all.extend(self.interrupted(record));
         all.extend(resumed(record));
+        all.extend(other_packages(record));
         all.extend(self.control(record));
         all.extend(self.rounds());
         for ((lane, reason), workloads) in self.partly {
@@ -349,6 +350,28 @@ fn resumed(record: &Record) -> Option<Warning> {
         ),
         remedy: "measure again on one machine and with the same programs".to_owned(),
     })
+}
+
+/// Lanes of two versions of a runtime whose lockfiles differ in more than that.
+fn other_packages(record: &Record) -> Vec<Warning> {
+    let pairs = other_changes(&record.header.plan.lanes).into_iter();
+    let each = pairs.map(|(first, second, others)| {
+        let others: Vec<_> = others.iter().map(ToString::to_string).collect();
+        let package = first.built.as_ref().map_or("", |built| &built.package);
+        Warning {
+            kind: WarningKind::OtherPackages,
+            workloads: Vec::new(),
+            lanes: vec![first.name.clone(), second.name.clone()],
+            message: format!(
+                "{} and {} also differ in {}, so a difference between them need not come from {package}",
+                first.name,
+                second.name,
+                format::list(&others)
+            ),
+            remedy: format!("measure workloads that do not use them, or versions of {package} that share them"),
+        }
+    });
+    each.collect()
 }
 
 fn some(workloads: &[String]) -> String {

@@ -5,7 +5,9 @@ mod common;
 use common::{ECHO, Run, lane, own, run};
 use rtswap_report::claim::{Finding, judge};
 use rtswap_report::{Cause, Figure, Metric, Modes, Style, Summary, WarningKind, markdown, table};
-use rtswap_schema::record::{CpuSource, LaneFailure, Line, Record, Resumed, Rule, Status};
+use rtswap_schema::record::{
+    Built, CpuSource, LaneFailure, Line, PackageChange, Record, Resumed, Rule, Status,
+};
 use rtswap_stats::Verdict;
 
 fn lanes() -> Run {
@@ -175,6 +177,34 @@ fn warnings_name_what_the_system_did() {
         let text = warned(&record, kind).unwrap();
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     }
+}
+
+#[test]
+fn warnings_name_packages_that_two_versions_do_not_share() {
+    let mut record = lanes().record();
+    let built = |version: &str, mio: &str| {
+        let change = |name: &str, new: &str| PackageChange {
+            name: name.to_owned(),
+            old: Some("1.0.1".to_owned()),
+            new: new.to_owned(),
+        };
+        let package = "tokio".to_owned();
+        let changes = vec![change("mio", mio), change("tokio", version)];
+        Some(Box::new(Built { package, changes, ..Built::default() }))
+    };
+    let warned = |record: &Record| {
+        let warnings = Summary::of(record).warnings;
+        let warning = warnings.into_iter().find(|it| it.kind == WarningKind::OtherPackages);
+        warning.map(|it| format!("{}; {}", it.message, it.remedy))
+    };
+    let lanes = &mut record.header.plan.lanes;
+    let other = lanes.iter().position(|lane| lane.name == "other").unwrap();
+    lanes[0].built = built("1.50.0", "1.0.2");
+    lanes[other].built = built("1.51.0", "1.0.2");
+    assert_eq!(warned(&record), None);
+    record.header.plan.lanes[other].built = built("1.51.0", "1.0.3");
+    let text = warned(&record).unwrap();
+    assert!(text.contains("and other also differ in mio 1.0.2 → 1.0.3"), "{text}");
 }
 
 #[test]

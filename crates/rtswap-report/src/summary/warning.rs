@@ -43,6 +43,8 @@ pub enum WarningKind {
     LeftBehind,
     /// Lanes have more shards than the workload has connections.
     IdleShards,
+    /// Lanes of two versions of a runtime differ in other packages as well.
+    OtherPackages,
 }
 
 /// A reason to distrust figures, with its remedy.
