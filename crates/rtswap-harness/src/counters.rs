@@ -23,9 +23,17 @@ pub use self::cpu::CpuClock;
 pub use self::delay::{busiest_on, own_threads, run_delay, run_delay_of};
 pub use self::kernel::KernelWork;
 
-/// Proportional set size of a process, in bytes.
+/// Proportional set size of a process and its descendants, in bytes: what they share counts once.
 pub fn memory_bytes(pid: u32) -> Option<u64> {
-    let rollup = Process::new(pid.cast_signed()).ok()?.smaps_rollup().ok()?;
+    let own = of_process(pid.cast_signed())?;
+    let processes = tasks::processes(pid).ok()?;
+    let descendants = processes.into_iter().filter(|process| *process != pid.cast_signed());
+    // One that has ended meanwhile has none.
+    Some(own + descendants.filter_map(of_process).sum::<u64>())
+}
+
+fn of_process(pid: i32) -> Option<u64> {
+    let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
     rollup.memory_map_rollup.0.first()?.extension.map.get("Pss").copied()
 }
 

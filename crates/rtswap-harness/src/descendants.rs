@@ -34,6 +34,11 @@ impl Tag {
         Self(format!("{}-{count}", getpid().as_raw_nonzero()))
     }
 
+    /// The tag of this process, if it is one of a lane.
+    pub fn of_self() -> Option<Self> {
+        std::env::var(VARIABLE).ok().map(Self)
+    }
+
     /// The environment variable and its value.
     pub fn variable(&self) -> (&'static str, &str) {
         (VARIABLE, &self.0)

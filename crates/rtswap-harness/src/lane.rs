@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rtswap_lane::process::spawn_confined;
-use rtswap_lane::{Answer, Order, Pace, Prepare, Ready, SliceDone};
+use rtswap_lane::{Answer, Order, Pace, Prepare, Ready, Refusal, SliceDone};
 use rtswap_schema::one_line;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::counters::CpuClock;
-use crate::descendants::Tag;
+use crate::descendants::{self, Tag};
 use crate::listener;
-use crate::record::{LanePlan, Status};
+use crate::record::{CpuSource, LanePlan, Status};
 use crate::stderr::LaneStderr;
 
 /// How long a lane may take to get ready.
@@ -89,6 +89,8 @@ impl LaneError {
 #[derive(Debug)]
 pub struct Lane {
     child: Child,
+    /// The process that does the work, if it is another one.
+    worker: Option<u32>,
     /// `None` if the process has ended at once.
     clock: Option<CpuClock>,
     /// How many CPUs it is confined to.
@@ -139,6 +141,7 @@ impl Lane {
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut lane = Self {
             child,
+            worker: None,
             clock,
             cpus: cpus.len(),
             stood_still: Duration::ZERO,
@@ -158,9 +161,9 @@ impl Lane {
         Ok(lane)
     }
 
-    /// Its process id.
+    /// The id of the process that does its work: the one that was started, unless the ready response names another.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.worker.unwrap_or(self.child.id())
     }
 
     /// The clock of its CPU time.
@@ -180,9 +183,31 @@ impl Lane {
     /// [`LaneError`] if it refuses, dies, hangs or answers something else.
     pub fn ready(&mut self, cancel: &AtomicBool) -> Result<Ready, LaneError> {
         match self.answer(READY_LIMIT, cancel)? {
-            Answer::Ready(ready) => Ok(ready),
+            Answer::Ready(ready) => {
+                ready.pid.map_or(Ok(()), |pid| self.set_worker(pid))?;
+                Ok(ready)
+            }
+            Answer::Failed(Refusal::Failed(reason)) => {
+                Err(LaneError::failed(one_line(&reason) + &self.last_output()))
+            }
             other => Err(unexpected("ready", &other)),
         }
+    }
+
+    /// Reads the counters of another process of the lane from now on.
+    fn set_worker(&mut self, pid: u32) -> Result<(), LaneError> {
+        if !descendants::of_lane(self.child.id().cast_signed(), &self.tag)
+            .contains(&pid.cast_signed())
+        {
+            let why = format!("its ready response names process {pid}, which it has not started");
+            return Err(LaneError::failed(why));
+        }
+        self.worker = Some(pid);
+        // The perf event counts all that the first process has started, from its start.
+        if self.clock.as_ref().is_none_or(|clock| clock.source() == CpuSource::ProcessClock) {
+            self.clock = CpuClock::process_clock(pid).ok();
+        }
+        Ok(())
     }
 
     /// Checks that the lane itself listens at the addresses of its response.

@@ -3,7 +3,7 @@
 //! Otherwise a lane could have any server of the machine or of the network loaded, and be measured without doing
 //! anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::iter;
@@ -101,6 +101,15 @@ pub fn check(addrs: &[SocketAddr], pid: u32, tag: &Tag) -> Result<(), ListenerEr
         (Some((_, addr)), Some(pid)) => Err(ListenerError::Hidden { addr, pid }),
         (Some((inode, addr)), None) => Err(ListenerError::Foreign { addr, owner: owner(inode) }),
     }
+}
+
+/// The addresses at which a process listens, or one that it has started.
+pub fn addresses_of(pid: u32, tag: &Tag) -> BTreeSet<SocketAddr> {
+    let pid = pid.cast_signed();
+    let pids = iter::once(pid).chain(descendants::of_lane(pid, tag));
+    let owned: BTreeSet<_> = pids.flat_map(|pid| sockets(pid).unwrap_or_default()).collect();
+    let all = listeners().unwrap_or_default().into_iter();
+    all.filter(|listener| owned.contains(&listener.inode)).map(|listener| listener.addr).collect()
 }
 
 /// The inodes of the sockets that get a connection to `addr`: several share one address with `SO_REUSEPORT`.

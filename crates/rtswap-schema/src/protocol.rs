@@ -82,6 +82,9 @@ pub struct Ready {
     /// Where its shards listen, if each has an address of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addrs: Vec<SocketAddr>,
+    /// The process that does the work, if it is not the one that the harness has started, but one that this has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// How long the lane works before its first counted slice, milliseconds: for JIT runtimes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warm_up_ms: u64,

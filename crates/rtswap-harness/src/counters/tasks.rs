@@ -26,7 +26,20 @@ pub(super) enum AttachError {
 /// # Errors
 /// If the process does not exist or may not be examined.
 pub(super) fn threads(pid: u32) -> Result<BTreeSet<i32>, ProcError> {
-    let mut threads = BTreeSet::new();
+    family(pid).map(|(_, threads)| threads)
+}
+
+/// The ids of a process and of its descendants.
+///
+/// # Errors
+/// If the process does not exist or may not be examined.
+pub(super) fn processes(pid: u32) -> Result<BTreeSet<i32>, ProcError> {
+    family(pid).map(|(processes, _)| processes)
+}
+
+/// The processes and the threads.
+fn family(pid: u32) -> Result<(BTreeSet<i32>, BTreeSet<i32>), ProcError> {
+    let (mut processes, mut threads) = (BTreeSet::new(), BTreeSet::new());
     let mut children = vec![pid.cast_signed()];
     while let Some(process) = children.pop() {
         let tasks = match Process::new(process).and_then(|process| process.tasks()) {
@@ -40,8 +53,9 @@ pub(super) fn threads(pid: u32) -> Result<BTreeSet<i32>, ProcError> {
             children.extend(task.children().into_iter().flatten().map(u32::cast_signed));
             threads.insert(task.tid);
         }
+        processes.insert(process);
     }
-    Ok(threads)
+    Ok((processes, threads))
 }
 
 /// Opens counters on every thread of a process and of its descendants. `open` must open counters that new

@@ -8,6 +8,7 @@ use rtswap_harness::lane::{Launch, PlannedLane};
 use rtswap_harness::record::{Kind, LanePlan};
 
 use crate::Registry;
+use crate::cli::server;
 use crate::registry::Adapter;
 use rtswap_lane::Lane;
 
@@ -18,7 +19,8 @@ pub(super) const CONTROL: &str = "control";
 const DELAY_NS_MOST: u64 = 1_000_000_000;
 
 /// One lane as it is asked for: a name (`tokio`), a name with a version of its runtime (`tokio@1.50.0`), either with
-/// settings (`tokio?delay_ns=110`), or a command (`mine=COMMAND`).
+/// settings (`tokio?delay_ns=110`), or a command (`mine=COMMAND`), a server without the lane protocol among them
+/// (`mine=serve:COMMAND`).
 #[derive(Clone, Debug)]
 pub(super) struct LaneSpec<'a> {
     /// As written.
@@ -37,6 +39,8 @@ enum Program<'a> {
     Versioned { lane: &'a Lane, adapter: &'static Adapter, version: Version, settings: Settings },
     /// A command, which the shell reads.
     Command(&'a str),
+    /// The command of a server without the lane protocol, likewise.
+    Server(&'a str),
 }
 
 /// What the part of a spec after the question mark sets: `delay_ns=110&cpu_clock=process`. Values are percent-encoded.
@@ -127,6 +131,18 @@ pub(super) enum LaneSpecError {
     /// A command without a name, or a name without a command.
     #[error("invalid lane spec `{0}`: expected NAME=COMMAND")]
     Incomplete(String),
+    /// The command of a server does not say where it listens.
+    #[error(
+        "invalid lane spec `{0}`: the command must say where the server listens: expected `{{addr}}`, HOST:PORT, or \
+         `{{port}}` in it, as in NAME=serve:./server --listen {{addr}}"
+    )]
+    Address(String),
+    /// The executable of a benchmark.
+    #[error(
+        "invalid lane spec `{0}`: a benchmark executable takes its own times, and rtswap can only measure a program that \
+         works when it is ordered to: make a lane of the function that it calls, in ten lines (docs/own-program.md)"
+    )]
+    Bench(String),
     /// A command has the name of a lane that ships.
     #[error("invalid lane spec `{spec}`: `{name}` is the name of another lane; choose a new name")]
     NameTaken {
@@ -180,7 +196,13 @@ impl<'a> LaneSpec<'a> {
                 let (spec, name) = (text.to_owned(), name.to_owned());
                 return Err(LaneSpecError::NameTaken { spec, name });
             }
-            return Ok(Self { text, name, program: Program::Command(command) });
+            let program = match command.split_once(':') {
+                Some(("serve", server)) if server::has_address(server) => Program::Server(server),
+                Some(("serve", _)) => return Err(LaneSpecError::Address(text.to_owned())),
+                Some(("bench", _)) => return Err(LaneSpecError::Bench(text.to_owned())),
+                _ => Program::Command(command),
+            };
+            return Ok(Self { text, name, program });
         }
         let (base, settings) = match text.split_once('?') {
             None => (text, Some(Settings::default())),
@@ -227,6 +249,7 @@ impl<'a> LaneSpec<'a> {
                 (vec!["--failed", "this command does not build lanes"], settings)
             }
             Program::Command(command) => (vec!["--exec", *command], &default),
+            Program::Server(command) => (vec!["--serve", *command], &default),
         };
         let program = ["/proc/self/exe", "lane"];
         Launch {
@@ -244,6 +267,7 @@ impl<'a> LaneSpec<'a> {
                 (lane.kind, lane.families)
             }
             Program::Command(_) => (Kind::Command, [].as_slice()),
+            Program::Server(_) => (Kind::Command, server::FAMILIES),
         };
         let plan = LanePlan {
             name: self.name.to_owned(),

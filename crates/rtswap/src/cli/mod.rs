@@ -26,6 +26,7 @@ mod resume;
 mod run;
 mod select;
 mod serve;
+mod server;
 mod signals;
 mod summary;
 mod sweep;

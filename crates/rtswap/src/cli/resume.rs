@@ -13,14 +13,15 @@ use rtswap_harness::record::{Environment, Header, Kind, LanePlan, Plan, ProgramF
 
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 
-use crate::cli::Exit;
 use crate::cli::measure::command_line;
+use crate::cli::{Exit, server};
 
 /// The files that the commands of a plan's lanes name, relative to the current folder.
 pub(super) fn lane_programs(plan: &Plan) -> BTreeMap<String, Vec<ProgramFile>> {
     let commands = plan.lanes.iter().filter(|lane| lane.kind == Kind::Command && !lane.control);
     let each = commands.filter_map(|lane| {
         let (_, command) = lane.spec.split_once('=')?;
+        let command = command.strip_prefix(server::SERVE).unwrap_or(command);
         Some((lane.name.clone(), machine::programs(command)))
     });
     each.collect()
