@@ -7,7 +7,9 @@ use rtswap_workload::{Answer, Drive, SMALL_MESSAGE_BYTES, Spec, Traffic};
 
 use crate::lane::PlannedLane;
 use crate::limits::Limits;
-use crate::record::{Deciding, GatePlan, Kind, LanePlan, Plan, Record, Rule, WorkloadPlan};
+use crate::record::{
+    Deciding, GatePlan, HttpRequest, Kind, LanePlan, Plan, Record, Rule, WorkloadPlan,
+};
 
 /// Rounds of a run, unless the budget forbids: enough for a sign-flip test of 12 comparisons under
 /// Holm, which needs 9, with some to spare.
@@ -254,6 +256,7 @@ pub fn workload(spec: &Spec, slice_ms: Option<u64>) -> WorkloadPlan {
             Drive::Generator(traffic) => traffic,
             Drive::Lane => Traffic::default(),
         },
+        request: spec.text("path").map(HttpRequest::get),
         uses: spec.family().uses.to_vec(),
         reconnects: false,
         slice_ms,

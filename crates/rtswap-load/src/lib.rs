@@ -94,6 +94,7 @@
 mod control;
 mod driver;
 mod error;
+mod exchange;
 mod generator;
 mod io;
 mod protocol;
@@ -101,6 +102,7 @@ mod target;
 
 pub use error::LoadError;
 pub use error::response::ResponseError;
+pub use exchange::{Exchange, FirstAnswer, first_answers};
 pub use generator::{Config, Generator, Session, Slice, Trickle, TrickleLane, Waiting};
 /// [`Slice::latency`] is a type of this crate.
 pub use hdrhistogram;

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::LoadError;
+use crate::{Exchange, LoadError};
 
 /// Which lane to load, and with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Target {
 }
 
 /// What happens on the connections of a [`Target`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Traffic {
     /// All connections are kept open, and all or some of them exchange message after message.
     ///
@@ -44,6 +44,13 @@ pub enum Traffic {
     /// HTTP requests on connections that are kept open and all active. One operation is one request
     /// and its response.
     Http(Http),
+    /// Requests of the user's own, over HTTP/1.1. The same otherwise.
+    Own {
+        /// The request, and the expected answer.
+        exchange: Arc<Exchange>,
+        /// Requests in one batch; at least 1.
+        pipeline: usize,
+    },
 }
 
 /// HTTP requests, and the expected response.
@@ -105,9 +112,10 @@ impl Target {
             Self { traffic: Traffic::Kept { active }, conns, .. } if active > conns => {
                 "more connections are active than open; ask for fewer active ones"
             }
-            Self { traffic: Traffic::Http(Http { pipeline: 0, .. }), .. } => {
-                "the number of pipelined requests is 0; ask for at least one"
-            }
+            Self {
+                traffic: Traffic::Http(Http { pipeline: 0, .. }) | Traffic::Own { pipeline: 0, .. },
+                ..
+            } => "the number of pipelined requests is 0; ask for at least one",
             Self { traffic: Traffic::Http(Http { body: [], .. }), .. } => {
                 "the expected body is empty; ask for a path with a body"
             }
@@ -119,6 +127,11 @@ impl Target {
             {
                 "the path exceeds the limit for HTTP/2; use at most 8192 bytes"
             }
+            Self { traffic: Traffic::Own { ref exchange, .. }, .. }
+                if exchange.request.check().is_err() =>
+            {
+                "the request is invalid; check it before"
+            }
             _ => return Ok(()),
         };
         Err(LoadError::Target { addr: self.first_addr(), reason })
@@ -127,7 +140,7 @@ impl Target {
     /// The most messages that a connection sends at once.
     pub(crate) fn batch_max(&self) -> usize {
         match self.traffic {
-            Traffic::Http(Http { pipeline, .. }) => pipeline,
+            Traffic::Http(Http { pipeline, .. }) | Traffic::Own { pipeline, .. } => pipeline,
             Traffic::Kept { .. } | Traffic::Churn => 1,
         }
     }

@@ -16,10 +16,12 @@ use crate::workload::{Arrivals, ParamValue, Rate, Traffic, Uses};
 mod built;
 mod environment;
 mod gate;
+mod request;
 
 pub use built::{Built, PackageChange, other_changes};
 pub use environment::{Environment, ProgramFile, Resumed, Topology};
 pub use gate::{Accepted, GatePlan, Side};
+pub use request::{Expect, HttpRequest, InvalidRequest};
 
 /// The version of this format.
 ///
@@ -193,6 +195,9 @@ pub struct WorkloadPlan {
     /// What the generator sends, if it drives.
     #[serde(default)]
     pub traffic: Traffic,
+    /// The request, if it is one of the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<HttpRequest>,
     /// What it works with besides the lane.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<Uses>,

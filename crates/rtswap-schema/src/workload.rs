@@ -7,6 +7,7 @@ pub mod families;
 mod family;
 mod offered;
 mod spec;
+mod text_value;
 
 use std::collections::BTreeMap;
 

@@ -58,6 +58,9 @@ impl Suite for Standard {
         given: &Resources,
         visitor: V,
     ) -> Result<V::Output, SpecError> {
+        if spec.is_own_request() {
+            return Err(SpecError::OwnRequest { workload: spec.to_string() });
+        }
         Ok(match spec.family().name {
             "tcp-echo" | "idle" | "churn" => visitor.served(TcpEcho::new(spec)),
             #[cfg(feature = "apps")]

@@ -1,6 +1,7 @@
 //! The backend with real processes: lanes, the load generator, services and the kernel's counters.
 
 mod latency;
+mod own;
 mod running;
 mod target;
 
@@ -29,6 +30,7 @@ use crate::plan::{capacity_timing, count_ms};
 use crate::record::{Counts, CpuSource, LaneRound, Slice, WorkloadPlan};
 use crate::schedule::{Backend, Conditions, RoundResult};
 use latency::Latency;
+use own::Pins;
 use running::{Measured, RunningLane, Timing, lane_error, nanos};
 pub use target::target;
 
@@ -85,6 +87,8 @@ pub struct ProcessBackend {
     running: BTreeMap<usize, RunningLane>,
     /// The last pace of each workload: system calls are counted at it.
     paces: BTreeMap<String, Pace>,
+    /// What answers to requests of the user's own must be.
+    pins: Pins,
     /// Slices in a row that were voided because the generator waited for its CPUs.
     starved_in_a_row: u32,
     /// Slices in a row with operations and without CPU time, by lane.
@@ -138,6 +142,7 @@ impl ProcessBackend {
             left_behind: BTreeMap::new(),
             running: BTreeMap::new(),
             paces: BTreeMap::new(),
+            pins: Pins::default(),
             starved_in_a_row: 0,
             zero_cpu_slices: BTreeMap::new(),
         })
@@ -154,10 +159,10 @@ impl ProcessBackend {
         let name = &self.lanes[lane].plan.name;
         let running = self.running.get_mut(&lane).expect("the lane was started");
         let ops = if let Some(session) = &mut running.session {
-            let Target { conns, traffic, .. } = *session.target();
+            let Target { conns, traffic, .. } = session.target();
             let conns = match traffic {
-                Traffic::Kept { active } => active as u64,
-                Traffic::Churn | Traffic::Http(_) => conns as u64,
+                Traffic::Kept { active } => *active as u64,
+                Traffic::Churn | Traffic::Http(_) | Traffic::Own { .. } => *conns as u64,
             };
             let verified = self.generator.verify(session, MESSAGES);
             verified.map_err(|error| lane_error(&mut running.lane, &error))?;
@@ -386,6 +391,7 @@ impl Backend for ProcessBackend {
             .map(|&lane| {
                 let pad = rng.random_range(0..PAD_MOST);
                 let PlannedLane { plan, launch } = &self.lanes[lane];
+                own::check_lane(workload, plan)?;
                 let resources = self.services.resources(&workload.uses, &plan.name);
                 let resources =
                     resources.map_err(|error| LaneError::failed(error.with_causes()))?;
@@ -400,7 +406,9 @@ impl Backend for ProcessBackend {
                 let running = started.and_then(|started| {
                     RunningLane::connect(
                         started,
+                        &self.lanes[lane].plan.name,
                         workload,
+                        &mut self.pins,
                         &self.generator,
                         &self.trickle,
                         &self.cancel,

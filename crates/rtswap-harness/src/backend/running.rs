@@ -10,7 +10,8 @@ use rtswap_load::{Generator, LoadError, Session, Target, Trickle, TrickleLane};
 use rtswap_schema::histogram::encode;
 
 use super::latency::{Latency, decode};
-use super::target::{counts_memory, target, trickle_target};
+use super::own::Pins;
+use super::target::{counts_memory, own_target, target, trickle_target};
 use crate::counters::{CounterError, CpuClock, SyscallCounter, memory_bytes};
 use crate::lane::{Lane, LaneError, STOOD_STILL};
 use crate::record::{
@@ -112,7 +113,9 @@ impl RunningLane {
     /// Waits until the lane is ready and opens the connections of its workload.
     pub fn connect(
         mut lane: Lane,
+        name: &str,
         workload: &WorkloadPlan,
+        pins: &mut Pins,
         generator: &Generator,
         trickle: &Trickle,
         cancel: &AtomicBool,
@@ -121,7 +124,13 @@ impl RunningLane {
         let mut memory = Memory::default();
         let target = if workload.by_generator {
             lane.check_addresses(&ready)?;
-            Some(target(workload, ready.addresses()))
+            let addrs = ready.addresses();
+            let exchange = pins.ask(workload, name, &mut lane, addrs[0])?;
+            let target = target(workload, addrs);
+            Some(match exchange {
+                Some(exchange) => own_target(target, exchange, workload),
+                None => target,
+            })
         } else {
             None
         };

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rtswap_load::{Http, Target, Traffic};
+use rtswap_load::{Exchange, Http, Target, Traffic};
 use rtswap_workload::{Answer, ParamValue, SMALL_MESSAGE_BYTES};
 
 use crate::record::WorkloadPlan;
@@ -23,6 +23,16 @@ pub fn target(workload: &WorkloadPlan, addrs: impl Into<Arc<[SocketAddr]>>) -> T
     Target { addrs: addrs.into(), size, conns, traffic }
 }
 
+/// The same target, with requests of the user's own.
+pub(super) fn own_target(
+    target: Target,
+    exchange: Arc<Exchange>,
+    workload: &WorkloadPlan,
+) -> Target {
+    let pipeline = workload.number("pipeline").unwrap_or(1) as usize;
+    Target { traffic: Traffic::Own { exchange, pipeline }, ..target }
+}
+
 /// The connections of the trickle to a lane with this target: one to each address.
 pub(super) fn trickle_target(target: Target) -> Target {
     let conns = target.addrs.len().min(target.conns);
@@ -30,6 +40,7 @@ pub(super) fn trickle_target(target: Target) -> Target {
         // A connection for each message would leave sockets behind, and lanes serve both alike.
         Traffic::Churn | Traffic::Kept { .. } => Traffic::Kept { active: conns },
         Traffic::Http(http) => Traffic::Http(Http { pipeline: 1, ..http }),
+        Traffic::Own { exchange, .. } => Traffic::Own { exchange, pipeline: 1 },
     };
     Target { conns, traffic, ..target }
 }

@@ -34,6 +34,28 @@ pub enum ResponseError {
         /// The status code found and, in HTTP/1, its reason phrase.
         found: String,
     },
+    /// The answer to a request of the user's own has another status.
+    #[error("status is {found}, expected {expected}")]
+    OtherStatus {
+        /// The status code found and its reason phrase.
+        found: String,
+        /// The status code expected.
+        expected: u16,
+    },
+    /// The answer to a request of the user's own is not as expected.
+    #[error("{source}; {origin}")]
+    NotAsExpected {
+        /// What is wrong.
+        source: Box<Self>,
+        /// Where the expectation comes from, and the remedy.
+        origin: String,
+    },
+    /// A body in chunks is malformed.
+    #[error("malformed chunk of the body: {start}")]
+    Chunk {
+        /// The bytes that are no chunk.
+        start: String,
+    },
     /// An HTTP/2 response has no `:status`.
     #[error("no :status")]
     MissingStatus,
@@ -106,13 +128,13 @@ pub enum ResponseError {
         /// The byte expected.
         expected: u8,
     },
-    /// The body of an HTTP/2 response goes on after its expected end.
+    /// The body of an HTTP/2 response, or one in chunks, goes on after its expected end.
     #[error("body exceeds {expected_bytes} bytes")]
     BodyTooLong {
         /// The length expected.
         expected_bytes: usize,
     },
-    /// The body of an HTTP/2 response ends early.
+    /// The body of an HTTP/2 response, or one in chunks, ends early.
     #[error("body ends after {received_bytes} of {expected_bytes} bytes")]
     BodyTooShort {
         /// The length found.

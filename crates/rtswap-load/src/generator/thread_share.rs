@@ -43,6 +43,12 @@ impl ThreadShare {
                 KeptConnections::open(config, requests, READ_BYTES_MAX, |_| true, scratch, limits)
                     .map(Self::Http2)
             }
+            Traffic::Own { ref exchange, pipeline } => {
+                let addr = target.first_addr();
+                let requests = http1::Requests::own(addr, Arc::clone(exchange), pipeline);
+                KeptConnections::open(config, requests, READ_BYTES_MAX, |_| true, scratch, limits)
+                    .map(Self::Http1)
+            }
             Traffic::Http(http) => {
                 let requests = http1::Requests::new(target.first_addr(), http);
                 KeptConnections::open(config, requests, READ_BYTES_MAX, |_| true, scratch, limits)

@@ -157,6 +157,9 @@ pub static HTTP: Family = Family::new(
     .added_later(),
     Param::RATE,
     Param::ARRIVALS,
+    // Last, because a path may be followed by nothing that looks like a parameter.
+    Param::PATH,
+    Param::REQUEST,
 ])
 .uses(&[Uses::PollStreams])
 .feature(APPS);

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::offered::{ARRIVALS, Coded as _, RATES};
-use super::{Arrivals, Rate};
+use super::{Arrivals, Rate, text_value};
 
 /// A workload with its parameters open: `tcp-echo`.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +128,10 @@ pub enum Notation {
     Rate,
     /// [`Arrivals`].
     Arrivals,
+    /// A path, or nothing. In a workload's name it goes on until a parameter of the family follows.
+    Path,
+    /// The name of something that the user has described, or nothing.
+    Label,
 }
 
 /// The value of a parameter.
@@ -224,6 +228,30 @@ impl Param {
         .added_later()
     };
 
+    /// `path`: what a request of the user's own asks for.
+    pub const PATH: Self = Self {
+        notation: Notation::Path,
+        ..Self::named(
+            "path",
+            "what is asked for, of a server of your own (--lane NAME=serve:COMMAND): /users/7",
+            &[],
+            &[text_value::NONE],
+        )
+        .added_later()
+    };
+
+    /// `request`: the name of a request of the user's own.
+    pub const REQUEST: Self = Self {
+        notation: Notation::Label,
+        ..Self::named(
+            "request",
+            "the request of a section `[http.NAME]` of rtswap.toml, for a server of your own",
+            &[],
+            &[text_value::NONE],
+        )
+        .added_later()
+    };
+
     /// The same parameter, with [`later`](Self::later) set.
     #[must_use]
     pub const fn added_later(self) -> Self {
@@ -235,6 +263,12 @@ impl Param {
         match self.notation {
             Notation::Rate => text.parse().ok().map(|rate: Rate| Some(rate).code()),
             Notation::Arrivals => text.parse().ok().map(Arrivals::code),
+            Notation::Path => {
+                // The slash of `path=/conns=8` ends a path as well as it begins one.
+                let path = if text.is_empty() { "/" } else { text };
+                text_value::is_path(path).then(|| text_value::code(path))
+            }
+            Notation::Label => text_value::is_name(text).then(|| text_value::code(text)),
             Notation::Plain if self.names.is_empty() => {
                 text.parse().ok().filter(|value| (1..=self.max).contains(value))
             }
@@ -249,6 +283,8 @@ impl Param {
         match self.notation {
             Notation::Rate => RATES.to_owned(),
             Notation::Arrivals => ARRIVALS.to_owned(),
+            Notation::Path => text_value::PATHS.to_owned(),
+            Notation::Label => text_value::NAMES.to_owned(),
             Notation::Plain if self.names.is_empty() => {
                 format!("a whole number from 1 to {}", self.max)
             }
@@ -264,6 +300,9 @@ impl Param {
                 _ => ParamValue::Number(number),
             },
             Notation::Arrivals => ParamValue::Name(Arrivals::decode(number).to_string()),
+            Notation::Path | Notation::Label => {
+                ParamValue::Name(text_value::decode(number).unwrap_or_default().to_owned())
+            }
             Notation::Plain => match self.names.get(number as usize) {
                 Some(name) => ParamValue::Name((*name).to_owned()),
                 None => ParamValue::Number(number),

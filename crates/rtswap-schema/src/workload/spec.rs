@@ -4,7 +4,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::offered::Coded;
-use super::{Arrivals, Drive, Family, Notation, ParamValue, Rate, Resources};
+use super::{Arrivals, Drive, Family, Notation, Param, ParamValue, Rate, Resources, text_value};
 
 /// A workload with its parameters: `tcp-echo/size=1024/conns=32`.
 ///
@@ -17,7 +17,10 @@ pub struct Spec {
     values: [u64; MAX_PARAMS],
 }
 
-const MAX_PARAMS: usize = 6;
+const MAX_PARAMS: usize = 8;
+
+/// Parameters that describe a request that ships. One of the user's own has none of them.
+const OF_SHIPPED_REQUESTS: [&str; 2] = ["body", "h2"];
 
 /// Why a workload is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,11 +62,29 @@ pub enum SpecError {
         /// The missing resource.
         resource: &'static str,
     },
+    /// A request of the user's own, which programs that ship do not know.
+    #[error("`{workload}` is for servers of your own: --lane NAME=serve:COMMAND")]
+    OwnRequest {
+        /// The workload.
+        workload: String,
+    },
     /// Arrivals without a rate.
     #[error("`{workload}` has arrivals and no rate; add `rate=`, for example `rate=60%`")]
     NoRate {
         /// The given workload.
         workload: String,
+    },
+    /// Two parameters that exclude each other.
+    #[error("`{first}` and `{second}` exclude each other ({workload}){}", .why)]
+    Exclusive {
+        /// The given workload.
+        workload: String,
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// Why, after a colon; empty if it is obvious.
+        why: &'static str,
     },
     /// The parameter does not accept the value.
     #[error("`{param}={value}` is not {accepted} ({workload})")]
@@ -96,7 +117,8 @@ fn suggest(suggestion: Option<&str>) -> String {
 }
 
 impl Spec {
-    /// Reads `name/param=value/…`; parameters that are not named take their defaults.
+    /// Reads `name/param=value/…`; parameters that are not named take their defaults. A path goes on until a parameter of
+    /// the family follows: `http/path=/users/7/conns=8`.
     ///
     /// # Errors
     /// [`SpecError`] names the mistake and the accepted names or values.
@@ -110,8 +132,8 @@ impl Spec {
             }
         })?;
         let mut spec = Self::with_defaults(family);
-        for part in parts {
-            let (param, value) = part.split_once('=').unwrap_or((part, ""));
+        let mut given = Vec::new();
+        for (param, value) in assignments(parts, family) {
             let index =
                 family.params.iter().position(|known| known.name == param).ok_or_else(|| {
                     SpecError::Param {
@@ -121,17 +143,41 @@ impl Spec {
                     }
                 })?;
             let known = &family.params[index];
-            spec.values[index] = known.parse(value).ok_or_else(|| SpecError::Value {
+            spec.values[index] = known.parse(&value).ok_or_else(|| SpecError::Value {
                 workload: name.to_owned(),
                 param: param.to_owned(),
-                value: value.to_owned(),
+                value,
                 accepted: known.accepts(),
             })?;
+            given.push(known);
         }
+        spec.check_own_request(text, &given)?;
         if spec.rate().is_none() && spec.arrivals() != Arrivals::default() {
             return Err(SpecError::NoRate { workload: text.to_owned() });
         }
         Ok(spec)
+    }
+
+    /// Fails if a request of the user's own is described twice.
+    fn check_own_request(&self, text: &str, given: &[&Param]) -> Result<(), SpecError> {
+        let mut own = self.family.params.iter().zip(self.values).filter_map(|(param, value)| {
+            let is_own = matches!(param.notation, Notation::Path | Notation::Label);
+            (is_own && value != param.default).then_some(param.name)
+        });
+        let Some(second) = own.next() else { return Ok(()) };
+        let exclusive = |first, second, why| {
+            Err(SpecError::Exclusive { workload: text.to_owned(), first, second, why })
+        };
+        if let Some(third) = own.next() {
+            return exclusive(second, third, ": the section of the request has its path");
+        }
+        match given.iter().find(|param| OF_SHIPPED_REQUESTS.contains(&param.name)) {
+            Some(param) if param.name == "h2" => {
+                exclusive(param.name, second, ": a request of your own is sent over HTTP/1.1")
+            }
+            Some(param) => exclusive(param.name, second, ""),
+            None => Ok(()),
+        }
     }
 
     /// Every combination of the family's values, the last parameter varying fastest.
@@ -193,11 +239,29 @@ impl Spec {
     #[must_use]
     pub fn closed_loop(mut self) -> Self {
         for (value, param) in self.values.iter_mut().zip(self.family.params) {
-            if param.notation != Notation::Plain {
+            if matches!(param.notation, Notation::Rate | Notation::Arrivals) {
                 *value = param.default;
             }
         }
         self
+    }
+
+    /// Whether the request is one of the user's own, which lanes that ship do not know.
+    pub fn is_own_request(&self) -> bool {
+        self.text("path").or(self.text("request")).is_some()
+    }
+
+    /// The value of a parameter that is a text, if it has one.
+    pub fn text(&self, param: &str) -> Option<&'static str> {
+        let index = self.family.params.iter().position(|known| known.name == param)?;
+        let notation = self.family.params[index].notation;
+        matches!(notation, Notation::Path | Notation::Label)
+            .then(|| text_value::decode(self.values[index]))?
+    }
+
+    /// Whether a parameter means anything with these values.
+    fn applies(&self, param: &Param) -> bool {
+        !(self.is_own_request() && OF_SHIPPED_REQUESTS.contains(&param.name))
     }
 
     /// The value of the parameter with that notation, if the family has one.
@@ -238,7 +302,11 @@ impl Spec {
         let params = self.family.params.iter().zip(self.values);
         let is_offered = self.rate().is_some();
         params
-            .filter(|(param, _)| is_offered || param.notation == Notation::Plain)
+            .filter(|(param, value)| match param.notation {
+                Notation::Plain => self.applies(param),
+                Notation::Rate | Notation::Arrivals => is_offered,
+                Notation::Path | Notation::Label => *value != param.default,
+            })
             .map(|(param, value)| (param.name, param.spell(value)))
             .collect()
     }
@@ -248,9 +316,9 @@ impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.family.name)?;
         let params = self.family.params.iter().zip(self.values);
-        for (param, value) in
-            params.filter(|(param, value)| !param.later || *value != param.default)
-        {
+        for (param, value) in params.filter(|(param, value)| {
+            self.applies(param) && (!param.later || *value != param.default)
+        }) {
             write!(f, "/{}={}", param.name, param.spell(value))?;
         }
         Ok(())
@@ -269,6 +337,30 @@ impl Serialize for Spec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// The parameters that the parts of a name set, each with its value.
+fn assignments<'a>(
+    parts: impl Iterator<Item = &'a str>,
+    family: &Family,
+) -> Vec<(&'a str, String)> {
+    let param = |name: &str| family.params.iter().find(|known| known.name == name);
+    let mut all: Vec<(&str, String)> = Vec::new();
+    for part in parts {
+        let assignment = part.split_once('=');
+        let in_path = all
+            .last_mut()
+            .filter(|(name, _)| param(name).is_some_and(|it| it.notation == Notation::Path))
+            .filter(|_| assignment.is_none_or(|(name, _)| param(name).is_none()));
+        if let Some((_, path)) = in_path {
+            path.push('/');
+            path.push_str(part);
+        } else {
+            let (name, value) = assignment.unwrap_or((part, ""));
+            all.push((name, value.to_owned()));
+        }
+    }
+    all
 }
 
 fn known(family: &Family) -> String {

@@ -336,8 +336,31 @@ mod tests {
     }
 
     #[test]
+    fn parse_reads_server_and_rejects_benchmark() {
+        let server = planned("base=serve:./server --listen {addr}");
+        assert_eq!(server.plan.name, "base");
+        let expected = ["/proc/self/exe", "lane", "--serve", "./server --listen {addr}"];
+        assert_eq!(server.launch.command, expected);
+        assert_eq!((server.plan.kind, server.plan.families), (Kind::Command, server_families()));
+        assert_eq!(planned("base=serve:./server -p {port}").plan.name, "base");
+        for spec in ["base=serve:./server", "base=serve:", "base=serve:./server {host}"] {
+            assert_eq!(error(spec), LaneSpecError::Address(spec.to_owned()));
+        }
+        let spec = "base=bench:target/release/deps/bench-1";
+        assert_eq!(error(spec), LaneSpecError::Bench(spec.to_owned()));
+        // A command of which that is a part is one as ever.
+        assert_eq!(planned("mine=./serve:x").launch.command[2], "--exec");
+    }
+
+    fn server_families() -> Vec<String> {
+        ["tcp-echo", "idle", "churn", "http"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
     fn parse_of_recorded_spec_gives_same_lane() {
-        for spec in ["smol", "tokio?delay_ns=110", "mine=sh -c 'exit 1'"] {
+        for spec in
+            ["smol", "tokio?delay_ns=110", "mine=sh -c 'exit 1'", "mine=serve:./server {addr}"]
+        {
             let first = planned(spec);
             let again = planned(&first.plan.spec);
             assert_eq!(again.plan, first.plan);

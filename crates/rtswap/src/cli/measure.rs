@@ -27,7 +27,7 @@ use crate::Registry;
 use crate::cli::caution::{self, Caution};
 use crate::cli::lane_spec::LaneSpec;
 use crate::cli::progress::Progress;
-use crate::cli::{Exit, built, resume};
+use crate::cli::{Exit, built, own_request, resume};
 
 /// The default folder of records.
 pub(super) const FOLDER: &str = "rtswap-records";
@@ -63,6 +63,8 @@ impl Job {
             environment: machine::environment(command_line()),
             plan: plan::make(request),
         };
+        own_request::read_into(&mut header.plan.workloads)?;
+        own_request::check_reference(&header.plan)?;
         let too_large = too_large(&header.plan)?;
         let mut writer = create(out, header.environment.started_unix_s)?;
         header.environment.lane_programs = resume::lane_programs(&header.plan);

@@ -19,6 +19,7 @@ mod named;
 mod origin;
 mod over;
 mod overhead;
+mod own_request;
 mod peers;
 mod progress;
 mod report;

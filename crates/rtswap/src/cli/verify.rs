@@ -15,7 +15,7 @@ use rtswap_service::Services;
 
 use crate::Registry;
 use crate::cli::args::Servers;
-use crate::cli::{Exit, FAILED, built, measure, named, select, signals};
+use crate::cli::{Exit, FAILED, built, measure, named, own_request, select, signals};
 use rtswap_lane::Lane;
 
 /// Check that every lane does every workload correctly, without timing anything.
@@ -53,6 +53,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
     let workloads = select::workloads_or(registry, &args.workload, args.all, registry.default)?;
+    let mut planned: Vec<_> = workloads.iter().map(|spec| plan::workload(spec, None)).collect();
+    own_request::read_into(&mut planned)?;
     let default = |lane: &Lane| lane.kind != Kind::Peer;
     let specs = select::with_peers(registry, &args.lane, args.peers, default);
     let mut lanes = select::lanes_or(registry, &specs, default)?;
@@ -74,9 +76,8 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     let limits = Limits::now();
     let mut outcomes = Vec::new();
     let mut stdout = io::stdout();
-    for (spec, missing) in workloads.iter().zip(missing) {
+    for ((spec, workload), missing) in workloads.iter().zip(planned).zip(missing) {
         writeln!(stdout, "{spec}")?;
-        let workload = plan::workload(spec, None);
         if let Some(reason) = limits.exceeds_limits(&workload) {
             writeln!(stdout, "  skipped: {reason}")?;
             outcomes.extend(of_all(&plans, &workload, Status::Skipped));

@@ -1,12 +1,17 @@
 //! HTTP/1.1 requests, with keep-alive, one at a time or pipelined.
 
+pub(crate) mod chunked;
 mod head;
+pub(crate) mod own_head;
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Instant;
 
+use self::chunked::{Chunked, Piece};
 use crate::LoadError;
 use crate::error::response::{ResponseError, excerpt};
+use crate::exchange::{Exchange, request_bytes};
 use crate::io::socket::{Progress, Socket};
 use crate::protocol::{Connection, ReadOutcome, Received};
 use crate::target::Http;
@@ -16,28 +21,88 @@ pub(crate) struct Requests {
     /// One full batch.
     batch: Box<[u8]>,
     request_bytes: usize,
-    expected: Http,
+    pipeline: usize,
+    expected: Expected,
     /// The head of the last response that was parsed and found right.
     ///
     /// The heads of a lane's responses differ only in the date, which changes once a second. A head
     /// with the same bytes is right too, and is not parsed.
     verified_head: Vec<u8>,
+    /// Where the body after that head ends.
+    verified_framing: Framing,
+}
+
+/// What responses must be.
+enum Expected {
+    Shipped(Http),
+    Own(Arc<Exchange>),
+}
+
+/// What determines the end of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Its length, bytes.
+    Length(usize),
+    /// Chunks, of which the last is empty.
+    Chunked,
 }
 
 impl Requests {
     pub(crate) fn new(addr: SocketAddr, expected: Http) -> Self {
         let request = format!("GET {} HTTP/1.1\r\nHost: {addr}\r\n\r\n", expected.path);
+        Self::repeated(request.as_bytes(), expected.pipeline, Expected::Shipped(expected))
+    }
+
+    /// Requests of the user's own.
+    pub(crate) fn own(addr: SocketAddr, exchange: Arc<Exchange>, pipeline: usize) -> Self {
+        let request = request_bytes(&exchange.request, addr);
+        Self::repeated(&request, pipeline, Expected::Own(exchange))
+    }
+
+    fn repeated(request: &[u8], pipeline: usize, expected: Expected) -> Self {
         Self {
-            batch: request.repeat(expected.pipeline).into_bytes().into(),
+            batch: request.repeat(pipeline).into(),
             request_bytes: request.len(),
+            pipeline,
             expected,
             verified_head: Vec::new(),
+            verified_framing: Framing::Length(0),
+        }
+    }
+
+    /// The expected body; `None` for any.
+    #[inline]
+    fn body(&self) -> Option<&[u8]> {
+        match &self.expected {
+            Expected::Shipped(http) => Some(http.body),
+            Expected::Own(exchange) => exchange.body.as_deref(),
+        }
+    }
+
+    /// Checks a part of a body that starts at byte `received`.
+    #[inline]
+    fn check_body(&self, received: usize, part: &[u8]) -> Result<(), ResponseError> {
+        let Some(body) = self.body() else { return Ok(()) };
+        let Some(due) = body.get(received..).and_then(|due| due.get(..part.len())) else {
+            return Err(ResponseError::BodyTooLong { expected_bytes: body.len() });
+        };
+        if part == due { Ok(()) } else { Err(ResponseError::body(received, part, due)) }
+    }
+
+    /// Checks the head at the start of `bytes`. Returns its length and where its body ends.
+    fn check_head(&self, bytes: &[u8]) -> Result<Option<(usize, Framing)>, ResponseError> {
+        match &self.expected {
+            Expected::Shipped(http) => {
+                let length = head::check(bytes, http)?;
+                Ok(length.map(|length| (length, Framing::Length(http.body.len()))))
+            }
+            Expected::Own(exchange) => own_head::check(bytes, exchange),
         }
     }
 }
 
 /// The longest head that is accepted.
-const HEAD_BYTES_MAX: usize = 16 << 10;
+pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
 
 pub(crate) struct Http1Connection {
     socket: Socket,
@@ -54,6 +119,10 @@ pub(crate) struct Http1Connection {
     /// The part of an incomplete head. Its memory is reused.
     partial_head: Vec<u8>,
     state: ResponseState,
+    /// Where the present body ends.
+    framing: Framing,
+    /// How far it has come, if it comes in chunks.
+    chunked: Chunked,
 }
 
 /// How far the present response has come.
@@ -87,15 +156,21 @@ impl Http1Connection {
                 }
                 ResponseState::Body(received) => received,
             };
-            let rest = &requests.expected.body[received..];
-            let count = rest.len().min(bytes.len());
-            if bytes[..count] != rest[..count] {
-                return Err(self.wrong_body(received, &bytes[..count], &rest[..count]));
-            }
-            bytes = &bytes[count..];
-            if count < rest.len() {
-                self.state = ResponseState::Body(received + count);
-                return Ok(());
+            match self.framing {
+                Framing::Length(length) => {
+                    let (part, after) = bytes.split_at((length - received).min(bytes.len()));
+                    self.check_body(requests, received, part)?;
+                    bytes = after;
+                    if received + part.len() < length {
+                        self.state = ResponseState::Body(received + part.len());
+                        return Ok(());
+                    }
+                }
+                Framing::Chunked => {
+                    if !self.check_chunks(requests, received, &mut bytes)? {
+                        return Ok(());
+                    }
+                }
             }
             self.state = ResponseState::Head;
             self.message += 1;
@@ -103,6 +178,47 @@ impl Http1Connection {
             self.due -= 1;
         }
         Ok(())
+    }
+
+    #[inline]
+    fn check_body(
+        &self,
+        requests: &Requests,
+        received: usize,
+        part: &[u8],
+    ) -> Result<(), LoadError> {
+        requests.check_body(received, part).map_err(|error| self.wrong_own(requests, error))
+    }
+
+    /// Checks what has come of a body in chunks. Returns whether that was its end.
+    fn check_chunks(
+        &mut self,
+        requests: &Requests,
+        mut received: usize,
+        bytes: &mut &[u8],
+    ) -> Result<bool, LoadError> {
+        loop {
+            match self.chunked.next(bytes) {
+                Ok(Piece::Data(part)) => {
+                    self.check_body(requests, received, part)?;
+                    received += part.len();
+                }
+                Ok(Piece::Nothing) => {
+                    self.state = ResponseState::Body(received);
+                    return Ok(false);
+                }
+                Ok(Piece::End) => break,
+                Err(error) => return Err(self.wrong_own(requests, error)),
+            }
+        }
+        match requests.body() {
+            Some(body) if body.len() != received => {
+                let (received_bytes, expected_bytes) = (received, body.len());
+                let error = ResponseError::BodyTooShort { received_bytes, expected_bytes };
+                Err(self.wrong_own(requests, error))
+            }
+            _ => Ok(true),
+        }
     }
 
     /// Whether no byte of the request whose response is due has been sent.
@@ -122,9 +238,16 @@ impl Http1Connection {
             && !requests.verified_head.is_empty()
             && let Some(rest) = bytes.strip_prefix(requests.verified_head.as_slice())
         {
+            self.start_body(requests.verified_framing);
             return Ok(Some(rest));
         }
         self.parse_head(requests, bytes)
+    }
+
+    #[inline]
+    fn start_body(&mut self, framing: Framing) {
+        self.framing = framing;
+        self.chunked = Chunked::START;
     }
 
     #[cold]
@@ -136,13 +259,15 @@ impl Http1Connection {
         let before = self.partial_head.len();
         let more = &bytes[..bytes.len().min(HEAD_BYTES_MAX - before)];
         self.partial_head.extend_from_slice(more);
-        match head::check(&self.partial_head, &requests.expected) {
-            Err(error) => Err(self.wrong(error)),
+        match requests.check_head(&self.partial_head) {
+            Err(error) => Err(self.wrong_own(requests, error)),
             Ok(None) if self.partial_head.len() == HEAD_BYTES_MAX => {
                 Err(self.wrong(ResponseError::HeadersTooLong { limit_bytes: HEAD_BYTES_MAX }))
             }
             Ok(None) => Ok(None),
-            Ok(Some(length)) => {
+            Ok(Some((length, framing))) => {
+                requests.verified_framing = framing;
+                self.start_body(framing);
                 requests.verified_head.clear();
                 requests.verified_head.extend_from_slice(&self.partial_head[..length]);
                 self.partial_head.clear();
@@ -157,9 +282,16 @@ impl Http1Connection {
         self.wrong_in(self.message, error)
     }
 
+    /// The same. With the origin of what is expected, if the request is one of the user's own.
     #[cold]
-    fn wrong_body(&self, received: usize, found: &[u8], expected: &[u8]) -> LoadError {
-        self.wrong(ResponseError::body(received, found, expected))
+    fn wrong_own(&self, requests: &Requests, error: ResponseError) -> LoadError {
+        self.wrong(match &requests.expected {
+            Expected::Shipped(_) => error,
+            Expected::Own(exchange) => {
+                let (source, origin) = (Box::new(error), exchange.origin.clone());
+                ResponseError::NotAsExpected { source, origin }
+            }
+        })
     }
 
     /// Bytes that belong to no request. They are attributed to the response that they follow.
@@ -190,6 +322,8 @@ impl Connection for Http1Connection {
             started_at: Instant::now(),
             partial_head: Vec::new(),
             state: ResponseState::Head,
+            framing: Framing::Length(0),
+            chunked: Chunked::START,
         }
     }
 
@@ -208,7 +342,7 @@ impl Connection for Http1Connection {
         messages_max: u64,
     ) -> Result<bool, LoadError> {
         debug_assert!(self.due == 0, "one batch at a time");
-        self.due = messages_max.min(requests.expected.pipeline as u64);
+        self.due = messages_max.min(requests.pipeline as u64);
         self.batch_bytes = self.due as usize * requests.request_bytes;
         self.sent = 0;
         self.started_at = now;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rtswap_harness::descendants::Tag;
 use rtswap_harness::listener::{self, ListenerError};
 use rtswap_lane::{LaneInfo, Refusal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::filled;
@@ -21,6 +22,9 @@ use crate::cli::FAILED;
 const LISTEN_LIMIT: Duration = Duration::from_secs(10);
 /// Between two attempts to connect.
 const STEP: Duration = Duration::from_millis(2);
+
+/// A server that goes on in the background ends its first process within this time after it has begun to listen.
+const FORK_LIMIT: Duration = Duration::from_millis(10);
 
 /// A server that was started. Dropping it kills it.
 #[derive(Debug)]
@@ -52,6 +56,12 @@ impl Server {
     /// A descriptor that is readable once it has ended.
     pub fn end(&self) -> &OwnedFd {
         &self.end
+    }
+
+    fn ends_within(&self, limit: Duration) -> bool {
+        let limit = Timespec { tv_sec: 0, tv_nsec: limit.subsec_nanos().into() };
+        let mut end = [PollFd::new(&self.end, PollFlags::IN)];
+        poll(&mut end, Some(&limit)).is_ok_and(|ended| ended > 0)
     }
 
     /// How it has ended, if it has.
@@ -115,6 +125,9 @@ fn wait_until_listening(server: &mut Server, addr: SocketAddr) -> Result<(), Sta
             return Err(ended_early(status, addr));
         }
         if TcpStream::connect(reachable(addr)).is_ok() {
+            if server.ends_within(FORK_LIMIT) {
+                continue;
+            }
             let Some(tag) = Tag::of_self() else { return Ok(()) };
             match listener::check(&[reachable(addr)], server.id(), &tag) {
                 Err(error @ ListenerError::Foreign { .. }) => {

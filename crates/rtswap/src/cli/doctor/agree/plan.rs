@@ -140,6 +140,11 @@ impl Workload {
                 "cannot compare clients on `{spec}`: not all of them have pipelining or HTTP/2"
             )));
         }
+        if spec.is_own_request() {
+            return Err(usage(format!(
+                "cannot compare clients on `{spec}`: they send the requests that ship"
+            )));
+        }
         let saturation = plan::workload(spec, None);
         if let Some(reason) = Limits::now().exceeds_limits(&saturation) {
             return Err(usage(format!("{spec} cannot be measured: {reason}")));
