@@ -150,6 +150,30 @@ impl<'a> Data<'a> {
         rounds.into_values().collect()
     }
 
+    /// The lane's own figure of a metric of the slices, by round: the median over the blocks.
+    pub fn medians(&self, lane: &str, metric: Metric) -> BTreeMap<u32, f64> {
+        let mut rounds: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for block in &self.blocks {
+            let slice = slice(block, lane).filter(|slice| has_window(slice));
+            if let Some(value) = slice.and_then(|slice| timed(metric, slice)) {
+                rounds.entry(block.round).or_default().push(value);
+            }
+        }
+        let of_round = |(round, values)| Some((round, median(values)?));
+        rounds.into_iter().filter_map(of_round).collect()
+    }
+
+    /// The operations of the lane's slices that count, by round.
+    pub fn ops_by_round(&self, lane: &str) -> BTreeMap<u32, u64> {
+        let mut rounds = BTreeMap::new();
+        for block in &self.blocks {
+            if let Some(slice) = slice(block, lane) {
+                *rounds.entry(block.round).or_default() += slice.ops;
+            }
+        }
+        rounds
+    }
+
     /// The lane's own figure of a metric that has one for each round: the median over rounds.
     pub fn per_round(&self, lane: &str, metric: Metric) -> Option<f64> {
         median((0..self.rounds.len()).filter_map(|at| self.of_round(at, lane, metric)))

@@ -4,7 +4,8 @@
 //! Record ── Summary::of ──> Summary ──┬── table, warnings    terminal
 //!                                     ├── json               machines
 //!                                     ├── markdown           pages
-//!                                     └── sections, splice   README
+//!                                     ├── sections, splice   README
+//!                                     └── export             other tools
 //! ```
 //!
 //! Everything is computed from the record alone, so statistics can be redone without measuring
@@ -42,6 +43,7 @@ mod analyse;
 pub mod claim;
 mod data;
 mod error_bar;
+pub mod export;
 pub mod format;
 mod gate;
 mod grid;

@@ -151,6 +151,24 @@ impl<'a> Data<'a> {
         Paired { rounds: logs.map(|log| vec![log]).collect() }
     }
 
+    /// The lane's own sums over the slices of each round; for the steadiness, over the median of the slices.
+    pub fn totals_by_round(&self, lane: &str, metric: Metric) -> BTreeMap<u32, f64> {
+        let Some(of_slices) = metric.summed() else { return BTreeMap::new() };
+        let mut rounds: BTreeMap<u32, Totals> = BTreeMap::new();
+        for block in &self.blocks {
+            if let Some(own) = slice(block, lane).filter(|slice| has_window(slice)) {
+                rounds.entry(block.round).or_default().add(own);
+            }
+        }
+        let medians = self.medians(lane, of_slices);
+        let figure = |(round, totals): (u32, Totals)| {
+            let total = totals.figure(of_slices)?;
+            let base = if metric.is_steadiness() { *medians.get(&round)? } else { 1.0 };
+            Some((round, total / base)).filter(|(_, it)| it.is_finite())
+        };
+        rounds.into_iter().filter_map(figure).collect()
+    }
+
     /// The lane's own sums over all slices, as one figure; for the steadiness, over the median of the slices.
     pub fn total(&self, lane: &str, metric: Metric) -> Option<f64> {
         let of_slices = metric.summed()?;

@@ -9,6 +9,7 @@ mod caution;
 mod claim;
 mod completions;
 mod doctor;
+mod export;
 mod gate;
 mod lane;
 mod lane_spec;
@@ -66,9 +67,9 @@ pub const INTERRUPTED: u8 = 130;
         rtswap sweep --workload idle --over conns=100,1000,10000\n  \
         rtswap overhead                             what the contract itself costs\n  \
         rtswap claim                                uvloop against asyncio, gevent, Node.js, Go and Rust\n  \
-        rtswap run --lane tokio@1.50.0 --lane tokio@1.51.0 --workload channel
-  \
+        rtswap run --lane tokio@1.50.0 --lane tokio@1.51.0 --workload channel\n  \
         rtswap peers install                        uvloop, Node.js, Go and other peers\n  \
+        rtswap export --format csv record.jsonl     a record in the format of another tool\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
         Exit codes: 0 done, 1 failed or no figure of a named lane or workload, 2 wrong usage, \
@@ -96,6 +97,7 @@ enum Command {
     Peers(peers::Args),
     Summary(summary::Args),
     Report(report::Args),
+    Export(export::Args),
     Serve(serve::Args),
     Origin(origin::Args),
     Completions(completions::Args),
@@ -142,6 +144,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Peers(args) => peers::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(registry, &args),
         Command::Origin(args) => origin::run(&args),
         Command::Completions(args) => completions::run(&args),

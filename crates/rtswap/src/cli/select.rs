@@ -203,7 +203,8 @@ fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '[', '{'])
 }
 
-fn glob(pattern: &str) -> Result<GlobMatcher> {
+/// A pattern over names.
+pub(super) fn glob(pattern: &str) -> Result<GlobMatcher> {
     match Glob::new(pattern) {
         Ok(glob) => Ok(glob.compile_matcher()),
         Err(error) => {

@@ -29,19 +29,28 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let (record, cut) = Record::read_whole_lines(&args.record)?;
+    let (record, cut) = read(&args.record)?;
     let mut summary = Summary::of(&record);
     mark_overhead(&mut summary, args.overhead.as_deref())?;
     print(&summary, args.format)?;
-    let path = args.record.display();
-    let rounds = counted(record.rounds.len(), "finished round");
-    if let Some(line) = cut {
-        note!(
-            "warning: {path} is cut off in line {line}, which is left out; it has {rounds}\n  \
-               remedy: `rtswap run --resume {path}` drops that line and measures what is missing"
-        );
-    }
+    warn_cut(&args.record, &record, cut);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The whole lines of a record, with the number of the last line if that is cut off.
+pub(super) fn read(path: &Path) -> Result<(Record, Option<usize>)> {
+    Ok(Record::read_whole_lines(path)?)
+}
+
+/// Warns of a record that is cut off in a line.
+pub(super) fn warn_cut(path: &Path, record: &Record, cut: Option<usize>) {
+    let Some(line) = cut else { return };
+    let path = path.display();
+    let rounds = counted(record.rounds.len(), "finished round");
+    note!(
+        "warning: {path} is cut off in line {line}, which is left out; it has {rounds}\n  \
+           remedy: `rtswap run --resume {path}` drops that line and measures what is missing"
+    );
 }
 
 /// Marks what the contract costs each lane, if a record of it is given.
