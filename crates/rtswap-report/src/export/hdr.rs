@@ -97,12 +97,14 @@ pub(super) fn hlog(export: &Export) -> Result<String, ExportError> {
 
 /// The chosen cell and its rounds. A cell without latencies is not counted.
 fn chosen<'a>(export: &Export<'a>) -> Result<(&'a Cell, Vec<Latencies>), ExportError> {
-    let with_latencies: Vec<&Cell> = export
-        .cells
-        .iter()
-        .copied()
-        .filter(|cell| cell.live() && cell.latency_ns.is_some())
-        .collect();
+    let rounds = &export.record.rounds;
+    // Not `latency_ns`: that is missing where a histogram is damaged, which is to be named.
+    let has_latencies = |cell: &&Cell| {
+        let mut its = rounds.iter().filter(|round| round.workload == cell.name);
+        cell.live()
+            && its.any(|it| it.lanes.get(&cell.lane).is_some_and(|lane| lane.latency_hdr.is_some()))
+    };
+    let with_latencies: Vec<&Cell> = export.cells.iter().copied().filter(has_latencies).collect();
     match with_latencies[..] {
         [] => Err(ExportError::Nothing { what: "latencies" }),
         [cell] => Ok((cell, latencies(export, cell)?)),

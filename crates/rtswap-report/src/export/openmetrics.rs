@@ -104,7 +104,8 @@ fn family(measure: Measure) -> Family {
     };
     match measure {
         Measure::Ratio(metric) => Family {
-            name: measure.name().trim_end_matches("_ratio").to_owned(),
+            // Without the unit of the figure.
+            name: value(metric).0.replace("_operations_per_second", "").replace("_of_slices", ""),
             unit: "ratio",
             factor: 1.0,
             help: format!("{} of the lane over that of its reference.", sentence(metric)),
