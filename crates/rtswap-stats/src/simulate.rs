@@ -17,12 +17,16 @@
 //! The sizes are fitted to records: `cargo run --release -p rtswap-stats --example fit` prints model and record.
 //! What the method makes of the noise: `--example plan`.
 
+mod history;
+
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 
 use crate::{Comparison, Direction, Options, Paired, estimate};
+
+pub use history::{Errors, Step, history};
 
 /// A model of one metric's noise. All sizes are in natural-log units (0.03 is about 3 %).
 #[derive(Clone, Copy, Debug, PartialEq)]
