@@ -8,10 +8,12 @@
 //! - [`protocol`]: orders to a lane and its answers;
 //! - [`workload`]: what a workload is called, and what its parameters are;
 //! - [`schedule`]: when the operations of an offered load are due;
-//! - [`histogram`]: latencies as text, as records and answers carry them.
+//! - [`histogram`]: latencies as text, as records and answers carry them;
+//! - [`history`]: what the commits of a branch measured, one line a cell.
 #![warn(missing_docs)]
 
 pub mod histogram;
+pub mod history;
 pub mod protocol;
 pub mod record;
 pub mod schedule;
