@@ -47,6 +47,7 @@ pub mod export;
 pub mod format;
 mod gate;
 mod grid;
+pub mod history;
 mod machine;
 mod markdown;
 mod overview;

@@ -105,7 +105,7 @@ fn single_wild_point_is_no_change() {
 fn precise_points_outweigh_vague_ones() {
     // The vague ones say 5 % more from the middle on, the precise ones do not.
     let value = |at: usize| match at {
-        20.. if at % 2 == 0 => Point { value: 0.05, se: 0.05 },
+        20.. if at.is_multiple_of(2) => Point { value: 0.05, se: 0.05 },
         _ => Point { value: [0.001, -0.001, 0.0005][at % 3], se: 0.002 },
     };
     let found = find(&(0..40).map(value).collect::<Vec<_>>());
