@@ -9,7 +9,7 @@ use std::time::Duration;
 use procfs::{CurrentSI as _, FromRead as _};
 use rustix::thread::sched_getaffinity;
 
-pub use environment::{differences, environment, governors, programs};
+pub use environment::{differences, environment, governors, programs, sha256};
 
 /// CPUs that this process may use, in ascending order.
 pub fn cpus() -> Vec<usize> {

@@ -154,7 +154,10 @@ pub fn differences(recorded: &Environment, now: &Environment) -> Vec<String> {
 }
 
 /// SHA-256 of a file in hexadecimal.
-fn sha256(path: &Path) -> io::Result<String> {
+///
+/// # Errors
+/// If it cannot be read.
+pub fn sha256(path: &Path) -> io::Result<String> {
     let (mut file, mut hash) = (fs::File::open(path)?, Sha256::new());
     let mut chunk = vec![0; 1 << 20];
     loop {

@@ -11,6 +11,7 @@ mod completions;
 mod doctor;
 mod export;
 mod gate;
+mod history;
 mod lane;
 mod lane_spec;
 mod lanes;
@@ -68,6 +69,7 @@ pub const INTERRUPTED: u8 = 130;
         rtswap overhead                             what the contract itself costs\n  \
         rtswap claim                                uvloop against asyncio, gevent, Node.js, Go and Rust\n  \
         rtswap run --lane tokio@1.50.0 --lane tokio@1.51.0 --workload channel\n  \
+        rtswap history                              what each commit measured, and which ones changed it\n  \
         rtswap peers install                        uvloop, Node.js, Go and other peers\n  \
         rtswap export --format csv record.jsonl     a record in the format of another tool\n  \
         rtswap list                                 lanes and workloads\n  \
@@ -98,6 +100,7 @@ enum Command {
     Summary(summary::Args),
     Report(report::Args),
     Export(export::Args),
+    History(history::Args),
     Serve(serve::Args),
     Origin(origin::Args),
     Completions(completions::Args),
@@ -145,6 +148,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Summary(args) => summary::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Serve(args) => serve::run(registry, &args),
         Command::Origin(args) => origin::run(&args),
         Command::Completions(args) => completions::run(&args),
