@@ -222,6 +222,24 @@ mod tests {
         assert!(after > before + MORE as u64 / 2, "{before} before, {after} after");
     }
 
+    #[test]
+    fn memory_bytes_includes_descendants() {
+        use std::process::{Command, Stdio};
+        // The shell waits for `cat`, which waits for the end of its input.
+        let mut command = Command::new("sh");
+        command.args(["-c", "cat; true"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut shell = command.spawn().unwrap();
+        while tasks::processes(shell.id()).unwrap().len() < 2 {
+            std::thread::yield_now();
+        }
+        let own = of_process(shell.id().cast_signed()).unwrap();
+        let all = memory_bytes(shell.id()).unwrap();
+        // Each process has pages of its own: tens of KiB at least.
+        assert!(all > own + 10_000, "{own} {all}");
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+    }
+
     /// Whether this user may count system calls, found without the code under test.
     fn may_count() -> bool {
         let has_tracepoint = ["tracing", "debug/tracing"].iter().any(|folder| {

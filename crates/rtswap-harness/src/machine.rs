@@ -9,6 +9,7 @@ use std::time::Duration;
 use procfs::{CurrentSI as _, FromRead as _};
 use rustix::thread::sched_getaffinity;
 
+pub(crate) use environment::hex;
 pub use environment::{differences, environment, governors, programs, sha256};
 
 /// CPUs that this process may use, in ascending order.

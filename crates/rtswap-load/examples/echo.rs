@@ -37,8 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let others = [(1024, 512, Traffic::Kept { active: 32 }), (64, 32, Traffic::Churn)];
     for (size, conns, traffic) in kept.into_iter().chain(others) {
         let (addr, server) = epoll::serve(size, Some(server_cpu));
-        let mut session =
-            generator.connect(Target { addrs: [addr].into(), size, conns, traffic })?;
+        let mut session = generator.connect(Target {
+            addrs: [addr].into(),
+            size,
+            conns,
+            traffic: traffic.clone(),
+        })?;
         let (mut ops, mut load_ns, mut server_ns, mut elapsed) = (0, 0, 0, Duration::ZERO);
         for _ in 0..SLICES {
             let probe = move || thread_cpu_ns(server);

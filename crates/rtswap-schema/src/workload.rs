@@ -3,6 +3,7 @@
 //! A [`Family`] is a workload with its parameters open (`tcp-echo`); a [`Spec`] is one with values
 //! (`tcp-echo/size=1024/conns=32`).
 
+mod error;
 pub mod families;
 mod family;
 mod offered;
@@ -11,9 +12,10 @@ mod text_value;
 
 use std::collections::BTreeMap;
 
+pub use error::SpecError;
 pub use family::{Drive, Family, Notation, Param, ParamValue, Traffic, Uses};
 pub use offered::{Arrivals, InvalidLoad, Rate};
-pub use spec::{Spec, SpecError};
+pub use spec::Spec;
 
 /// What a workload was given to work with, by name: `redis` is a URL, `folder` a path.
 ///

@@ -298,3 +298,47 @@ fn wrong_spec_is_a_usage_error() {
     let stdout = String::from_utf8(done.get_output().stdout.clone()).unwrap();
     assert!(!stdout.contains("ok"), "{stdout}");
 }
+
+/// The guide for programs of one's own.
+const GUIDE: &str = include_str!("../../../docs/own-program.md");
+
+/// A code block of the guide.
+fn block(language: &str, number: usize) -> &'static str {
+    let start = format!("```{language}\n");
+    let code = GUIDE.split(start.as_str()).nth(number + 1).unwrap();
+    code.split_once("```").unwrap().0
+}
+
+#[test]
+fn guide_has_server_and_requests_that_work() {
+    let case = Case::new();
+    fs::write(case.path("server.py"), block("python", 0)).unwrap();
+    let lane = "base=serve:python3 server.py {addr}";
+    let (done, line) = verify(&case, lane, "http/path=/users/7");
+    assert!(done.status.success() && line.starts_with("base  ok, "), "{line}");
+    fs::write(case.path("rtswap.toml"), block("toml", 0)).unwrap();
+    for request in ["search", "now"] {
+        let (_, line) = verify(&case, lane, &format!("http/request={request}"));
+        // This server does not know them.
+        assert!(line.starts_with("base  ") && !line.contains("rtswap.toml has no"), "{line}");
+    }
+}
+
+#[test]
+fn guide_shows_code_of_example() {
+    let example = include_str!("../examples/own_function.rs");
+    assert!(example.ends_with(block("rust", 0)), "the guide differs from examples/own_function.rs");
+}
+
+#[test]
+fn executable_with_own_function_is_a_lane() {
+    let function = support::program().with_file_name("examples").join("own_function");
+    assert!(function.exists(), "{} is missing: run `cargo build --examples`", function.display());
+    let case = Case::new();
+    let lane = format!("head={} lane tokio-local", function.display());
+    let mut verify = std::process::Command::new(&function);
+    let done = verify.args(["verify", "--lane", &lane]).envs(case.environment()).output().unwrap();
+    let stdout = String::from_utf8(done.stdout).unwrap();
+    assert!(stdout.contains("sum\n  head  ok, 1000 operations (tokio "), "{stdout}");
+    case.assert_nothing_left();
+}

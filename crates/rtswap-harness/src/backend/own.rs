@@ -9,6 +9,7 @@ use rtswap_load::{Exchange, FirstAnswer, LoadError, ResponseError, first_answers
 use sha2::{Digest as _, Sha256};
 
 use crate::lane::{Lane, LaneError};
+use crate::machine::hex;
 use crate::record::{Expect, HttpRequest, Kind, LanePlan, Status, WorkloadPlan};
 
 use super::running::lane_error;
@@ -91,8 +92,7 @@ fn pin(
         return Err(format!("{asked} was answered with {found}, expected 200 to 299; {redirects}"));
     }
     if let Some(expected) = &request.body_sha256 {
-        let found: String =
-            Sha256::digest(&first.body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = hex(&Sha256::digest(&first.body));
         if !found.eq_ignore_ascii_case(expected) {
             return Err(format!(
                 "the SHA-256 of the answer to {asked} is {found}, expected {expected}"

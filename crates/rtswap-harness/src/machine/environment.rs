@@ -166,10 +166,15 @@ pub fn sha256(path: &Path) -> io::Result<String> {
             some => hash.update(&chunk[..some]),
         }
     }
-    Ok(hash.finalize().iter().fold(String::new(), |mut text, byte| {
+    Ok(hex(&hash.finalize()))
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
-    }))
+    })
 }
 
 fn read(path: impl AsRef<Path>) -> Option<String> {

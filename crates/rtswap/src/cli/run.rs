@@ -29,17 +29,22 @@ use crate::cli::{Cli, Command, Format, args, built, named, select, signals, summ
     rtswap run --all-lanes --budget 5m\n  \
     rtswap run --lane 'mine=python3 lane.py' --workload tcp-echo\n  \
     rtswap run --lane tokio@1.50.0 --lane tokio@1.51.0 --workload channel\n  \
+    rtswap run --lane 'base=serve:./old {addr}' --lane 'head=serve:./new {addr}' --reference base \
+    --workload http/path=/users/7\n  \
     rtswap run --peers --workload tcp-echo --workload http\n  \
     rtswap run --resume rtswap-records/1700000000-123.jsonl")]
 pub(super) struct Args {
     /// Workloads: names or globs (`rtswap list` shows them); may be repeated.
     #[arg(short, long, value_name = "GLOB")]
     workload: Vec<String>,
-    /// Lanes: names, globs, `NAME@VERSION`, `NAME?delay_ns=N`, `NAME?cpu_clock=process`, or `NAME=COMMAND`; may be
-    /// repeated.
+    /// Lanes: names, globs, `NAME@VERSION`, `NAME?delay_ns=N`, `NAME?cpu_clock=process`, `NAME=COMMAND`, or
+    /// `NAME=serve:COMMAND`; may be repeated.
     ///
     /// A version of the runtime is built first: `tokio@1.50.0`, `tokio@git:REV`, `tokio@path:../tokio`, with
     /// `?toolchain=T&rustflags=FLAGS` where they differ (`rtswap lanes build --help`).
+    ///
+    /// COMMAND speaks the lane protocol (LANES.md). After `serve:` it is any server; `{addr}` in it stands for where it
+    /// is to listen.
     ///
     /// A glob matches lanes in other languages only if it begins as only their names do: `uv*`, `asyncio*` and
     /// `go*`, but not `*` or `g*`.

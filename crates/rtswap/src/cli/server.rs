@@ -78,7 +78,7 @@ fn serve(registry: &Registry, command: &str) -> Result<ExitCode, Refusal> {
     // If the harness is gone, so is the input.
     let _ = say(&Answer::Ready(ready));
     loop {
-        if wait_for_order(&mut orders, &server).map_err(failed)? {
+        if wait_for_order(&orders, &server) {
             match read(&mut orders).map_err(failed)? {
                 None | Some(Order::Stop) => break,
                 Some(_) => {
@@ -124,15 +124,15 @@ fn stop(server: &mut Server) {
 }
 
 /// Waits until an order comes, or the server ends. Returns whether it is an order.
-fn wait_for_order(orders: &mut BufReader<File>, server: &Server) -> io::Result<bool> {
+fn wait_for_order(orders: &BufReader<File>, server: &Server) -> bool {
     if !orders.buffer().is_empty() {
-        return Ok(true);
+        return true;
     }
     let mut both =
         [PollFd::new(orders.get_ref(), PollFlags::IN), PollFd::new(server.end(), PollFlags::IN)];
     // An interruption is no event.
     let _ = poll(&mut both, None);
-    Ok(!both[0].revents().is_empty())
+    !both[0].revents().is_empty()
 }
 
 /// The next order; `None` at the end of the input.

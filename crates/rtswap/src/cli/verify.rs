@@ -27,12 +27,13 @@ use rtswap_lane::Lane;
     rtswap verify\n  \
     rtswap verify --peers --workload tcp-echo --workload http\n  \
     rtswap verify --shards 4\n  \
-    rtswap verify --lane 'mine=python3 lane.py' --workload tcp-echo")]
+    rtswap verify --lane 'mine=python3 lane.py' --workload tcp-echo\n  \
+    rtswap verify --lane 'mine=serve:./server {addr}' --workload http/path=/users/7")]
 pub(super) struct Args {
     /// Workloads: names or globs; all of the default run unless given.
     #[arg(short, long, value_name = "GLOB")]
     workload: Vec<String>,
-    /// Lanes: names, globs, NAME@VERSION, or NAME=COMMAND.
+    /// Lanes: names, globs, NAME@VERSION, NAME=COMMAND, or NAME=serve:COMMAND (`rtswap run --help`).
     #[arg(short, long, value_name = "GLOB")]
     lane: Vec<String>,
     /// Lanes in other languages as well (`rtswap peers list`).

@@ -60,17 +60,16 @@ impl Chunked {
                     }
                     State::Size { bytes: bytes << 4 | digit, digits: digits + 1 }
                 }
-                (State::Size { digits: 0, .. }, _) => return Err(malformed()),
-                (State::Size { bytes, .. } | State::Extension { bytes }, b'\n') => match bytes {
-                    0 => State::Trailer { bytes: 0 },
-                    bytes => State::Data { bytes },
-                },
-                (State::Size { bytes, .. }, b'\r' | b';' | b' ' | b'\t')
+                (State::Size { bytes, digits: 1.. } | State::Extension { bytes }, b'\n') => {
+                    match bytes {
+                        0 => State::Trailer { bytes: 0 },
+                        bytes => State::Data { bytes },
+                    }
+                }
+                (State::Size { bytes, digits: 1.. }, b'\r' | b';' | b' ' | b'\t')
                 | (State::Extension { bytes }, _) => State::Extension { bytes },
-                (State::Size { .. }, _) => return Err(malformed()),
                 (State::DataEnd, b'\r') => State::DataEnd,
                 (State::DataEnd, b'\n') => State::Size { bytes: 0, digits: 0 },
-                (State::DataEnd, _) => return Err(malformed()),
                 (State::Trailer { bytes: 0 }, b'\n') => {
                     *bytes = rest;
                     return Ok(Piece::End);
@@ -80,7 +79,9 @@ impl Chunked {
                 (State::Trailer { bytes }, _) if bytes < TRAILER_BYTES_MAX => {
                     State::Trailer { bytes: bytes + 1 }
                 }
-                (State::Trailer { .. }, _) => return Err(malformed()),
+                (State::Size { .. } | State::DataEnd | State::Trailer { .. }, _) => {
+                    return Err(malformed());
+                }
             };
             *bytes = rest;
         }
