@@ -13,7 +13,7 @@
 //! | [`Format::Junit`] | CI systems | the outcome of each cell |
 //! | [`Format::Openmetrics`] | Prometheus | figures, ratios, verdicts |
 //! | [`Format::Csv`] | spreadsheets, pandas, R | all of it |
-//! | [`Format::Hgrm`], [`Format::Hlog`] | `HdrHistogram`'s tools | latencies of one cell |
+//! | [`Format::Hgrm`], [`Format::Hlog`] | HdrHistogram's tools | latencies of one cell |
 
 mod benchfmt;
 mod bmf;
@@ -46,15 +46,15 @@ pub enum Format {
     GithubActionBenchmark(Direction),
     /// What `critcmp --export` writes: a baseline.
     Critcmp,
-    /// `JUnit` XML.
+    /// JUnit XML.
     Junit,
-    /// The `OpenMetrics` text format.
+    /// The OpenMetrics text format.
     Openmetrics,
     /// Comma-separated values, RFC 4180 with a header.
     Csv,
-    /// The percentile distribution of `HdrHistogram`, in milliseconds.
+    /// The percentile distribution of HdrHistogram, in milliseconds.
     Hgrm,
-    /// The interval log of `HdrHistogram`, in nanoseconds.
+    /// The interval log of HdrHistogram, in nanoseconds.
     Hlog,
 }
 

@@ -5,7 +5,8 @@
 //!                                     ├── json               machines
 //!                                     ├── markdown           pages
 //!                                     ├── sections, splice   README
-//!                                     └── export             other tools
+//!                                     ├── export             other tools
+//!                                     └── compare            another record
 //! ```
 //!
 //! Everything is computed from the record alone, so statistics can be redone without measuring
@@ -41,6 +42,7 @@
 
 mod analyse;
 pub mod claim;
+pub mod compare;
 mod data;
 mod error_bar;
 pub mod export;

@@ -152,7 +152,7 @@ proptest! {
         let benchfmt = text(&record, Format::Benchfmt);
         for line in benchfmt.lines().filter(|line| line.starts_with("Benchmark")) {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            prop_assert!(fields.len() >= 4 && fields.len() % 2 == 0, "{}", line);
+            prop_assert!(fields.len() >= 4 && fields.len().is_multiple_of(2), "{}", line);
             prop_assert!(fields[1].parse::<u64>().is_ok(), "{}", line);
         }
         let lines = benchfmt.lines().filter(|line| line.starts_with("Benchmark")).count();

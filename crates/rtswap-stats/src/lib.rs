@@ -103,6 +103,7 @@ mod gate;
 mod holm;
 mod modes;
 mod order;
+mod quotient;
 mod signed_rank;
 pub mod simulate;
 
@@ -113,3 +114,4 @@ pub use gate::{Doubt, GateRule, Gated, Judgement, Outcome, gate};
 pub use holm::{holm, rounds_needed};
 pub use modes::{Modes, modes};
 pub use order::median;
+pub use quotient::{Ratio, quotient};

@@ -1,7 +1,9 @@
 //! The method against a known truth, under the noise of a shared machine. Fixed seeds.
 
 use rtswap_stats::simulate::{Lasts, Mode, Noise, Plan, Run, family};
-use rtswap_stats::{Comparison, Decision, Options, Reason, Rule, Verdict, decide, estimate};
+use rtswap_stats::{
+    Comparison, Decision, Options, Ratio, Reason, Rule, Verdict, decide, estimate, quotient,
+};
 
 const RULE: Rule = Rule { alpha: 0.05, margin: 0.03 };
 
@@ -227,4 +229,20 @@ fn decisions_depend_on_data_and_seed_alone() {
     let decisions = |seed| workload(&Noise::cpu_time(), &WORSE, Plan::new(12, 5), seed).1;
     assert_eq!(decisions(3), decisions(3));
     assert_ne!(decisions(3), decisions(4));
+}
+
+#[test]
+fn quotient_covers_the_change_between_two_runs() {
+    let noise = Noise::cpu_time();
+    let ratio = |effect: f64, seed| {
+        let run = Run::new(&noise, &[effect, 0.0], Plan::new(12, 8), seed);
+        let it = estimate(&run.paired(1), &options()).unwrap();
+        Ratio { ratio: it.ratio, lo: it.lo, hi: it.hi }
+    };
+    let covered = share(1000, |seed| {
+        let (a, b) = (ratio(0.10, 700_000 + seed), ratio(0.13, 800_000 + seed));
+        let change = quotient(&b, &a).unwrap();
+        change.lo <= 1.13 / 1.10 && 1.13 / 1.10 <= change.hi
+    });
+    assert!((0.94..=0.98).contains(&covered), "{covered}");
 }

@@ -1,4 +1,4 @@
-//! Latencies for `HdrHistogram`'s tools: the percentile distribution and the interval log.
+//! Latencies for HdrHistogram's tools: the percentile distribution and the interval log.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,10 +14,10 @@ use crate::data::Data;
 use crate::format;
 use crate::summary::Cell;
 
-/// Nanoseconds in a millisecond, the default unit of `HdrHistogram`'s plotter.
+/// Nanoseconds in a millisecond, the default unit of HdrHistogram's plotter.
 const MS: f64 = 1e6;
 
-/// Rows of the percentile distribution for each halving of the distance to 100 %, `HdrHistogram`'s default.
+/// Rows of the percentile distribution for each halving of the distance to 100 %, HdrHistogram's default.
 const TICKS_PER_HALF: u32 = 5;
 
 /// The latencies of one round.

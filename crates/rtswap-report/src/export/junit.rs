@@ -1,4 +1,4 @@
-//! `JUnit` XML: a suite for each workload, a case for each lane.
+//! JUnit XML: a suite for each workload, a case for each lane.
 //!
 //! A case fails if the lane failed or its work was invalid, and is skipped if it is unsupported, was skipped or does
 //! not keep up with the offered rate. A verdict of `worse` is no failure: `rtswap gate` decides that.

@@ -1,4 +1,4 @@
-//! The `OpenMetrics` text format: a family for each figure, its ratio and its interval, and one for verdicts.
+//! The OpenMetrics text format: a family for each figure, its ratio and its interval, and one for verdicts.
 //!
 //! All are gauges, which the older Prometheus format has too, so that `promtool` reads the file. Names end in their
 //! unit, and times are in seconds, as the specification asks.

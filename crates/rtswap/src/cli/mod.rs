@@ -7,6 +7,7 @@ mod args;
 mod built;
 mod caution;
 mod claim;
+mod compare;
 mod completions;
 mod doctor;
 mod export;
@@ -72,6 +73,7 @@ pub const INTERRUPTED: u8 = 130;
         rtswap history                              what each commit measured, and which ones changed it\n  \
         rtswap peers install                        uvloop, Node.js, Go and other peers\n  \
         rtswap export --format csv record.jsonl     a record in the format of another tool\n  \
+        rtswap compare before.jsonl after.jsonl     two records, in their ratios to the reference\n  \
         rtswap list                                 lanes and workloads\n  \
         rtswap doctor --self-test                   what this machine can see\n\n\
         Exit codes: 0 done, 1 failed or no figure of a named lane or workload, 2 wrong usage, \
@@ -101,6 +103,7 @@ enum Command {
     Report(report::Args),
     Export(export::Args),
     History(history::Args),
+    Compare(compare::Args),
     Serve(serve::Args),
     Origin(origin::Args),
     Completions(completions::Args),
@@ -149,6 +152,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Serve(args) => serve::run(registry, &args),
         Command::Origin(args) => origin::run(&args),
         Command::Completions(args) => completions::run(&args),
