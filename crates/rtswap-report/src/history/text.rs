@@ -71,18 +71,35 @@ impl History {
     }
 }
 
-/// Leaves out columns, the least important first, until the table fits.
+/// Leaves out columns, the least important first, until the table fits; then the remarks take several lines.
 fn fitted(series: &Series, last: usize, style: Style) -> Vec<String> {
+    /// The least width of a remark.
+    const LEAST: usize = 12;
     let mut columns = series.columns(last);
     loop {
         let lines = table::laid_out(&columns, style);
+        let excess = table::widest(&lines).saturating_sub(style.width);
         let least = columns.iter().map(|it| it.dispensable).max().unwrap_or(0);
-        if least == 0 || table::widest(&lines) <= style.width {
+        if excess == 0 {
             return lines;
         }
-        columns.retain(|column| column.dispensable < least);
+        if least > 0 {
+            columns.retain(|column| column.dispensable < least);
+            continue;
+        }
+        if let Some(remarks) = columns.last_mut() {
+            let longest = remarks.entries.iter().map(|(text, _)| text.chars().count()).max();
+            let room = longest.unwrap_or(0).saturating_sub(excess).max(LEAST);
+            for (text, _) in &mut remarks.entries {
+                *text = textwrap::fill(text, room);
+            }
+        }
+        return table::laid_out(&columns, style);
     }
 }
+
+/// Characters of an anchor's name in one line of the table.
+const MOST_OF_NAME: usize = 16;
 
 /// A row of the table.
 enum Row<'a> {
@@ -134,7 +151,9 @@ impl Series {
             column(["", "commit"], 0, &|row| match row {
                 Row::Point(_, point) => (short(&point.commit).to_owned(), Tone::Plain),
                 Row::Skipped(_) => ("...".to_owned(), Tone::Faint),
-                Row::Anchor(anchor) => (self.anchor_name(*anchor), Tone::Strong),
+                Row::Anchor(anchor) => {
+                    (format::broken(&self.anchor_name(*anchor), MOST_OF_NAME), Tone::Strong)
+                }
             }),
             column(["", "date"], 1, &|row| of_point(row, &|point| (day(point), Tone::Faint))),
             column(["ratio to anchor", "[95 % interval]"], 0, &|row| {
@@ -223,15 +242,19 @@ impl Series {
     fn sentence(&self, change: &ChangePoint) -> String {
         let step = percent_interval(change);
         let verb = if change.step.ratio > 1.0 { "rose" } else { "fell" };
+        let is_exact = change.surely_before == change.before && change.surely_after == change.after;
         let range = match change.commits {
             1 => format!("with commit {}", short(&change.after)),
             commits => format!(
-                "with one of the {commits} commits after {} up to {}, most likely between {} and {}",
+                "with one of the {commits} commits after {} up to {}",
                 short(&change.surely_before),
-                short(&change.surely_after),
-                short(&change.before),
-                short(&change.after)
+                short(&change.surely_after)
             ),
+        };
+        let likely = if is_exact {
+            String::new()
+        } else {
+            format!(", most likely between {} and {}", short(&change.before), short(&change.after))
         };
         let doubt = match (change.is_at_anchor, change.machine_changes) {
             (_, true) => " The machine changes there, too, and may be the reason.",
@@ -240,7 +263,7 @@ impl Series {
         };
         let meaning = if change.verdict == Verdict::Better { "better" } else { "worse" };
         format!(
-            "Candidate: {} {verb} by {step} ({meaning}) {range}.{doubt} To confirm:\n{}",
+            "Candidate: {} {verb} by {step} ({meaning}) {range}{likely}.{doubt} To confirm:\n{}",
             self.metric.words(),
             change.gate(&self.workload)
         )
