@@ -298,7 +298,9 @@ fn kinds_of_machine_are_series_of_their_own_unless_asked_for() {
     let v1 = anchor("v1", Some(0));
     let mut all = quiet(1..15, &v1, 0.0);
     let mut other = quiet(15..30, &v1, 0.05);
-    other.iter_mut().for_each(|it| it.machine = "Intel Xeon, 4 CPUs, Linux 6.8".to_owned());
+    for it in &mut other {
+        it.machine = "Intel Xeon, 4 CPUs, Linux 6.8".to_owned();
+    }
     all.extend(other);
     let apart = history(&all, 40);
     assert_eq!(apart.series.len(), 2);

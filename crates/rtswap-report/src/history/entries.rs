@@ -171,9 +171,8 @@ mod tests {
 
     #[test]
     fn rounded_keeps_six_digits() {
-        assert_eq!(
-            [1.023_456_789, 12_345_678.0, 0.001_234_567_8].map(rounded),
-            [1.02346, 12_345_700.0, 0.001_234_57]
-        );
+        let texts =
+            [1.023_456_789, 12_345_678.0, 0.001_234_567_8].map(|it| rounded(it).to_string());
+        assert_eq!(texts, ["1.02346", "12345700", "0.00123457"]);
     }
 }

@@ -90,10 +90,11 @@ fn panel<'a>(area: &Area<'a>, series: &Series) -> Drawn<'a> {
         .y_label_area_size(66)
         .caption(series.title(), ("sans-serif", 14))
         .build_cartesian_2d(first - 0.7..last + 0.7, lo..hi)?;
+    // Labels are at whole numbers, except on a short axis.
     let label = |x: &f64| {
-        let at = x.round();
-        let near = (x - at).abs() < 1e-6;
-        let point = series.points.iter().find(|it| near && it.position as f64 == at);
+        let is_whole = (x - x.round()).abs() < 1e-6;
+        let place = Some(x.round() as usize).filter(|_| is_whole && *x > -0.5);
+        let point = series.points.iter().find(|it| Some(it.position) == place);
         point.map(|point| short(&point.commit).to_owned()).unwrap_or_default()
     };
     chart

@@ -135,6 +135,7 @@ fn join(
 }
 
 /// Indices of points.
+#[derive(Clone, Copy)]
 struct Places {
     before: usize,
     at: usize,

@@ -167,14 +167,12 @@ impl History {
 
 /// The place of each commit.
 fn places<'a>(entries: &'a [HistoryEntry], line: Option<&'a [String]>) -> HashMap<&'a str, usize> {
-    match line {
-        Some(line) => line.iter().enumerate().map(|(at, commit)| (commit.as_str(), at)).collect(),
-        None => {
-            let commits: BTreeSet<(u64, &str)> =
-                entries.iter().map(|it| (it.commit_unix_s, it.commit.as_str())).collect();
-            commits.into_iter().enumerate().map(|(at, (_, commit))| (commit, at)).collect()
-        }
+    if let Some(line) = line {
+        return line.iter().enumerate().map(|(at, commit)| (commit.as_str(), at)).collect();
     }
+    let commits: BTreeSet<(u64, &str)> =
+        entries.iter().map(|it| (it.commit_unix_s, it.commit.as_str())).collect();
+    commits.into_iter().enumerate().map(|(at, (_, commit))| (commit, at)).collect()
 }
 
 fn metrics(group: &Placed, choice: MetricChoice) -> Vec<Metric> {

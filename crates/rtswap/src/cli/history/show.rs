@@ -22,6 +22,7 @@ use crate::cli::Format;
     rtswap history --workload 'tcp-echo/*' --last 50\n  \
     rtswap history show --metric syscalls_per_op --plot history.svg\n  \
     rtswap history show --any-machine --format json")]
+#[group(id = "show")]
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
