@@ -1,6 +1,6 @@
 //! Change points of simulated histories: the figures behind the defaults of `changes::Search`.
 //!
-//! `cargo run --release -p rtswap-stats --example changes`, about a minute. `simulate::history` says what is simulated.
+//! `cargo run --release -p rtswap-stats --example changes`, two minutes. `simulate::history` says what is simulated.
 
 use std::ops::RangeInclusive;
 
@@ -44,6 +44,11 @@ fn main() {
             println!("  {:3.0} %   {commits:7}   {}", 100.0 * size, row(Errors::ALL.map(share), 0));
         }
     }
+
+    let squares = Search { loss: Loss::Squares, penalty: 30.0, ..search };
+    let share = |errors| 100.0 * mean(RUNS, |seed| is_found(&squares, errors, 0.02, 8, seed));
+    println!("  with squares and a penalty of 30:");
+    println!("    2 %         8   {}", row(Errors::ALL.map(share), 0));
 
     println!(
         "\nShare of found steps whose range holds the step, in % (mean number of places in it):"
