@@ -399,3 +399,24 @@ fn history_serializes_without_internals() {
     assert_eq!(change["commits"], 3);
     assert!(json["series"][0]["points"][0].get("log").is_none());
 }
+
+#[test]
+fn foreign_names_have_no_effect() {
+    let v1 = anchor("v\u{1b}[31m1", Some(0));
+    let mut all = quiet(1..20, &v1, 0.0);
+    all.extend(quiet(20..30, &v1, 0.05));
+    for entry in &mut all {
+        entry.workload = "a; rm -rf 'x'`\u{1b}[2J\n| b".to_owned();
+        entry.lane = "head\u{7}".to_owned();
+    }
+    all[3].metrics.clear();
+    all[3].reason = Some("\u{1b}]0;title".to_owned());
+    let history = history(&all, 40);
+    let style = Style { width: 400, ..Style::default() };
+    for text in [history.table(40, &style), history.markdown(40), svg(&history)] {
+        let is_harmless = |c: char| c == '\n' || !c.is_control();
+        assert!(text.chars().all(is_harmless), "{text:?}");
+    }
+    let text = history.table(40, &style);
+    assert!(text.contains(r"--workload 'a; rm -rf '\''x'\''` [2J | b'"), "{text}");
+}

@@ -101,6 +101,9 @@ pub enum EntryError {
         "it has schema {0}, this rtswap reads up to {HISTORY_SCHEMA}: use the version that wrote it"
     )]
     Schema(u64),
+    /// A commit is not given by its full hash.
+    #[error("{0:?} is not the full hash of a commit")]
+    Commit(String),
 }
 
 impl HistoryEntry {
@@ -113,8 +116,20 @@ impl HistoryEntry {
         let schema = value.get("schema").and_then(serde_json::Value::as_u64);
         match schema {
             Some(schema) if schema > u64::from(HISTORY_SCHEMA) => Err(EntryError::Schema(schema)),
-            _ => Ok(serde_json::from_value(value)?),
+            _ => serde_json::from_value::<Self>(value)?.checked(),
         }
+    }
+
+    /// Entries come from files and repositories of others, and commits become part of commands to copy.
+    fn checked(self) -> Result<Self, EntryError> {
+        let is_hash = |text: &&String| {
+            matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let commits = [Some(&self.commit), self.anchor.commit.as_ref()];
+        if let Some(other) = commits.into_iter().flatten().find(|commit| !is_hash(commit)) {
+            return Err(EntryError::Commit(other.clone()));
+        }
+        Ok(self)
     }
 
     /// The entry as one line, without a line break. The same entry is always the same text.
@@ -167,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_ignores_unknown_fields_and_names_later_schema() {
+    fn parse_ignores_unknown_fields_and_names_what_is_wrong() {
         let line = entry().line();
         let more = line.replacen("{\"schema\":1", "{\"more\":[1],\"schema\":1", 1);
         assert_eq!(HistoryEntry::parse(&more).unwrap(), entry());
@@ -177,6 +192,11 @@ mod tests {
             error,
             "it has schema 2, this rtswap reads up to 1: use the version that wrote it"
         );
+        for other in ["HEAD", "--help", &"x".repeat(40)] {
+            let line = line.replace(&"a".repeat(40), other);
+            let error = HistoryEntry::parse(&line).unwrap_err().to_string();
+            assert_eq!(error, format!("{other:?} is not the full hash of a commit"));
+        }
         let cut = &line[..line.len() / 2];
         assert!(HistoryEntry::parse(cut).unwrap_err().to_string().contains("EOF"));
     }

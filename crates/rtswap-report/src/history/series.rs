@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::entries::{HALF_WIDTH, metric as metric_of, name};
 use super::search::{self, ChangePoint, Level};
+use crate::format::one_line;
 use crate::grid::status_word;
 use crate::summary::{Interval, Metric};
 
@@ -218,10 +219,11 @@ impl Series {
         }
         let found = search::find(&anchors, &points, metric.direction(), &Search::default());
         Self {
-            workload: first.workload.clone(),
-            lane: first.lane.clone(),
+            // Entries come from others: a control character would reach the reader's terminal.
+            workload: one_line(&first.workload),
+            lane: one_line(&first.lane),
             metric,
-            machine: (!any_machine).then(|| first.machine.clone()),
+            machine: (!any_machine).then(|| one_line(&first.machine)),
             anchors,
             points,
             changes: found.0,
@@ -345,9 +347,10 @@ const LEAST_SE: f64 = 5e-4;
 fn gap(entry: &HistoryEntry, metric: Metric) -> String {
     match (entry.status, &entry.reason) {
         (Status::Ok, None) => format!("{} was not measured", metric.words()),
-        (Status::Ok, Some(reason)) => reason.clone(),
+        (Status::Ok, Some(reason)) => one_line(reason),
         (status, reason) => {
-            format!("{}: {}", status_word(status), reason.as_deref().unwrap_or("no reason given"))
+            let reason = reason.as_deref().unwrap_or("no reason given");
+            format!("{}: {}", status_word(status), one_line(reason))
         }
     }
 }

@@ -5,7 +5,7 @@ use rtswap_stats::Verdict;
 use super::series::{History, Point, Series};
 use super::{ChangePoint, short};
 use crate::grid::{Column, MISSING};
-use crate::markdown::{escaped, rows};
+use crate::markdown::{code, escaped, rows};
 use crate::style::{Style, Tone};
 use crate::{format, table};
 
@@ -59,7 +59,7 @@ impl History {
             parts.push(rows(&series.columns(last)));
             let sentences =
                 series.sentences().into_iter().map(|(text, _)| match text.split_once('\n') {
-                    Some((text, command)) => format!("- {} `{command}`", escaped(text)),
+                    Some((text, command)) => format!("- {} {}", escaped(text), code(command)),
                     None => format!("- {}", escaped(&text)),
                 });
             parts.push(sentences.collect::<Vec<_>>().join("\n"));
@@ -217,21 +217,20 @@ impl Series {
             let text = format!("No change point in {}.", format::counted(used, "measured commit"));
             all.push((text, Tone::Plain));
         }
-        for pair in self.anchors.windows(2).filter(|pair| pair[0].chain != pair[1].chain) {
-            let (old, new) = (&pair[0].anchor, &pair[1].anchor);
-            let text = match &new.commit {
+        for (at, pair) in self.anchors.windows(2).enumerate() {
+            if pair[0].chain == pair[1].chain {
+                continue;
+            }
+            let (old, new) = (self.anchor_name(at), self.anchor_name(at + 1));
+            let text = match &pair[1].anchor.commit {
                 Some(commit) => format!(
-                    "The series breaks at anchor {}: its commit {} was not measured against {}. \
-                     remedy: measure it against {} and add the record.",
-                    new.name,
-                    short(commit),
-                    old.name,
-                    old.name
+                    "The series breaks at anchor {new}: its commit {} was not measured against {old}. \
+                     remedy: measure it against {old} and add the record.",
+                    short(commit)
                 ),
                 None => format!(
-                    "The series breaks at anchor {}, whose commit is unknown. remedy: give --anchor-commit to \
-                     `rtswap history add`.",
-                    new.name
+                    "The series breaks at anchor {new}, whose commit is unknown. remedy: give --anchor-commit to \
+                     `rtswap history add`."
                 ),
             };
             all.push((text, Tone::Unsure));
@@ -277,9 +276,18 @@ impl ChangePoint {
             "rtswap gate --base {} --head {} --workload {}",
             short(&self.surely_before),
             short(&self.surely_after),
-            format::one_line(workload)
+            quoted(workload)
         )
     }
+}
+
+/// A word of a shell's command line: it is copied from here, and names come from files of others.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/=%._:,+-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// `worse +2.0 %`.

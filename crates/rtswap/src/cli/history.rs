@@ -74,9 +74,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Some(Command::Add(args)) => add::run(args)?,
         Some(Command::Fetch(Fetch { shared })) => {
             let notes = notes::Notes::open(&shared.notes)?;
-            match notes.fetch(&shared.remote)? {
-                true => note!("merged {} of {}", shared.notes, shared.remote),
-                false => note!("{} has no {} yet", shared.remote, shared.notes),
+            if notes.fetch(&shared.remote)? {
+                note!("merged {} of {}", shared.notes, shared.remote);
+            } else {
+                note!("{} has no {} yet", shared.remote, shared.notes);
             }
         }
         Some(Command::Push(Push { shared })) => {

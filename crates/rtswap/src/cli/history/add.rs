@@ -20,7 +20,7 @@ const BASE: &str = "base";
 /// run`. A record that is there already is not added again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    rtswap gate --base v0.3.0 --head HEAD --out gate.jsonl; rtswap history add gate.jsonl --anchor v0.3.0\n  \
+    rtswap history add gate.jsonl --anchor v0.3.0\n  \
     rtswap history add run.jsonl --commit v0.3.1 --anchor v0.3.0 --anchor-lane old\n  \
     rtswap history add gate.jsonl --anchor v0.3.0 --file history.jsonl")]
 pub(super) struct Args {

@@ -100,7 +100,7 @@ pub(super) fn reason(stderr: &str) -> String {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let marked = lines()
         .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")));
-    let line = marked.or_else(|| lines().last()).unwrap_or("no message");
+    let line = marked.or_else(|| lines().next_back()).unwrap_or("no message");
     rtswap_schema::one_line(line)
 }
 
@@ -163,11 +163,8 @@ pub(super) fn hash(revision: &str) -> Result<Option<String>, GitError> {
 /// If there is no such revision, with what to do in a shallow clone.
 pub(super) fn commit(revision: &str) -> anyhow::Result<Commit> {
     let Some(hash) = hash(revision)? else {
-        let remedy = match is_shallow()? {
-            true => format!(": {SHALLOW}"),
-            false => ": `git fetch` may bring it".to_owned(),
-        };
-        let text = format!("`{revision}` is no commit of this repository{remedy}");
+        let remedy = if is_shallow()? { SHALLOW } else { "`git fetch` may bring it" };
+        let text = format!("`{revision}` is no commit of this repository: {remedy}");
         return Err(Exit::Usage(text).into());
     };
     let time = run(&["show", "--no-patch", "--no-notes", "--format=%ct", &hash])?;

@@ -60,7 +60,7 @@ impl Notes {
     fn texts(&self) -> Result<Vec<(String, String)>> {
         let list = git::run(&["notes", "--ref", &self.name, "list"])?;
         let pairs: Vec<(&str, &str)> = list.lines().filter_map(|it| it.split_once(' ')).collect();
-        let wanted: String = pairs.iter().map(|(blob, _)| format!("{blob}\n")).collect();
+        let wanted: String = pairs.iter().flat_map(|(blob, _)| [blob, "\n"]).collect();
         let answer = git::run_with(&["cat-file", "--batch"], &wanted, Identity::User)?;
         let mut rest = answer.as_str();
         let mut texts = Vec::new();
@@ -94,7 +94,7 @@ impl Notes {
         all.extend(lines.iter().map(String::as_str));
         let new = all.len() - before;
         if new > 0 {
-            let text: String = all.iter().map(|line| format!("{line}\n")).collect();
+            let text: String = all.iter().flat_map(|line| [line, "\n"]).collect();
             let args = ["notes", "--ref", &self.name, "add", "--force", "--file", "-", commit];
             git::run_with(&args, &text, identity)?;
         }

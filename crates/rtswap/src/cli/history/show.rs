@@ -140,7 +140,8 @@ fn selected(args: &Args, entries: &[HistoryEntry]) -> Result<Vec<HistoryEntry>> 
             entries.iter().map(|it| format!("{} on {}", it.workload, it.lane)).collect();
         there.sort_unstable();
         there.dedup();
-        bail!("no such workload or lane in the history: it has {}", there.join(", "));
+        let there = rtswap_schema::one_line(&there.join(", "));
+        bail!("no such workload or lane in the history: it has {there}");
     }
     Ok(all)
 }

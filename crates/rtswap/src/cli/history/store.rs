@@ -64,7 +64,7 @@ impl Read {
                 Ok(entry) => self.entries.push(entry),
                 Err(error) => self.damages.push(Damage {
                     place: format!("{place}, line {number}"),
-                    why: error.to_string(),
+                    why: rtswap_schema::one_line(&error.to_string()),
                 }),
             }
         }
