@@ -62,12 +62,14 @@ impl Cargo {
     /// If there is no rustc, or no such toolchain.
     pub fn rustc(&self, folder: &Path) -> Result<String, BuildError> {
         let mut command = self.command("rustc", folder);
-        command.arg("-vV").stdin(Stdio::null());
+        // rustup adds a backtrace to its message where the user wants them.
+        command.arg("-vV").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
         let done = command.output().map_err(|error| cannot_run("rustc", error))?;
         if done.status.success() {
             return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
         }
-        let last = one_line(&String::from_utf8_lossy(&done.stderr));
+        let text = String::from_utf8_lossy(&done.stderr);
+        let last = one_line(text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default());
         Err(match &self.toolchain {
             Some(toolchain) => BuildError::NoToolchain { toolchain: toolchain.clone(), last },
             None => BuildError::Cargo { status: done.status, last },

@@ -118,6 +118,14 @@ pub enum BuildError {
         /// Cargo's last lines.
         last: String,
     },
+    /// A repository has no such revision.
+    #[error("there is no commit, tag or branch `{revision}` in {url}")]
+    NoRevision {
+        /// The repository.
+        url: String,
+        /// The revision.
+        revision: String,
+    },
     /// The registry or repository cannot be reached.
     #[error("cargo cannot reach the registry or the repository; check the network: {last}")]
     NoNetwork {
@@ -183,6 +191,7 @@ impl BuildError {
         matches!(
             self,
             Self::NoVersion { .. }
+                | Self::NoRevision { .. }
                 | Self::NotAccepted { .. }
                 | Self::Offline { .. }
                 | Self::NoNetwork { .. }
@@ -222,7 +231,8 @@ impl BuildError {
     pub fn with_causes(&self) -> String {
         let mut line = self.to_string();
         for cause in iter::successors(self.source(), |&cause| cause.source()) {
-            line += &format!(": {cause}");
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
         }
         line
     }

@@ -151,7 +151,8 @@ impl Build<'_> {
         Ok(match (&self.request.version, folder) {
             (Version::Published(version), _) => Pin::Exact(version.clone()),
             (Version::Git { revision, .. }, _) => {
-                Pin::Git { url: self.repository()?, revision: revision.clone() }
+                let (url, revision) = (self.repository()?, revision.clone());
+                Pin::Git { url, revision, is_branch: false }
             }
             (Version::Path(path), folder) => {
                 Pin::Path(folder.map_or_else(|| path.clone(), |it| it.path.clone()))
@@ -206,7 +207,7 @@ impl Build<'_> {
             source: &request.source,
             features: &request.features,
             apps: request.apps,
-            package: &request.package,
+            pinned: &request.package,
         };
         let mut line = |line: &str| steps.line(line);
         let mut watch = Watch { line: &mut line, cancel };

@@ -74,10 +74,10 @@ mod tests {
     fn lockfile(packages: &[(&str, &str, &str)]) -> Lockfile {
         let mut text = "version = 4\n".to_owned();
         for (name, version, source) in packages {
-            text += &format!("\n[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n");
-            if !source.is_empty() {
-                text += &format!("source = \"{source}\"\n");
-            }
+            let source = if source.is_empty() { "" } else { &format!("source = \"{source}\"\n") };
+            let package = format!("name = \"{name}\"\nversion = \"{version}\"\n{source}");
+            text.push_str("\n[[package]]\n");
+            text.push_str(&package);
         }
         text.parse().unwrap()
     }

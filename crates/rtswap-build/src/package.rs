@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use crate::cache::EXECUTABLE;
 use crate::{BuildError, Source, cache};
 
+/// The table of what replaces crates of the registry.
+const PATCH: &str = "\n[patch.crates-io]\n";
+
 /// What decides on the named crate's version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pin {
     /// An exact requirement.
     Exact(semver::Version),
     /// A git repository, in place of the registry.
-    Git { url: String, revision: String },
+    Git { url: String, revision: String, is_branch: bool },
     /// A folder, in place of the registry.
     Path(PathBuf),
 }
@@ -28,7 +31,7 @@ pub(crate) struct Package<'a> {
     /// Whether it has the workloads that need hyper, rustls or a database client.
     pub apps: bool,
     /// The crate whose version is chosen.
-    pub package: &'a str,
+    pub pinned: &'a str,
 }
 
 impl Package<'_> {
@@ -65,7 +68,7 @@ impl Package<'_> {
     /// The profile is that of rtswap: one codegen unit for each crate, and no LTO.
     fn manifest_text(&self, pin: &Pin) -> String {
         let apps: &[_] = if self.apps { &["apps".to_owned()] } else { &[] };
-        let (adapter, package) = (self.adapter, self.package);
+        let (adapter, pinned) = (self.adapter, self.pinned);
         let mut text = format!(
             "# Written by rtswap, and written anew for each build.\n\
              [package]\nname = \"{EXECUTABLE}\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n\
@@ -76,26 +79,19 @@ impl Package<'_> {
         );
         let crates = [("rtswap-lane", apps), ("rtswap-workload", apps), (adapter, self.features)];
         for (name, features) in crates {
-            text += &self.dependency(name, features);
+            text.push_str(&self.dependency(name, features));
         }
-        match pin {
+        let (table, place) = match pin {
             Pin::Exact(version) => {
-                text += &format!(
-                    "{package} = {{ version = \"={version}\", default-features = false }}\n"
-                );
+                ("", format!("version = \"={version}\", default-features = false"))
             }
-            Pin::Git { url, revision } => {
-                let (url, revision) = (quoted(url), quoted(revision));
-                text += &format!(
-                    "\n[patch.crates-io]\n{package} = {{ git = {url}, rev = {revision} }}\n"
-                );
+            Pin::Git { url, revision, is_branch } => {
+                let key = if *is_branch { "branch" } else { "rev" };
+                (PATCH, format!("git = {}, {key} = {}", quoted(url), quoted(revision)))
             }
-            Pin::Path(folder) => {
-                let folder = quoted_path(folder);
-                text += &format!("\n[patch.crates-io]\n{package} = {{ path = {folder} }}\n");
-            }
-        }
-        text
+            Pin::Path(folder) => (PATCH, format!("path = {}", quoted_path(folder))),
+        };
+        text + &format!("{table}{pinned} = {{ {place} }}\n")
     }
 
     fn dependency(&self, name: &str, features: &[String]) -> String {
@@ -131,7 +127,7 @@ mod tests {
             source,
             features: &["tokio-unstable".to_owned()],
             apps: true,
-            package: "tokio",
+            pinned: "tokio",
         };
         package.manifest_text(pin)
     }
@@ -154,10 +150,14 @@ mod tests {
     #[test]
     fn manifest_patches_crate_by_git_and_path() {
         let registry = Source::Registry("0.1.0".to_owned());
-        let pin = Pin::Git { url: "file:///a\"b".to_owned(), revision: "abc".to_owned() };
-        let text = manifest(&registry, &pin);
+        let git = |is_branch| {
+            let (url, revision) = ("file:///a\"b".to_owned(), "abc".to_owned());
+            manifest(&registry, &Pin::Git { url, revision, is_branch })
+        };
+        let text = git(false);
         let patch = "[patch.crates-io]\ntokio = { git = \"file:///a\\\"b\", rev = \"abc\" }\n";
         assert!(text.ends_with(patch), "{text}");
+        assert!(git(true).ends_with("\", branch = \"abc\" }\n"), "{}", git(true));
         assert!(text.contains("rtswap-tokio = { version = \"=0.1.0\", "), "{text}");
         let text = manifest(&registry, &Pin::Path("/a b/tokio".into()));
         assert!(text.ends_with("tokio = { path = \"/a b/tokio\" }\n"), "{text}");

@@ -42,10 +42,11 @@ pub(super) struct Failure<'a> {
 }
 
 /// Parts of messages that mean that something cannot be reached.
-const UNREACHABLE: [&str; 6] = [
+const UNREACHABLE: [&str; 7] = [
     "download of config.json failed",
     "failed to download",
     "failed to fetch",
+    "network failure seems to have happened",
     "failed to query replaced source",
     "Could not resolve host",
     "Could not connect to server",

@@ -115,7 +115,9 @@ fn request(wanted: &ToBuild<'_>) -> Result<Request, BuildError> {
 /// The error of a command.
 pub(super) fn to_exit(error: BuildError) -> anyhow::Error {
     match error {
-        BuildError::Interrupted => Exit::Interrupted("; nothing was measured".to_owned()).into(),
+        BuildError::Interrupted => {
+            Exit::Interrupted("; `rtswap lanes list` shows what is built".to_owned()).into()
+        }
         error if error.is_usage() => Exit::Usage(error.with_causes()).into(),
         error => error.into(),
     }

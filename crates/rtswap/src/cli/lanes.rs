@@ -37,7 +37,7 @@ enum Command {
 
 /// Build lanes, and print where their executables are.
 ///
-/// A version is published (1.50.0), a revision of the runtime's repository (git:REV, git:URL#REV: a commit or a tag), or
+/// A version is published (1.50.0), a revision of the runtime's repository (git:REV, git:URL#REV: a commit, a tag or a branch), or
 /// a folder with its source (path:FOLDER). `?`, `&` and `%` in it are percent-encoded.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
