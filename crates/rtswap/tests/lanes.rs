@@ -154,6 +154,54 @@ fn failed_build_is_the_failure_of_its_lane() {
     build.case.assert_nothing_left();
 }
 
+/// What is recorded of a lane that was verified and measured.
+fn built_from(build: &Build, lane: &str) -> serde_json::Value {
+    let _ = fs::remove_file(build.case.path(RECORD));
+    build.rtswap("").args(run(&[lane])).assert().success();
+    build.case.lines()[0]["plan"]["lanes"][1]["built"].clone()
+}
+
+#[test]
+fn run_builds_revisions_and_records_their_commit() {
+    let build = Build::new();
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    // A commit, and a branch, which cargo has to be told of.
+    for revision in [commit, "main"] {
+        let lane = format!("tokio-local@git:https://example.org/tokio#{revision}");
+        let built = built_from(&build, &lane);
+        assert_eq!(built["version"], "1.50.1");
+        assert_eq!(built["source"], format!("git:https://example.org/tokio#{commit}"));
+        let change = &built["changes"][0];
+        assert_eq!(change["new"], "1.50.1 (012345678)", "{built:#}");
+    }
+    let lane = "tokio-local@git:nowhere";
+    let error = build.error("", 1, &["lanes", "build", lane]);
+    let url = "https://github.com/tokio-rs/tokio";
+    assert!(error.ends_with(&format!("no commit, tag or branch `nowhere` in {url}")), "{error}");
+}
+
+#[test]
+fn run_builds_folder_anew_once_its_content_changes() {
+    let build = Build::new();
+    let folder = build.case.path("work space");
+    fs::create_dir_all(folder.join("tokio")).unwrap();
+    fs::write(folder.join("Cargo.toml"), "").unwrap();
+    fs::write(folder.join("tokio/Cargo.toml"), "").unwrap();
+    let lane = "tokio-local@path:work%20space";
+    let first = built_from(&build, lane);
+    assert_eq!(
+        (&first["source"], &first["version"]),
+        (&"path:work space".into(), &"1.50.1".into())
+    );
+    let folder_name = build.case.folder.path().to_str().unwrap();
+    assert!(!first.to_string().contains(folder_name), "no path of the user: {first:#}");
+    assert_eq!(built_from(&build, lane), first);
+    assert_eq!(build.count("build"), 1);
+    fs::write(folder.join("tokio/lib.rs"), "changed").unwrap();
+    assert_ne!(built_from(&build, lane)["source_sha256"], first["source_sha256"]);
+    assert_eq!(build.count("build"), 2);
+}
+
 #[test]
 fn verify_and_sweep_build_versions() {
     let build = Build::new();

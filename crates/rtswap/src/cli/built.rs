@@ -80,7 +80,7 @@ pub(super) fn one(
 
 /// `63 s`, or `0.4 s`.
 pub(super) fn seconds(took: Duration) -> String {
-    let decimals = if took < Duration::from_secs(10) { 1 } else { 0 };
+    let decimals = usize::from(took < Duration::from_secs(10));
     format!("{:.decimals$} s", took.as_secs_f64())
 }
 

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -111,14 +112,11 @@ const QUICK_EACH: Duration = Duration::from_secs(3);
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
     signals::raise_descriptor_limit();
     let cancel = signals::cancel()?;
-    let Setting { seed, out, servers, .. } = &args.setting;
     let job = match &args.resume {
-        Some(path) => Job::resume(registry, path, servers.urls(), args.force, &cancel)?,
-        None => {
-            let mut request = request(registry, args)?;
-            built::build(registry, &mut request.lanes, &cancel)?;
-            Job::begin(request, *seed, out.as_deref(), servers.urls())?
+        Some(path) => {
+            Job::resume(registry, path, args.setting.servers.urls(), args.force, &cancel)?
         }
+        None => begin(registry, args, &cancel)?,
     };
     let Measured { record, unwritten } = job.measure(cancel)?;
     let summary = Summary::of(&record);
@@ -131,6 +129,13 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         named::check_workloads(&select::named_workloads(registry, &begun.workload), &summary)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn begin(registry: &Registry, args: &Args, cancel: &AtomicBool) -> Result<Job> {
+    let Setting { seed, out, servers, .. } = &args.setting;
+    let mut request = request(registry, args)?;
+    built::build(registry, &mut request.lanes, cancel)?;
+    Job::begin(request, *seed, out.as_deref(), servers.urls())
 }
 
 /// The arguments that began a record, if `rtswap run` did.

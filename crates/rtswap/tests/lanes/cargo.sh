@@ -3,6 +3,18 @@
 # FAKE says how it fails, for versions that end in .99.0 or all.
 set -e
 echo "$*" >>"$FAKE_LOG"
+# Puts the replaced crate into the lockfile, as cargo does: it was taken out of it.
+patch() {
+    revision=$(sed -n 's/.*\(rev\|branch\) = "\([^"]*\)" }/\2/p' "$1")
+    key=$(sed -n 's/.*, \(rev\|branch\) = .*/\1/p' "$1")
+    if [ "$key" = rev ] && [ "$revision" = main ] || [ "$revision" = nowhere ]; then
+        echo "error: failed to load source for dependency \`tokio\`" >&2
+        printf '\nCaused by:\n  revspec not found\n' >&2
+        exit 101
+    fi
+    printf '\n[[package]]\nname = "tokio"\nversion = "1.50.1"\n' >>Cargo.lock
+    [ -z "$key" ] || echo "source = \"git+https://example.org/tokio?$key=$revision#0123456789abcdef0123456789abcdef01234567\"" >>Cargo.lock
+}
 command=$1
 package=tokio
 version=$(sed -n "s/^$package = { version = \"=\([^\"]*\)\".*/\1/p" Cargo.toml 2>/dev/null || true)
@@ -13,6 +25,11 @@ case $version in
 esac
 case $command in
 metadata)
+    for manifest; do :; done
+    [ -f "${manifest%/Cargo.toml}/tokio/Cargo.toml" ] && {
+        printf '{"packages":[{"name":"tokio","manifest_path":"%s/tokio/Cargo.toml","dependencies":[]}]}\n' "${manifest%/Cargo.toml}"
+        exit
+    }
     printf '{"packages":[{"name":"other","manifest_path":"/nowhere/Cargo.toml","dependencies":[]}]}\n'
     ;;
 update)
@@ -33,6 +50,10 @@ update)
         exit 101
         ;;
     esac
+    if grep -q '^\[patch' Cargo.toml; then
+        patch Cargo.toml
+        exit
+    fi
     [ "$mode" = ignore ] || sed "/^name = \"$package\"\$/{n;s/.*/version = \"$version\"/}" Cargo.lock >Cargo.lock.new
     [ "$mode" = ignore ] || mv Cargo.lock.new Cargo.lock
     ;;
