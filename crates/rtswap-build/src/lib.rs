@@ -5,6 +5,7 @@
 //! - [`image`]: whether two executables load the same code;
 //! - [`lane`]: the lanes of an adapter, built against a [`Version`] of its runtime;
 //! - [`revision`]: programs of a git repository, built at a commit;
+//! - [`published`]: the published versions of a crate;
 //! - [`lockfile`]: which packages two lockfiles do not share.
 //!
 //! The crate depends on no runtime. What it builds is never run here.
@@ -18,6 +19,7 @@ pub mod image;
 pub mod lane;
 pub mod lockfile;
 mod package;
+pub mod published;
 pub mod revision;
 mod source;
 mod version;

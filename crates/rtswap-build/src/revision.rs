@@ -71,6 +71,14 @@ pub enum RevisionError {
         /// Whether the repository lacks history.
         is_shallow: bool,
     },
+    /// A search needs commits in a row.
+    #[error("{good} is no ancestor of {bad}; name a good commit that came before the bad one")]
+    NoAncestor {
+        /// The good end.
+        good: String,
+        /// The bad end.
+        bad: String,
+    },
     /// Nothing says which branch is the main one.
     #[error(
         "no branch origin/HEAD, origin/main, origin/master, main or master to compare with; name a revision: --base REVISION"

@@ -104,6 +104,7 @@ mod holm;
 mod modes;
 mod order;
 mod quotient;
+mod search;
 mod signed_rank;
 pub mod simulate;
 
@@ -115,3 +116,4 @@ pub use holm::{holm, rounds_needed};
 pub use modes::{Modes, modes};
 pub use order::median;
 pub use quotient::{Ratio, quotient};
+pub use search::{Found, Search, Side, side};

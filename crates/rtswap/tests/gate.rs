@@ -312,3 +312,72 @@ fn record_of_a_run_is_no_gate() {
     let done = gate(&case, &["--from", RECORD]);
     assert!(done.error(2).contains("is not the record of a gate"), "{}", done.stderr);
 }
+
+/// A lane that counts to a number for each operation of `spawn`.
+const COUNTING: &str = r#"#!/usr/bin/env python3
+import json, sys, time
+for line in sys.stdin:
+    order = json.loads(line)
+    if order["order"] == "prepare":
+        info = {"runtime": "x", "version": "1", "driver": "none", "workers": 1}
+        print(json.dumps({"answer": "ready", "info": info}), flush=True)
+    elif order["order"] == "slice":
+        begin, ops = time.perf_counter_ns(), 0
+        while time.perf_counter_ns() - begin < order["ms"] * 1e6:
+            for _ in range(COUNT): pass
+            ops += 1
+        print(json.dumps({"answer": "slice", "ops": ops, "elapsed_ns": time.perf_counter_ns() - begin}), flush=True)
+    else:
+        sys.exit(0)
+"#;
+
+#[test]
+fn bisect_finds_the_first_slow_commit_and_leaves_out_one_that_does_not_build() {
+    let repository = Repository::new();
+    let commit = |count: u32, comment: &str| {
+        let script = COUNTING.replace("COUNT", &count.to_string()) + "# " + comment + "\n";
+        fs::write(repository.case.path("main.sh"), script).unwrap();
+        repository.git(&["commit", "--quiet", "--all", "--allow-empty", "--message", "x"]);
+        let head = Command::new("git")
+            .current_dir(repository.case.path("."))
+            .args(["rev-parse", "--short=10", "HEAD"])
+            .output()
+            .unwrap();
+        String::from_utf8(head.stdout).unwrap().trim().to_owned()
+    };
+    let commits: Vec<String> = [
+        commit(1000, "1"),
+        commit(1000, "2"),
+        commit(1000, "BROKEN"),
+        commit(3000, "4"),
+        commit(3000, "5"),
+        commit(3000, "6"),
+    ]
+    .into();
+    let bisect = |good: &str, bad: &str, budget: &str| {
+        let mut command = repository.case.rtswap();
+        command.env("PATH", &repository.path).env("RTSWAP_CACHE", repository.case.path("cache"));
+        command.args(["bisect", "--good", good, "--bad", bad, "--workload", "spawn/tasks=1"]);
+        Done::of(command.args(["--budget", budget, "--at-once", "2", "--format", "json"]))
+    };
+    // On a busy machine, rounds take longer.
+    let budgets = ["3s", "6s", "12s", "24s"].into_iter();
+    let mut searches = budgets.map(|budget| bisect(&commits[0], &commits[5], budget));
+    let ended = searches.find(|done| !done.stdout.is_empty());
+    let report = ended.expect("a machine that is less busy").report(4);
+    // What lies between is the commit that does not build.
+    assert_eq!(report["versions"][1]["side"], "good", "{report:#}");
+    assert_eq!(report["versions"][2]["side"], "unknown");
+    assert_eq!(report["versions"][3]["side"], "bad");
+    let reason = report["versions"][2]["reason"].as_str().unwrap();
+    assert!(reason.contains("does not build: cargo failed"), "{reason}");
+
+    let report = bisect(&commits[3], &commits[5], "1s");
+    let error = report.error(4);
+    assert!(error.contains("was not shown to be worse than"), "{error}");
+    let wrong = bisect(&commits[5], &commits[0], "1s");
+    assert!(wrong.error(2).contains("is no ancestor of"), "{}", wrong.stderr);
+    let unknown = bisect("nonsense", "main", "1s");
+    assert!(unknown.error(2).contains("there is no revision `nonsense`"), "{}", unknown.stderr);
+    repository.case.assert_nothing_left();
+}

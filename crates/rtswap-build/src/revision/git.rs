@@ -79,6 +79,23 @@ impl Repository {
         MAIN.iter().find(exists).copied().ok_or(RevisionError::NoMainBranch)
     }
 
+    /// The commits from one to another, both included, oldest first, along the first parents.
+    ///
+    /// # Errors
+    /// If the one is no ancestor of the other.
+    pub fn commits(&self, good: &str, bad: &str) -> Result<Vec<String>, RevisionError> {
+        let range = format!("{good}..{bad}");
+        let listed = self.git(&["rev-list", "--first-parent", "--reverse", &range])?;
+        let is_ancestor = self.git(&["merge-base", "--is-ancestor", good, bad])?.is_some();
+        match listed.filter(|text| is_ancestor && !text.is_empty()) {
+            Some(text) => {
+                let later = text.lines().map(str::to_owned);
+                Ok(std::iter::once(good.to_owned()).chain(later).collect())
+            }
+            None => Err(RevisionError::NoAncestor { good: good.to_owned(), bad: bad.to_owned() }),
+        }
+    }
+
     /// Whether tracked files have changes that are not committed.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
-mod config;
+pub(super) mod config;
 mod identity;
-mod side;
+pub(super) mod side;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@
 #[macro_use]
 mod message;
 mod args;
+mod bisect;
 mod built;
 mod caution;
 mod claim;
@@ -92,6 +93,7 @@ enum Command {
     List(list::Args),
     Doctor(doctor::Args),
     Gate(gate::Args),
+    Bisect(bisect::Args),
     Sweep(sweep::Args),
     #[command(alias = "tax")]
     Overhead(overhead::Args),
@@ -142,6 +144,7 @@ pub fn main_with(registry: &Registry, args: impl IntoIterator<Item = OsString>) 
         Command::List(args) => list::run(registry, &args),
         Command::Doctor(args) => doctor::run(registry, &args),
         Command::Gate(args) => gate::run(registry, &args),
+        Command::Bisect(args) => bisect::run(registry, &args),
         Command::Sweep(args) => sweep::run(registry, &args),
         Command::Overhead(args) => overhead::run(registry, &args),
         Command::Claim(args) => claim::run(registry, &args),

@@ -25,7 +25,7 @@ struct File {
 /// The table `[gate]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Config {
+pub(in crate::cli) struct Config {
     /// Names or globs.
     #[serde(default)]
     pub workloads: Vec<String>,
@@ -50,7 +50,7 @@ pub(super) struct Config {
 /// One table `[[gate.accept]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Accept {
+pub(in crate::cli) struct Accept {
     /// A workload's name, or a glob.
     pub workload: String,
     /// A lane's name, or a glob over what the new version was asked for by; all unless given.

@@ -16,13 +16,13 @@ use crate::cli::lane_spec::{LaneSpec, LaneSpecError};
 use crate::cli::{Exit, built};
 
 /// A side that is ready to be started.
-pub(super) struct Resolved {
+pub(in crate::cli) struct Resolved {
     pub lane: PlannedLane,
     pub side: Side,
 }
 
 /// How executables are built and started.
-pub(super) struct Start<'a> {
+pub(in crate::cli) struct Start<'a> {
     /// A command in which `{exe}` stands for the executable.
     pub run: &'a str,
     /// What is built at a revision.
@@ -47,7 +47,7 @@ pub(super) fn default_base(head: &str) -> Result<String> {
 /// The lane that a text names: a lane spec, a command, an executable or a revision.
 ///
 /// `name` is that of the side, `base` or `head`.
-pub(super) fn resolve(
+pub(in crate::cli) fn resolve(
     registry: &Registry,
     name: &str,
     text: &str,
