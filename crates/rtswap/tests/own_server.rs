@@ -73,9 +73,9 @@ fn run_measures_two_servers_and_counts_their_work() {
     let mut run = case.rtswap();
     run.args(["run", "--quick", "--budget", "1s", "--reference", "base", "--format", "json"]);
     run.args(["--workload", USERS, "--out", RECORD]);
-    lanes.iter().for_each(|lane| {
+    for lane in &lanes {
         run.args(["--lane", lane]);
-    });
+    }
     let done = run.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let summary = json(&done.stdout);
