@@ -71,7 +71,7 @@ impl Package<'_> {
         let (adapter, pinned) = (self.adapter, self.pinned);
         let mut text = format!(
             "# Written by rtswap, and written anew for each build.\n\
-             [package]\nname = \"{EXECUTABLE}\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n\
+             [package]\nname = \"rtswap-built-lane\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n\
              [[bin]]\nname = \"{EXECUTABLE}\"\npath = \"main.rs\"\n\n\
              [workspace]\n\n\
              [profile.release]\ncodegen-units = 1\n\n\

@@ -217,7 +217,7 @@ impl Run {
             kind: lane.kind,
             against: lane.against.clone(),
             families: lane.families.clone(),
-            ..LanePlan::default()
+            built: None,
         };
         Header {
             schema: SCHEMA,
