@@ -93,6 +93,7 @@ mod tests {
         ]);
         let new = lockfile(&[
             ("added", "0.3.0", REGISTRY),
+            ("mio", "0.8.12", REGISTRY),
             ("mio", "1.0.2", REGISTRY),
             ("own", "0.2.0", ""),
             ("tokio", "1.50.0", REGISTRY),
@@ -101,7 +102,10 @@ mod tests {
             let changes = changes(old, new).into_iter();
             changes.map(|it| it.to_string()).collect::<Vec<_>>().join(", ")
         };
-        assert_eq!(shown(&old, &new), "added 0.3.0, mio 1.0.1 → 1.0.2, tokio 1.54.1 → 1.50.0");
+        assert_eq!(
+            shown(&old, &new),
+            "added 0.3.0, mio 0.8.11 → 0.8.12, mio 1.0.1 → 1.0.2, tokio 1.54.1 → 1.50.0"
+        );
         assert_eq!(shown(&old, &old), "");
     }
 
