@@ -163,7 +163,11 @@ proptest! {
         let unique: BTreeSet<&str> = github.iter().map(|it| it["name"].as_str().unwrap()).collect();
         prop_assert_eq!(unique.len(), github.len());
 
-        let cases = cases(&text(&record, Format::Junit));
+        let junit = text(&record, Format::Junit);
+        // XML 1.0 has no other characters, even escaped.
+        let allowed = |c: char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
+        prop_assert!(junit.lines().all(|line| line.chars().all(allowed)), "{:?}", junit);
+        let cases = cases(&junit);
         let unique: BTreeSet<&String> = cases.iter().map(|(name, _)| name).collect();
         prop_assert_eq!(unique.len(), 4);
         let failed = cases.iter().filter(|(_, message)| message.is_some()).count();
