@@ -23,6 +23,7 @@ const SUBCOMMANDS: &[&str] = &[
     "verify",
     "summary",
     "report",
+    "history",
     "serve",
     "origin",
     "completions",
