@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::entries::{HALF_WIDTH, metric as metric_of, name};
 use super::search::{self, ChangePoint, Level};
-use crate::format::one_line;
+use crate::format::{counted, one_line};
 use crate::grid::status_word;
 use crate::summary::{Interval, Metric};
 
@@ -306,7 +306,7 @@ fn point(
         notes.push(match figure.cause.as_deref() {
             Some("control_differs") => "the control differs: not used".to_owned(),
             Some("no_control") => "there is no control: not used".to_owned(),
-            _ => format!("no interval with {} rounds: not used", entry.rounds),
+            _ => format!("no interval with {}: not used", counted(entry.rounds, "round")),
         });
     }
     let machines: BTreeSet<&String> = entries.iter().map(|it| &it.machine).collect();
