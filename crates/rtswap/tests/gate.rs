@@ -112,8 +112,8 @@ impl Done {
     /// The one line of an error, without lines that only say what is under way.
     fn error(&self, code: i32) -> &str {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
-        let lines = self.stderr.lines().filter(|line| !line.starts_with("Building "));
-        let last = lines.last().unwrap_or_default();
+        let mut lines = self.stderr.lines().filter(|line| !line.starts_with("Building "));
+        let last = lines.next_back().unwrap_or_default();
         assert_one_line(last)
     }
 }
@@ -214,7 +214,7 @@ fn gate_that_shows_nothing_is_inconclusive() {
     // The same record with one round is inconclusive for sure.
     let lines = fs::read_to_string(case.path(RECORD)).unwrap();
     let end = lines.find("{\"kind\":\"round\"").unwrap();
-    let first = &lines[..end + lines[end..].find('\n').unwrap() + 1];
+    let first = &lines[..=end + lines[end..].find('\n').unwrap()];
     fs::write(case.path("one.jsonl"), first).unwrap();
     let report = gate(&case, &["--from", "one.jsonl", "--format", "json"]).report(4);
     assert_eq!(report["outcome"], "inconclusive");
