@@ -115,6 +115,8 @@ pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
     let text = format::one_line(text);
+    // `[name]: address` defines what all `[name]` lead to.
+    let is_definition = text.starts_with('[') && text.contains("]:");
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         // Inside a word, as in io_uring, an underscore is not markup.
@@ -124,8 +126,13 @@ pub(crate) fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '_' if in_word => out.push(c),
-            // Brackets alone are not markup.
             '|' | '*' | '_' | '\\' => out.extend(['\\', c]),
+            // Brackets alone are not markup, and an address after them makes a link or an image.
+            ']' if matches!(chars.peek(), Some('(' | '[')) => out.push_str("\\]"),
+            '[' if out.is_empty() && is_definition => out.push_str("\\["),
+            '`' | '~' | '#' if out.is_empty() => out.extend(['\\', c]),
+            // A mention notifies people. A space without width after the sign prevents it, and an entity does not.
+            '@' if !before.is_alphanumeric() => out.push_str("@&#8203;"),
             c => out.push(c),
         }
         before = c;
@@ -135,4 +142,27 @@ pub(crate) fn escaped(text: &str) -> String {
 
 pub(crate) fn code(name: &str) -> String {
     format!("`{}`", format::one_line(name).replace('`', "'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_leaves_foreign_text_without_effect() {
+        let cases = [
+            ("@everyone, ask (@x) at a@b", "@&#8203;everyone, ask (@&#8203;x) at a@b"),
+            ("tokio@1.50.0", "tokio@1.50.0"),
+            ("![it](https://example.org)", "![it\\](https://example.org)"),
+            ("[a][b] is [1, 2]", "[a\\][b] is [1, 2]"),
+            ("[95 % interval]: https://example.org", "\\[95 % interval]: https://example.org"),
+            ("+4 % [+1.0, +11]: doubt", "+4 % [+1.0, +11]: doubt"),
+            ("```", "\\```"),
+            ("a\n\n# b <img> &amp; |", "a # b &lt;img&gt; &amp;amp; \\|"),
+            ("io_uring _em_ *b*", "io_uring \\_em\\_ \\*b\\*"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(escaped(text), expected, "{text}");
+        }
+    }
 }

@@ -173,13 +173,14 @@ fn github_is_bounded_and_escaped() {
     let long = "x".repeat(1300);
     let names = (0..50).map(|n| own(&format!("evil{n}/{long}|`%0A::error::"), "op", "it"));
     let mut run = Run { workloads: names.collect(), rounds: 1, blocks: 1, ..measured(1.0) };
-    let reason = "no\r\n::error::way <script> </details> | `";
+    let reason = "no\r\n::error::way @everyone <script> </details> | `";
     run.lanes[1] = run.lanes[1].clone().lost(Status::Failed, reason);
     let report = GateReport::of(&record(&run, gate_plan())).unwrap();
-    let out = github(&report, "rtswap gate `");
+    let out = github(&report, "rtswap\n\n@everyone gate `");
     assert!(out.comment.chars().count() <= 60_000, "{}", out.comment.chars().count());
     assert!(!out.comment.contains("<script>"));
-    assert!(out.comment.ends_with("To repeat: `rtswap gate '`\n"));
+    assert!(!out.comment.contains("way @everyone"));
+    assert!(out.comment.ends_with("To repeat: `rtswap @everyone gate '`\n"));
     assert!(out.annotations.lines().count() <= 10);
     assert!(out.annotations.lines().all(|line| line.starts_with("::error title=rtswap gate::")));
     let open = out.comment.matches("<details>").count();

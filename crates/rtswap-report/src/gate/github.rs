@@ -7,6 +7,7 @@ use rtswap_stats::Outcome;
 
 use super::text::{headline, sentences};
 use super::{GateReport, gate_markdown};
+use crate::markdown::code;
 
 /// The most annotations of a kind.
 const ANNOTATIONS_MOST: usize = 10;
@@ -34,7 +35,7 @@ pub fn github(report: &GateReport, repeat: &str) -> GitHub {
     let annotation = |line: &String| format!("::{kind} title=rtswap gate::{}\n", data(line));
     let annotations = lines.iter().take(ANNOTATIONS_MOST).map(annotation).collect();
     let mut comment = format!("### rtswap gate\n\n{}", gate_markdown(report));
-    let end = format!("\nTo repeat: `{}`\n", repeat.replace('`', "'"));
+    let end = format!("\nTo repeat: {}\n", code(repeat));
     let room = COMMENT_MOST - end.chars().count().min(COMMENT_MOST / 2);
     if comment.chars().count() > room {
         let note = "\n\n(cut: the record has the rest)\n";
