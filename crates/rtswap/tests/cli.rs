@@ -17,6 +17,11 @@ use support::{
 
 const SUBCOMMANDS: &[&str] = &[
     "run",
+    "gate",
+    "bisect",
+    "compare",
+    "export",
+    "lanes",
     "sweep",
     "overhead",
     "list",
