@@ -122,7 +122,7 @@ def check_inert(body):
     links = re.findall(r"(?<!\\)\]\(([^)]*)\)", text)
     assert all(link.startswith("https://github.com/owner/repo/") for link in links), links
     assert text.count("<details>") == text.count("</details>"), text
-    assert body.count("<!--") == 1, body
+    assert text.count("<!--") == 1, text
 
 
 def hostile(record):
