@@ -114,6 +114,9 @@ pub(super) fn sentences(report: &GateReport) -> Vec<String> {
     let doubtful = report.with(Outcome::Inconclusive).filter(|row| row.decides());
     sentences.extend(doubtful.map(inconclusive));
     sentences.extend(report.rows.iter().filter(|row| row.judgement.improved).map(improvement));
+    let accepting = report.with(Outcome::Pass).filter(|row| row.decides());
+    sentences
+        .extend(accepting.filter_map(|row| Some(format!("{}: {}", row.workload, accepted(row)?))));
     sentences
 }
 
@@ -130,7 +133,12 @@ pub(super) fn headline(report: &GateReport) -> String {
     };
     match report.outcome {
         Some(Outcome::Pass) => format!(
-            "pass: {head} is not worse than {base} by more than {tolerance} in any of {}",
+            "pass: {head} is not worse than {base} by more than {tolerance}{} in any of {}",
+            if report.rows.iter().any(|row| row.accepted.is_some()) {
+                ", or what was accepted,"
+            } else {
+                ""
+            },
             format::counted(
                 unique(report.rows.iter().map(|row| row.workload.as_str())),
                 "workload"
