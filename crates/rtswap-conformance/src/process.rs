@@ -85,7 +85,9 @@ pub fn settle(enough: impl Fn(&Snapshot) -> bool) -> Snapshot {
     let start = Instant::now();
     loop {
         let snapshot = Snapshot::take();
-        if enough(&snapshot) || start.elapsed() > Duration::from_secs(10) {
+        // The kernel's list of threads may lack one while another ends, so that a thread is seen once and not again.
+        let is_stable = || Snapshot::take() == snapshot;
+        if (enough(&snapshot) && is_stable()) || start.elapsed() > Duration::from_secs(10) {
             return snapshot;
         }
         thread::sleep(Duration::from_millis(5));

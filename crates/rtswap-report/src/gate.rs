@@ -3,7 +3,7 @@
 mod github;
 mod text;
 
-use rtswap_schema::record::{Accepted, GatePlan, Record, Side, Status};
+use rtswap_schema::record::{Accepted, Environment, GatePlan, Record, Side, Status};
 use rtswap_stats::{GateRule, Gated, Judgement, Outcome, estimate, gate};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub struct GateReport {
     pub failures: Vec<GateFailure>,
     /// Why there are no counts of system calls, if there are none.
     pub no_counts: Option<String>,
+    /// Where and when it was measured; `None` if nothing was measured.
+    pub environment: Option<Box<Environment>>,
     /// Seconds that measuring took; `None` if nothing was measured or the run was killed.
     pub elapsed_s: Option<f64>,
     /// Reasons to distrust the figures, with remedies.
@@ -134,6 +136,7 @@ impl GateReport {
             rows,
             failures,
             no_counts: (!counted).then(|| no_counts(record)).flatten(),
+            environment: Some(Box::new(record.header.environment.clone())),
             elapsed_s: summary.plan.elapsed_s,
             warnings: summary.warnings,
         })
@@ -150,6 +153,7 @@ impl GateReport {
             rows: Vec::new(),
             failures: Vec::new(),
             no_counts: None,
+            environment: None,
             elapsed_s: None,
             warnings: Vec::new(),
         }

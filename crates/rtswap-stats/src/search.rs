@@ -26,7 +26,7 @@ pub fn side(interval: (f64, f64), bad: f64, direction: Direction) -> Side {
     let half = bad.ln() * worse / 2.0;
     let ends = [interval.0.ln() * worse, interval.1.ln() * worse];
     let (lo, hi) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-    if lo.is_nan() || hi.is_nan() || half.is_nan() {
+    if ends.iter().any(|end| end.is_nan()) || half.is_nan() {
         Side::Unknown
     } else if hi < half {
         Side::Good

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::Registry;
 use crate::cli::args::{CpuList, Servers};
 use crate::cli::gate::config::Config;
-use crate::cli::gate::side::{Resolved, Start, resolve};
+use crate::cli::gate::side::{NotBuilt, Resolved, Start, resolve};
 use crate::cli::measure::{Job, Measured};
 use crate::cli::{Exit, INCONCLUSIVE, args, built, select, signals};
 use candidates::Candidate;
@@ -156,7 +156,7 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         for at in next {
             match steps.resolve(&all[at]) {
                 Ok(lane) => lanes.push((at, lane)),
-                Err(error) if is_of_version(&error) => {
+                Err(error) if error.is::<NotBuilt>() => {
                     note!("warning: {} is left out: {error:#}", all[at].name);
                     rows[at].reason = Some(format!("{error:#}"));
                     search.keep(at, Side::Unknown);
@@ -172,11 +172,6 @@ pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
         row.side = search.side(at);
     }
     report(&steps.workload, args, &search, rows)
-}
-
-/// Whether an error is that of one version, and the search can go on without it.
-fn is_of_version(error: &anyhow::Error) -> bool {
-    !error.is::<Exit>()
 }
 
 impl Steps<'_> {

@@ -24,7 +24,7 @@ use crate::cli::measure::{Job, Measured, command_line};
 use crate::cli::{Exit, INCONCLUSIVE, REGRESSION, args, built, message, select, signals};
 use config::Config;
 use identity::Program;
-use side::{Resolved, Start};
+use side::{NotBuilt, Resolved, Start};
 
 /// Decide whether one version of a program is slower than another, for CI.
 ///
@@ -32,6 +32,7 @@ use side::{Resolved, Start};
 /// three: `regression` (exit code 3), `pass` (0), or `inconclusive` (4). Pass is shown, not assumed: the whole 95 %
 /// interval lies within the tolerance. METHODOLOGY.md, "Gates", has the rules and their error rates.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[command(after_help = "Examples:\n  \
     rtswap gate                                       HEAD against the main branch, as rtswap.toml says\n  \
     rtswap gate --base v1.2.0 --bin server --run '{exe} --listen {addr}' --workload http\n  \
@@ -40,8 +41,10 @@ use side::{Resolved, Start};
     rtswap gate --base 'serve:./old --port {port}' --head 'serve:./new --port {port}' --workload tcp-echo\n  \
     rtswap gate --base ./old-lane --head ./new-lane --workload spawn --tolerance 1% --budget 5m\n  \
     rtswap gate --from record.jsonl --format github\n  \
+    git bisect run rtswap gate --bisect --base v1.2.0\n  \
     rtswap gate --self-check\n\n\
-    Exit codes: 0 pass, 1 failed, 2 wrong usage, 3 regression, 4 inconclusive, 130 interrupted.")]
+    Exit codes: 0 pass, 1 failed, 2 wrong usage, 3 regression, 4 inconclusive, 130 interrupted. With --bisect: 0 pass, \
+    1 regression, 125 inconclusive or not built, 128 failed, 130 interrupted.")]
 pub(super) struct Args {
     /// The old version: a lane spec, `serve:COMMAND`, the path of an executable, or a git revision, which is built
     /// [default: the commit at which head has left the main branch].
@@ -72,6 +75,9 @@ pub(super) struct Args {
     /// Time for measuring: 90s, 5m [default: 2m].
     #[arg(long, value_parser = args::duration, value_name = "TIME")]
     budget: Option<Duration>,
+    /// Exit as `git bisect run` expects: 0 good, 1 bad, 125 to skip the commit, 128 and more to stop.
+    #[arg(long, conflicts_with_all = ["from", "self_check", "inconclusive"])]
+    bisect: bool,
     /// Measure although base and head load the same code.
     #[arg(long)]
     measure_identical: bool,
@@ -125,7 +131,24 @@ const CHECK_DELAY_NS: u32 = 600;
 const CHECK_WORKLOAD: &str = "tcp-echo";
 const CHECK_BUDGET: Duration = Duration::from_secs(30);
 
+/// Exit codes for `git bisect run`: this commit cannot be tested; stop.
+const SKIP: u8 = 125;
+const STOP: u8 = 128;
+
 pub(super) fn run(registry: &Registry, args: &Args) -> Result<ExitCode> {
+    if !args.bisect {
+        return decide(registry, args);
+    }
+    decide(registry, args).or_else(|error| {
+        if matches!(error.downcast_ref(), Some(Exit::Interrupted(_))) {
+            return Err(error);
+        }
+        note!("rtswap: {error:#}");
+        Ok(ExitCode::from(if error.is::<NotBuilt>() { SKIP } else { STOP }))
+    })
+}
+
+fn decide(registry: &Registry, args: &Args) -> Result<ExitCode> {
     if let Some(path) = &args.from {
         let (record, cut) = Record::read_whole_lines(path)?;
         let report = GateReport::of(&record).ok_or_else(|| {
@@ -183,7 +206,7 @@ fn gate(registry: &Registry, args: &Args, config: &Config, cancel: &AtomicBool) 
     let tolerance = args.tolerance.or(config.tolerance).unwrap_or(TOLERANCE);
     let accepted = workloads.iter().filter_map(|spec| {
         let name = spec.to_string();
-        let accepted = config.accepted(&name, &head.lane.plan.spec)?;
+        let accepted = config.accepted(registry, &name, &head.lane.plan.spec)?;
         Some((name, accepted))
     });
     let plan = GatePlan {
@@ -278,6 +301,13 @@ fn finish(report: &GateReport, command: &[String], args: &Args) -> Result<ExitCo
     }
     if args.self_check {
         return self_checked(report);
+    }
+    if args.bisect {
+        return Ok(match report.outcome {
+            Some(Outcome::Pass) => ExitCode::SUCCESS,
+            Some(Outcome::Regression) => ExitCode::from(1),
+            Some(Outcome::Inconclusive) | None => ExitCode::from(SKIP),
+        });
     }
     Ok(match report.outcome {
         Some(Outcome::Pass) => ExitCode::SUCCESS,

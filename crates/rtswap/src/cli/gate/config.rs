@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::Result;
 use globset::Glob;
 use rtswap_harness::record::Accepted;
+use rtswap_workload::Spec;
 use serde::{Deserialize, Deserializer};
 
+use crate::Registry;
 use crate::cli::{Exit, args};
 
 /// The file, in the current folder.
@@ -98,15 +100,19 @@ impl Config {
         Ok(gate)
     }
 
-    /// What was accepted for a workload, whose full name begins with a name that is given or matches a glob.
-    pub fn accepted(&self, workload: &str, lane: &str) -> Option<Accepted> {
+    /// What was accepted for a workload: one that the file names as `--workload` does, whose full name begins with what
+    /// the file names, or that matches a glob.
+    pub fn accepted(&self, registry: &Registry, workload: &str, lane: &str) -> Option<Accepted> {
+        let is_named = |pattern: &str| {
+            Spec::parse(pattern, registry.catalogue).is_ok_and(|spec| spec.to_string() == workload)
+        };
         let is_match = |pattern: &str, name: &str| {
             let whole = Glob::new(pattern).is_ok_and(|it| it.compile_matcher().is_match(name));
             let begins = name.strip_prefix(pattern).is_some_and(|rest| rest.starts_with('/'));
             whole || begins
         };
         let fits = |accept: &&Accept| {
-            is_match(&accept.workload, workload)
+            (is_named(&accept.workload) || is_match(&accept.workload, workload))
                 && accept.lane.as_ref().is_none_or(|pattern| is_match(pattern, lane))
         };
         let Accept { up_to, since, why, .. } = self.accept.iter().find(fits)?.clone();
@@ -193,10 +199,18 @@ mod tests {
     #[test]
     fn accepted_matches_workload_and_lane() {
         let config = read(ACCEPT).unwrap();
-        let up_to = |workload, lane| config.accepted(workload, lane).map(|it| it.up_to);
+        let registry = Registry::standard();
+        let up_to = |workload, lane| config.accepted(&registry, workload, lane).map(|it| it.up_to);
         assert_eq!(up_to("tcp-echo/size=1024/conns=32", "tokio"), Some(0.05));
         assert_eq!(up_to("tcp-echoes/size=1024", "tokio"), None);
         assert_eq!(up_to("spawn/tasks=1000", "smol-local"), Some(0.1));
         assert_eq!(up_to("spawn/tasks=1000", "tokio"), None);
+        let named = ACCEPT.replace("'tcp-echo'", "'http/path=/users/7'");
+        let accept = read(&named).unwrap().accepted(
+            &registry,
+            "http/conns=32/pipeline=1/path=/users/7",
+            "tokio",
+        );
+        assert_eq!(accept.map(|it| it.up_to), Some(0.05));
     }
 }

@@ -21,6 +21,14 @@ pub(in crate::cli) struct Resolved {
     pub side: Side,
 }
 
+/// A revision does not build.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} does not build: {why}")]
+pub(in crate::cli) struct NotBuilt {
+    what: String,
+    why: String,
+}
+
 /// How executables are built and started.
 pub(in crate::cli) struct Start<'a> {
     /// A command in which `{exe}` stands for the executable.
@@ -102,8 +110,8 @@ fn revision(registry: &Registry, name: &str, text: &str, start: &Start) -> Resul
     let built = built.map_err(|error| match error {
         RevisionError::Build(error @ BuildError::Interrupted) => built::to_exit(error),
         RevisionError::Build(error) => {
-            let why = error.with_causes();
-            anyhow::anyhow!("{name} ({short}) does not build: {why}")
+            let what = if name == short { name.to_owned() } else { format!("{name} ({short})") };
+            NotBuilt { what, why: error.with_causes() }.into()
         }
         error => usage(error).into(),
     })?;
