@@ -59,7 +59,7 @@ fn serve(answer: impl Fn(u64) -> Option<Vec<String>> + Clone + Send + 'static) -
 
 fn exchange(body: Option<&[u8]>) -> Exchange {
     let body = body.map(Arc::from);
-    Exchange { request: request(), status: 200, body, origin: "as told".to_owned() }
+    Exchange { request: request(), status: 200, body, origin: "as stated".to_owned() }
 }
 
 fn target(addr: SocketAddr, exchange: Exchange, pipeline: usize) -> Target {
@@ -74,7 +74,7 @@ fn error(right: &'static str, wrong: &'static str) -> String {
     let error = impatient().verify(&mut session, 20).unwrap_err();
     let LoadError::Answer { message: 5, source, .. } = error else { panic!("{error}") };
     let ResponseError::NotAsExpected { source, origin } = *source else { panic!("{source}") };
-    assert_eq!(origin, "as told");
+    assert_eq!(origin, "as stated");
     source.to_string()
 }
 

@@ -165,7 +165,7 @@ fn built_from(build: &Build, lane: &str) -> serde_json::Value {
 fn run_builds_revisions_and_records_their_commit() {
     let build = Build::new();
     let commit = "0123456789abcdef0123456789abcdef01234567";
-    // A commit, and a branch, which cargo has to be told of.
+    // A commit, and a branch, which cargo needs to know as one.
     for revision in [commit, "main"] {
         let lane = format!("tokio-local@git:https://example.org/tokio#{revision}");
         let built = built_from(&build, &lane);

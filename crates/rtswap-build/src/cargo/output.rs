@@ -37,7 +37,7 @@ pub(super) struct Failure<'a> {
     pub status: ExitStatus,
     /// Its last lines on standard error.
     pub lines: &'a [String],
-    /// Whether the environment has told it to use no network.
+    /// Whether the environment forbids the network.
     pub offline: bool,
 }
 

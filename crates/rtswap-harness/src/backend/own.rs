@@ -99,10 +99,10 @@ fn pin(
             ));
         }
     }
-    let told = request.body.as_ref().map(|body| Arc::from(body.as_bytes()));
+    let stated = request.body.as_ref().map(|body| Arc::from(body.as_bytes()));
     let body = match request.expect {
         Expect::Status => None,
-        Expect::Body => Some(told.unwrap_or_else(|| Arc::from(&first.body[..]))),
+        Expect::Body => Some(stated.unwrap_or_else(|| Arc::from(&first.body[..]))),
     };
     let origin = if request.body.is_some() || request.body_sha256.is_some() {
         "expected is what `[http.NAME]` of rtswap.toml says".to_owned()
@@ -160,8 +160,8 @@ mod tests {
         assert!(exchange.origin.contains("first answer of the run, that of `base`"));
         let varies = HttpRequest { expect: Expect::Status, ..get.clone() };
         assert_eq!(pinned(&varies, &answer(200, "one")).unwrap().body, None);
-        let told = HttpRequest { status: Some(404), body: Some("two".into()), ..get.clone() };
-        let exchange = pinned(&told, &answer(404, "one")).unwrap();
+        let stated = HttpRequest { status: Some(404), body: Some("two".into()), ..get.clone() };
+        let exchange = pinned(&stated, &answer(404, "one")).unwrap();
         assert_eq!((exchange.status, exchange.body.as_deref()), (404, Some(&b"two"[..])));
         let error = check(&exchange, "`GET /`", &answer(404, "one")).unwrap_err().to_string();
         assert!(error.contains("byte 0 of the body is 0x6f, expected 0x74"), "{error}");
@@ -177,9 +177,9 @@ mod tests {
         assert!(pinned(&get, &answer(302, "")).unwrap_err().contains("redirects are not followed"));
         // printf abc | sha256sum
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let told = HttpRequest { body_sha256: Some(digest.to_uppercase()), ..get };
-        assert!(pinned(&told, &answer(200, "abc")).is_ok());
-        let error = pinned(&told, &answer(200, "abd")).unwrap_err();
+        let stated = HttpRequest { body_sha256: Some(digest.to_uppercase()), ..get };
+        assert!(pinned(&stated, &answer(200, "abc")).is_ok());
+        let error = pinned(&stated, &answer(200, "abd")).unwrap_err();
         assert!(error.contains("the SHA-256 of the answer to `GET /` is"), "{error}");
     }
 

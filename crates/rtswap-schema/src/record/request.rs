@@ -113,8 +113,8 @@ impl HttpRequest {
         };
         let body = self.body.as_ref().map(|_| "body");
         let digest = self.body_sha256.as_ref().map(|_| "body_sha256");
-        let mut told = [expects, body, digest].into_iter().flatten();
-        match (told.next(), told.next()) {
+        let mut stated = [expects, body, digest].into_iter().flatten();
+        match (stated.next(), stated.next()) {
             (Some(first), Some(second)) => Err(InvalidRequest::Exclusive(first, second)),
             _ => Ok(()),
         }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stands for cargo: it chooses versions as it is told, and what it "builds" is the lane of the program under test.
+# Stands for cargo: it chooses the version that is asked for, and what it "builds" is the lane of the program under test.
 # FAKE says how it fails, for versions that end in .99.0 or all.
 set -e
 echo "$*" >>"$FAKE_LOG"
